@@ -1,0 +1,188 @@
+"""Data to learn from: MNIST's handwritten digits, mini-batches, and text labels as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+# SHA-256 of the four files as they are downloaded, gzipped, and of what is in them.
+_MNIST = {
+    "train-images-idx3-ubyte": ("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    "train-labels-idx1-ubyte": ("3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "t10k-images-idx3-ubyte": ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                               "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "t10k-labels-idx1-ubyte": ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                               "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+}  # fmt: skip
+_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+
+
+class Examples(NamedTuple):
+    """Images with their labels: x is float32 in [0, 1], (n, 784), the 28 × 28 pixels row by row; y is int64, (n,)."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+
+
+class Digits(NamedTuple):
+    """Handwritten digits to train with and others to test with: `(x, y), (x_test, y_test) = data.digits()`."""
+
+    train: Examples
+    test: Examples
+
+
+def digits() -> Digits:
+    """A sample of MNIST that comes with the package: of each digit, 600 images to train with and 100 to test with."""
+    return _read_folder(Path(__file__).parent / "sample", check=False)
+
+
+def mnist(folder: str | Path | None = None) -> Digits:
+    """All of MNIST, 60,000 images to train with and 10,000 to test with.
+
+    Read from the four IDX files in `folder`, gzipped or not (`FileNotFoundError` where one is missing); else downloaded
+    once into a cache, which takes 11 MB and the package pooch. A file that is not what it should be is a `ValueError`.
+    """
+    return _read_folder(_download() if folder is None else Path(folder), check=True)
+
+
+def _download() -> Path:
+    """The folder with the downloaded files; those that are there already are only checked."""
+    try:
+        import pooch
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "downloading MNIST takes the package pooch: pip install pooch tqdm, or give the folder that the files are in"
+        ) from None
+
+    cache = Path(pooch.os_cache("microgd"))
+    for name, (digest, _) in _MNIST.items():
+        failures = []
+        for mirror in _MIRRORS:
+            try:
+                pooch.retrieve(f"{mirror}{name}.gz", f"sha256:{digest}", f"{name}.gz", cache, progressbar=_has_tqdm())
+                break
+            except (OSError, ValueError) as error:  # no answer, or an answer with another checksum
+                failures.append(f"{mirror}: {error}")
+        else:
+            raise OSError(f"could not download {name}.gz:\n" + "\n".join(failures))
+    return cache
+
+
+def _has_tqdm() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("tqdm") is not None
+
+
+def _read_folder(folder: Path, check: bool) -> Digits:
+    parts = []
+    for part in ("train", "t10k"):
+        images = _read_idx(folder, f"{part}-images-idx3-ubyte", check)
+        labels = _read_idx(folder, f"{part}-labels-idx1-ubyte", check)
+        x = images.reshape(len(images), -1).astype(np.float32)
+        x /= 255
+        parts.append(Examples(x, labels.astype(np.int64)))
+    return Digits(*parts)
+
+
+def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
+    """The bytes in a file in MNIST's format: two zeros, 8 for bytes, the number of axes, their lengths, the content."""
+    import gzip
+    import hashlib
+    import zlib
+
+    packed, plain = folder / f"{name}.gz", folder / name
+    path = packed if packed.exists() else plain
+    if not path.exists():
+        raise FileNotFoundError(f"there is neither {name}.gz nor {name} in {folder}")
+    content = path.read_bytes()
+    try:
+        content = gzip.decompress(content) if path is packed else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole gzip file: {error}") from error
+    axes = 3 if "images" in name else 1
+    lengths = np.frombuffer(content[4 : 4 + 4 * axes], ">u4")
+    if content[:4] != bytes([0, 0, 8, axes]) or len(content) != 4 + 4 * axes + np.prod(lengths, dtype=np.int64):
+        raise ValueError(f"{path} is not an IDX file of {'images' if axes == 3 else 'labels'}, or not a whole one")
+    if check and hashlib.sha256(content).hexdigest() != _MNIST[name][1]:
+        raise ValueError(f"{path} is not MNIST's {name}: its content has another SHA-256")
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
+
+
+def minibatches(x: Array, y: Array, size: int, rng: np.random.Generator | None = None) -> Iterator[tuple[Array, Array]]:
+    """The examples in mini-batches (x, y) of `size`, the last one smaller if need be.
+
+    In an order that `rng` draws, anew in each call; without it, in the order they have. `ValueError` at once where
+    there are no examples, or not as many x as y.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"expected as many labels as examples, but got {len(x)} examples and {len(y)} labels")
+    if not len(x):
+        raise ValueError("expected at least one example, but got none")
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+        raise TypeError(f"expected a batch size that is an integer, but got {size!r}")
+    if size < 1:
+        raise ValueError(f"expected a batch size of at least 1, but got {size}")
+    x, y = np.asarray(x), np.asarray(y)
+    order = np.arange(len(x)) if rng is None else rng.permutation(len(x))
+    return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
+
+
+def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
+    """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"expected labels that are integers, but got dtype {array.dtype} (data.encode_labels turns text into integers)"
+        )
+    if array.shape != (examples,):
+        raise ValueError(f"expected labels of shape ({examples},), one per example, but got shape {array.shape}")
+    array = array.astype(np.int64, copy=False)
+    # As unsigned integers negative ones are huge, so one comparison finds both kinds.
+    if array.size and array.view(np.uint64).max() >= classes:
+        wrong = array[(array < 0) | (array >= classes)][0]
+        raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
+    return array
+
+
+class Encoded(NamedTuple):
+    """Text labels as numbers: `names[label]` is the text."""
+
+    labels: NDArray[np.int64]
+    names: list[str]
+
+
+def encode_labels(texts: Sequence[str]) -> Encoded:
+    """Number the different texts in alphabetical order, since a network computes with numbers only.
+
+    >>> labels, names = encode_labels(["cat", "dog", "cat"])
+    >>> labels.tolist(), names
+    ([0, 1, 0], ['cat', 'dog'])
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"expected a list of texts, but got the one text {texts!r}")
+    texts = list(texts)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"expected labels that are text, but got {text!r}")
+    names = sorted(set(texts))
+    number = {name: i for i, name in enumerate(names)}
+    return Encoded(np.array([number[text] for text in texts], np.int64), names)
+
+
+def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
+    """For each label a row of `classes` numbers, 1 at the label and 0 elsewhere; float32, (n, classes).
+
+    >>> one_hot([2, 0], 3).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    array = np.asarray(labels)
+    return np.eye(classes, dtype=np.float32)[check_labels(array, array.size, classes)]

@@ -1,0 +1,102 @@
+"""Derivatives of functions: `grad(f)` is the function that gives f's derivative, and can be differentiated again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from microgd.backprop import Data, Node, as_data, gradients, is_recording, recording
+from microgd.operations import positive
+from microgd.value import Value
+
+# The arguments that the calls of `grad` around this one differentiate with respect to.
+_enclosing: ContextVar[tuple[Value, ...]] = ContextVar("enclosing", default=())
+
+
+def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """The function that returns `function`'s value and its gradient, as a pair.
+
+    `argnums` says by position which arguments to differentiate with respect to; for several of them the gradient is a
+    tuple. They are numbers or arrays, and so are the results; given Values, the results are Values, recorded and
+    differentiable. `function` must compute one element (`ValueError`).
+
+    >>> value_and_grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
+    (18.0, (12.0, 9.0))
+    """
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @wraps(function)
+    def differentiated(*arguments: Any, **options: Any) -> tuple[Any, Any]:
+        for position in positions:
+            if not -len(arguments) <= position < len(arguments):
+                raise TypeError(f"argument {position} is to be differentiated, but {len(arguments)} came by position")
+        values_given = any(isinstance(arguments[position], Value) for position in positions)
+        inside_no_grad = not is_recording()
+        inner = list(arguments)
+        with recording(True):
+            for position in positions:
+                x = arguments[position]
+                # A Value goes in under a new identity: the function may use the same Value in another way besides,
+                # which must not count as a use of this argument.
+                inner[position] = positive(x) if isinstance(x, Value) else Value(x)
+            tracked = [inner[position] for position in positions]
+            outer = _enclosing.get()
+            token = _enclosing.set((*outer, *tracked))
+            try:
+                out = function(*inner, **options)
+            finally:
+                _enclosing.reset(token)
+            out = _single(out)
+            # A function may use the argument of a `grad` around this one. Then the result depends on it too, and has
+            # to be recorded, or the outer derivative would lack a term.
+            create_graph = (values_given and not inside_no_grad) or _depends(out, outer)
+            slopes = gradients(out, tracked, create_graph=create_graph)
+        if not create_graph:
+            out = out.detach().data
+            if values_given:
+                out, slopes = Value(out), [Value(slope) for slope in slopes]
+        return out, slopes[0] if isinstance(argnums, int) else tuple(slopes)
+
+    return differentiated
+
+
+def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """The function that returns `function`'s gradient: see `value_and_grad`. It nests, for derivatives of any order.
+
+    >>> def f(x):
+    ...     return 3 * x**3 - 6 * x**2 + 2 * x
+    >>> grad(f)(0.0), grad(grad(f))(0.0)
+    (2.0, -12.0)
+    """
+    both = value_and_grad(function, argnums)
+
+    @wraps(function)
+    def gradient(*arguments: Any, **options: Any) -> Any:
+        return both(*arguments, **options)[1]
+
+    return gradient
+
+
+def _single(out: Data | Value) -> Value:
+    """The function's result as a Value; one that does not depend on the arguments may be a number."""
+    value = out if isinstance(out, Value) else Value(as_data(out))
+    if value.size != 1:
+        raise ValueError(f"grad needs a function that computes one element, but this one gave shape {value.shape}")
+    return value
+
+
+def _depends(output: Node, on: Sequence[Node]) -> bool:
+    """Whether `output` was computed from any of those."""
+    if not on:
+        return False
+    wanted, seen, nodes = set(on), {output}, [output]
+    for node in nodes:
+        if node in wanted:
+            return True
+        for x in node._record:
+            if isinstance(x, Node) and x not in seen:
+                seen.add(x)
+                nodes.append(x)
+    return False

@@ -1,0 +1,113 @@
+"""Gradients against finite differences: the check that a derivative rule is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from microgd.backprop import as_data, gradients
+from microgd.value import Value
+
+Arrays = list[NDArray[np.float64]]
+
+
+class GradientError(AssertionError):
+    """A gradient differs from finite differences: `operand`, `index`, `expected` and `got` say where, and by how much."""
+
+    def __init__(self, order: int, operand: int, index: tuple[int, ...], expected: float, got: float) -> None:
+        self.order, self.operand, self.index, self.expected, self.got = order, operand, index, expected, got
+        kind = "gradient" if order == 1 else "gradient of the gradient"
+        super().__init__(
+            f"the {kind} for operand {operand} at index {index} is wrong: "
+            f"finite differences expect {expected:.9g}, backpropagation got {got:.9g}"
+        )
+
+
+def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: int = 1, tolerance: float = 1e-6) -> None:
+    """Raise a `GradientError` unless f's gradients for all its inputs agree with central differences, in float64.
+
+    f takes as many Values as there are inputs and returns one, of any shape. `order=2` also checks the gradients of the
+    gradients. The inputs should lie away from kinks and ties, where a difference quotient measures no derivative.
+
+    `tolerance` is relative. What is allowed beyond it is what rounding does to the differences, estimated from the
+    size of f's values: a fixed absolute allowance would pass any rule whose gradients are small.
+
+    >>> check_gradients(lambda x, y: (x * y).exp(), [0.5, 1.0], 2.0, order=2)
+    """
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, but is {order}")
+    points = [np.array(as_data(x.data if isinstance(x, Value) else x), np.float64) for x in inputs]
+    weigh = _Weigher()
+
+    def weighed(values: list[Value]) -> tuple[Any, float]:
+        return weigh("f", f(*values))
+
+    def weighed_gradients(values: list[Value]) -> tuple[Any, float]:
+        slopes = gradients(_recorded(weighed(values)[0]), values, create_graph=True)
+        parts = [weigh(i, slope) for i, slope in enumerate(slopes)]
+        return sum(part for part, _ in parts), sum(size for _, size in parts)
+
+    _compare(weighed, points, 1, False, tolerance)
+    if order == 2:
+        _compare(weighed, points, 1, True, tolerance)
+        _compare(weighed_gradients, points, 2, False, tolerance)
+
+
+class _Weigher:
+    """Makes one number of many: a sum with weights that are random, but the same in every call.
+
+    A plain sum would let errors in two elements cancel, and would miss a gradient that is the same for all of them.
+    """
+
+    def __init__(self) -> None:
+        self.weights: dict[Any, NDArray[np.float64]] = {}
+
+    def __call__(self, key: Any, value: Any) -> tuple[Any, float]:
+        """The weighed sum, and the sum of its terms' sizes."""
+        data = np.asarray(value.data if isinstance(value, Value) else value, np.float64)
+        if not np.isfinite(data).all():
+            raise ValueError("f, or its gradient, is not finite at these inputs or right beside them: cannot check it there")
+        if key not in self.weights:
+            rng = np.random.default_rng(len(self.weights))
+            self.weights[key] = rng.uniform(0.5, 1.5, data.shape) * rng.choice([-1.0, 1.0], data.shape)
+        weights = self.weights[key]
+        total = value * weights if np.ndim(data) else value * float(weights)
+        return total.sum(), float(np.abs(data * weights).sum())
+
+
+def _recorded(x: Any) -> Value:
+    return x if isinstance(x, Value) else Value(x)  # f need not depend on its inputs
+
+
+def _compare(f: Callable[[list[Value]], tuple[Any, float]], points: Arrays, order: int, graph: bool, tolerance: float) -> None:
+    """Compare every partial derivative of f, which gives one number and the size of its terms."""
+
+    def at(where: Arrays) -> tuple[Any, float, list[Value]]:
+        values = [Value(point) for point in where]
+        return *f(values), values
+
+    out, size, values = at(points)
+    slopes = gradients(_recorded(out), values, create_graph=graph)
+    for operand, (point, slope) in enumerate(zip(points, slopes, strict=True)):
+        got_all = np.asarray(slope.data if isinstance(slope, Value) else slope)
+        for index in np.ndindex(point.shape):
+            # Small next to x, so that it stays in the domain of log or sqrt, and where x is 0 small next to 1.
+            step = 1e-4 * max(abs(float(point[index])), 1e-2)
+            quotients = []
+            for h in (step, 2 * step):
+                sides = []
+                for side in (point[index] + h, point[index] - h):
+                    moved = [p.copy() for p in points]
+                    moved[operand][index] = side
+                    result = at(moved)[0]
+                    sides.append((side, result.item() if isinstance(result, Value) else float(result)))
+                (up, f_up), (down, f_down) = sides
+                quotients.append((f_up - f_down) / (up - down))
+            # Richardson's extrapolation: the error of a central difference shrinks with h², so this cancels it.
+            expected, got = float(4 * quotients[0] - quotients[1]) / 3, float(got_all[index])
+            rounding = 100 * np.finfo(np.float64).eps * size / step
+            if not abs(expected - got) <= tolerance * max(abs(expected), abs(got)) + rounding:
+                raise GradientError(order, operand, index, expected, got)

@@ -1,0 +1,273 @@
+"""Networks: modules that hold parameters, layers, activations and losses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from microgd import operations
+from microgd.backprop import Data, Node, as_data, operation
+from microgd.data import check_labels
+from microgd.operations import Number, mean, reshape, softmax, square, transpose
+from microgd.storage import load_arrays, save_arrays
+from microgd.value import Value
+
+
+class Module:
+    """A part of a network, or a whole one. A subclass sets its Values in `__init__` and computes in `forward`.
+
+    Every leaf Value that it holds in an attribute is a parameter, and so is every one in the modules, lists, tuples and
+    dictionaries that it holds. Names are paths, as in PyTorch: "layers.0.weight".
+    """
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """The same as `forward`, which subclasses define."""
+        return self.forward(*inputs, **options)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes."""
+        raise TypeError(f"{type(self).__name__} defines neither forward nor __call__")
+
+    def _parts(self) -> Mapping[Any, Any]:
+        """What the module holds, by name."""
+        return vars(self)
+
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """Each parameter once, with its name, in the order in which the attributes were set."""
+        seen = set()
+        for name, value in _leaves("", self, ()):
+            if value not in seen:
+                seen.add(value)
+                yield name, value
+
+    def parameters(self) -> list[Value]:
+        """Each parameter once, as in `named_parameters`."""
+        return [value for _, value in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
+        for value in self.parameters():
+            value.grad = None
+
+    def state_dict(self) -> dict[str, Data]:
+        """A copy of every parameter's data, by name. A parameter that is held in two places appears under both names."""
+        return {name: value.detach().data for name, value in _leaves("", self, ())}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Set every parameter to the data of its name.
+
+        Unknown and missing names and other shapes are a `ValueError`, and what is no number a `TypeError`, both before
+        anything has changed.
+        """
+        leaves = dict(_leaves("", self, ()))
+        if leaves.keys() != state.keys():
+            missing, unknown = sorted(leaves.keys() - state.keys()), sorted(map(str, state.keys() - leaves.keys()))
+            raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")
+        new = {name: as_data(data) for name, data in state.items()}
+        for name, data in new.items():
+            if np.shape(data) != leaves[name].shape:
+                raise ValueError(f"{name} has shape {leaves[name].shape}, but shape {np.shape(data)} came")
+        for name, data in new.items():
+            leaves[name].data = data
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
+        save_arrays(path, self.state_dict())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Set every parameter to what `save` has written. As in `load_state_dict`, all of it or an error that says why.
+
+        A file that is broken is a `ValueError`, one that is not there a `FileNotFoundError`.
+        """
+        self.load_state_dict(load_arrays(path))
+
+
+def _leaves(name: str, part: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Value]]:
+    """Every leaf in a module, list, tuple or dictionary, with its path; `above` are those that this part is in."""
+    if isinstance(part, Value):
+        if part.op is None:  # a computed value that the module keeps is a result, nothing to train
+            yield name, part
+    elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
+        held = part._parts() if isinstance(part, Module) else part
+        for key, inner in held.items() if isinstance(held, Mapping) else enumerate(held):
+            yield from _leaves(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
+
+
+# ── Layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rows(x: Number) -> Number:
+    """The examples as the rows of one matrix, whatever axes they are arranged in."""
+    return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
+
+
+# One node for what would be three (transpose, matmul, add). For an example x and its gradient g, the weight's gradient
+# is their outer product, out_i having used weight_ij with the factor x_j; the matrix product sums it over the examples.
+@operation(
+    lambda g, out, x, weight, bias: g @ weight,
+    lambda g, out, x, weight, bias: transpose(transpose(_rows(x)) @ _rows(g)),
+    lambda g, out, x, weight, bias: g,
+)
+def linear(x: Number, weight: Number, bias: Number) -> Number:
+    """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
+    out = np.matmul(x, weight.T)
+    out += bias
+    return out
+
+
+class Linear(Module):
+    """x @ weight.T + bias: a layer in which every output is a weighed sum of all inputs.
+
+    Takes (..., in_features), gives (..., out_features). `weight` (out_features, in_features) and `bias`
+    (out_features,), or None without it, start uniformly at random within ±1 / sqrt(in_features), as in PyTorch (LeCun
+    et al., Efficient BackProp, 1998, section 4.6: a sum's spread should not grow with the number of its terms).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        for size in (in_features, out_features):
+            if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+                raise TypeError(f"expected numbers of features that are integers, but got {size!r}")
+            if size < 1:
+                raise ValueError(f"expected at least one feature, but got {size}")
+        rng = np.random.default_rng() if rng is None else rng
+        bound = 1 / np.sqrt(in_features)
+        weight = rng.uniform(-bound, bound, (out_features, in_features))
+        # Column by column in memory, which is how the rule above computes its gradient: fastest for BLAS and the step.
+        self.weight = Value(np.asfortranarray(weight, dtype))
+        self.bias = Value(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+
+    def forward(self, x: Number) -> Number:
+        """The weighed sums for each example; `ValueError` where x does not have `in_features` columns."""
+        outputs, features = self.weight.shape
+        if not isinstance(x, (Node, np.ndarray)):
+            x = np.asarray(x)
+        if not x.ndim or x.shape[-1] != features:
+            raise ValueError(f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {x.shape}")
+        if self.bias is None:
+            return operations.matmul(x, self.weight.T)
+        return linear(x, self.weight, self.bias)
+
+    def __repr__(self) -> str:
+        return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{', bias=False' if self.bias is None else ''})"
+
+
+class Sequential(Module):
+    """Modules, or other functions of one Value, one after the other. Its parameters are named "0.weight", "2.weight"."""
+
+    def __init__(self, *layers: Callable[[Any], Any]) -> None:
+        for layer in layers:
+            if not callable(layer):
+                raise TypeError(f"expected modules or functions, but got {layer!r}")
+        self.layers = list(layers)
+
+    def _parts(self) -> Mapping[Any, Any]:
+        return dict(enumerate(self.layers))
+
+    def forward(self, x: Any) -> Any:
+        """What the last layer makes of what the one before it makes of x, and so on."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Callable[[Any], Any]:
+        return self.layers[index]
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class _Activation(Module):
+    """An elementwise function as a layer."""
+
+    function: Callable[[Any], Any]
+
+    def forward(self, x: Any) -> Any:
+        """The function of each element."""
+        return type(self).function(x)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class ReLU(_Activation):
+    """max(x, 0)."""
+
+    function = operations.relu
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + exp(-x)), between 0 and 1."""
+
+    function = operations.sigmoid
+
+
+class Tanh(_Activation):
+    """tanh(x), between -1 and 1."""
+
+    function = operations.tanh
+
+
+# ── Losses ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mse_loss(prediction: Any, target: Any) -> Any:
+    """The mean squared error, over all elements.
+
+    Both have the same shape (`ValueError`): (n, 1) and (n,) would broadcast to n × n differences, and a wrong loss.
+    """
+    prediction, target = (x if isinstance(x, Value) else as_data(x) for x in (prediction, target))
+    if np.shape(_held(prediction)) != np.shape(_held(target)):
+        raise ValueError(
+            f"expected a prediction and a target of the same shape, but got {np.shape(_held(prediction))} "
+            f"and {np.shape(_held(target))}"
+        )
+    return mean(square(prediction - target))
+
+
+def _held(x: Any) -> Data:
+    return x._data if isinstance(x, Value) else x
+
+
+# The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: what the network says, less
+# what it should have said. (Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.)
+def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any) -> Number:
+    wanted = np.zeros(logits.shape, logits.dtype)
+    wanted[np.arange(len(labels)), labels] = 1
+    return (softmax(logits) - wanted) * (g * (1 / len(labels)))
+
+
+@operation(_cross_entropy_rule, None, name="cross_entropy")
+def _cross_entropy(logits: Number, labels: Any) -> Number:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    picked = shifted[np.arange(len(labels)), labels]
+    return (np.log(np.exp(shifted).sum(axis=1)) - picked).sum() / len(labels)
+
+
+def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
+    """The mean of -log(probability of the label), the probabilities being softmax(logits).
+
+    `logits` (n, classes), any numbers; `labels` (n,), integers from 0 to classes - 1. Integers out of range, another
+    shape, or no examples at all are a `ValueError`, labels that are no integers a `TypeError`.
+    """
+    logits = logits if isinstance(logits, Value) else as_data(logits)
+    shape = np.shape(_held(logits))
+    if len(shape) != 2 or not shape[0]:
+        raise ValueError(f"expected logits of shape (examples, classes), with at least one example, but got shape {shape}")
+    if isinstance(labels, Value):
+        raise TypeError("expected labels that are integers, but got a Value")
+    return _cross_entropy(logits, check_labels(labels, *shape))

@@ -1,0 +1,63 @@
+"""Named arrays in a file: written whole or not at all, read without running anything."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgd.backprop import Data
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> None:
+    """Write the arrays to `path` in NumPy's .npz format, which `numpy.load` reads too.
+
+    They go to a temporary file beside it, which is flushed to the disk and then renamed. A rename happens wholly or
+    not at all, so whatever interrupts this leaves the old file or the new one. `OSError` where it cannot be written.
+    """
+    import zipfile
+
+    path = Path(os.path.realpath(path))  # of a link, the file that it leads to: renaming would replace the link
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # the new name, too, is safe only when the folder has reached the disk
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
+    """Read what `save_arrays`, or `numpy.savez`, has written; pickled objects are never opened.
+
+    `FileNotFoundError` where there is none, `ValueError` where the file is broken or something else.
+    """
+    import struct
+    import zipfile
+    import zlib
+
+    broken = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError, NotImplementedError, RuntimeError)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}  # which checks each one's CRC-32
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+            for name, content in members.items()
+        }
+    except broken as error:
+        raise ValueError(f"{os.fspath(path)} is not a whole .npz file of arrays: {error}") from error

@@ -1,0 +1,133 @@
+"""The training loop, as a generator: the caller keeps the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from microgd.backprop import no_grad
+from microgd.data import minibatches
+from microgd.optim import SGD
+from microgd.value import Value
+
+Loss = Callable[[Any, Any], Value]
+
+
+class DivergedError(ArithmeticError):
+    """The loss became infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over all examples came to."""
+
+    number: int  # 1 for the first
+    loss: float  # the mean over the examples, each measured just before the step that it took part in
+    test_loss: float | None  # on the test examples, after the epoch; None without any
+    test_accuracy: float | None  # the share of test examples named rightly, 0 to 1; None unless labels are integers
+    seconds: float  # how long training took, without the test
+    lr: float  # the learning rate
+
+
+def fit(
+    model: Callable[[Any], Value],
+    loss: Loss,
+    optimizer: SGD,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int = 32,
+    rng: np.random.Generator | None = None,
+    test: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Iterator[Epoch]:
+    """Train: a generator that runs one epoch each time it is asked for the next record.
+
+    The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
+    (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws. `loss(model(x), y)` is the mean
+    over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer labels, the accuracy.
+
+    `DivergedError` when a loss is infinite or nan, before it can reach the weights; `ValueError` at once where there
+    are no examples or not as many x as y.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+        raise ValueError(f"expected a number of epochs, 0 or more, but got {epochs!r}")
+    minibatches(x, y, batch_size)  # complains about examples that will not do now, not in the first epoch
+    tested = None if test is None else (np.asarray(test[0]), np.asarray(test[1]))
+    if tested is not None:
+        minibatches(*tested, batch_size)
+    return _epochs(model, loss, optimizer, x, y, epochs, batch_size, rng or np.random.default_rng(), tested)
+
+
+def _epochs(
+    model: Callable[[Any], Value],
+    loss: Loss,
+    optimizer: SGD,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    epochs: int,
+    batch_size: int,
+    rng: np.random.Generator,
+    test: tuple[NDArray[Any], NDArray[Any]] | None,
+) -> Iterator[Epoch]:
+    for number in range(1, epochs + 1):
+        start, lr, total = perf_counter(), optimizer.lr, 0.0
+        for batch, (inputs, targets) in enumerate(minibatches(x, y, batch_size, rng), 1):
+            total += len(inputs) * _step(model, loss, optimizer, inputs, targets, f"epoch {number}, batch {batch}")
+        seconds = perf_counter() - start
+        test_loss, test_accuracy = (None, None) if test is None else evaluate(model, loss, *test)
+        yield Epoch(number, total / len(x), test_loss, test_accuracy, seconds, lr)
+
+
+def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
+    """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
+    value = loss(model(x), y)
+    number = value.item()
+    if not isfinite(number):
+        raise DivergedError(f"the loss became {number} in {where}: try a learning rate smaller than {optimizer.lr:g}")
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()
+    return number
+
+
+@no_grad
+def evaluate(
+    model: Callable[[Any], Value], loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000
+) -> tuple[float, float | None]:
+    """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
+    x, y = np.asarray(x), np.asarray(y)
+    labelled = y.ndim == 1 and y.dtype.kind in "iu"
+    total, right = 0.0, 0
+    for inputs, targets in minibatches(x, y, batch_size):
+        output = model(inputs)
+        total += len(inputs) * loss(output, targets).item()
+        if labelled:
+            right += int(np.sum(np.argmax(output.data, axis=-1) == targets))
+    return total / len(x), right / len(x) if labelled else None
+
+
+def has_converged(losses: Sequence[float], tolerance: float = 1e-3, window: int = 5) -> bool:
+    """Whether the loss has stopped changing, or changes extremely slowly.
+
+    That is: over the last `window` steps it stayed within a band of `tolerance` times its size. It says that descent
+    has slowed down, not that it has arrived: with a tiny learning rate every step is small.
+
+    >>> has_converged([4.0, 2.0, 1.0, 0.5, 0.25, 0.125])
+    False
+    >>> has_converged([4.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    True
+    """
+    if window < 1 or not tolerance >= 0:
+        raise ValueError(f"expected a window of at least 1 and a tolerance of at least 0, but got {window} and {tolerance}")
+    recent = np.asarray(losses[-window - 1 :], np.float64)
+    if len(recent) <= window or not np.isfinite(recent).all():
+        return False
+    return bool(np.ptp(recent) <= tolerance * np.abs(recent).max())

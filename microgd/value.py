@@ -1,0 +1,230 @@
+"""`Value`: a number or an array that remembers how it was made. Read this file third.
+
+Nothing about derivatives happens here. A Value is a node of the computation graph (backprop.py) with Python's operators
+and NumPy's functions attached to it, and all of them are operations (operations.py): `a * b` *is* `multiply(a, b)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from microgd import operations
+from microgd.backprop import NUMPY, Data, Node, as_data, backward
+
+# Comparisons and tests of NumPy's: their results are True or False and have no derivative, so they are plain arrays.
+_TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+          np.isfinite, np.isinf, np.isnan, np.signbit}  # fmt: skip
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation for `other * value`, where the Value stands on the right."""
+
+    def apply(self: Value, other: Any) -> Any:
+        return function(other, self)
+
+    return apply
+
+
+def _compared(test: np.ufunc) -> Callable[..., Any]:
+    """The comparison as a method. It compares what the two hold, and its result is no Value."""
+
+    def apply(self: Value, other: Any) -> Any:
+        if not isinstance(other, Value | float | int | np.ndarray | np.generic | list | tuple):
+            return NotImplemented
+        result = test(self._data, other._data if isinstance(other, Value) else other)
+        return result if np.ndim(result) else bool(result)
+
+    return apply
+
+
+class Value(Node):
+    """A number (a Python float) or an array (float32 or float64) that records the operations it is used in.
+
+    `Value(data)` copies. Integers and booleans become float64; anything else is a `TypeError`. A Value made this way is
+    a leaf; one that an operation gave is computed. `grad` is None until `backward` has been called on an output, and
+    then d output / d value, in the shape and dtype of `data`.
+
+    >>> a, b = Value(2.0, name="a"), Value(-3.0, name="b")
+    >>> c = a * b + a**2
+    >>> c.backward()
+    >>> c, a.grad, b.grad
+    (Value(-2.0, grad=1.0), 1.0, 2.0)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: ArrayLike, name: str | None = None) -> None:
+        given = as_data(data)
+        self._data = given if isinstance(given, float) else np.array(given)
+        self.grad = None
+        self.name = name
+        self._operation, self._record, self._ticket = None, (), 0
+
+    backward = backward
+
+    # ── What it holds ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def data(self) -> Data:
+        """The number or the array. A leaf's may be changed, in place or by assignment; a computed value's may not.
+
+        Assignment copies, keeps the dtype, and wants the same shape (`ValueError`). What was recorded before a change
+        keeps the numbers that it was recorded with, and its gradients stay right.
+        """
+        if isinstance(self._data, float):
+            return self._data
+        if self._operation is not None:
+            self._data.flags.writeable = False
+        elif not self._data.flags.writeable:
+            # A record holds on to this array (`_freeze` in backprop.py). The caller may be about to write into it,
+            # so from here on the leaf has an array of its own. Arrays that nobody asks for are never copied.
+            self._data = self._data.copy()
+        return self._data
+
+    @data.setter
+    def data(self, new: ArrayLike) -> None:
+        if self._operation is not None:
+            raise AttributeError("the data of a computed value cannot be assigned: it belongs to the recorded computation")
+        if new is self._data:  # after `value.data -= step`, which has already changed the array
+            return
+        given = as_data(new, self._data)
+        if np.shape(given) != self.shape:
+            raise ValueError(f"expected data of shape {self.shape}, but got shape {np.shape(given)}")
+        self._data = given if isinstance(given, float) else np.array(given, self.dtype)
+
+    def item(self) -> float:
+        """The number, if there is just one element; else `ValueError`."""
+        if self.size != 1:
+            raise ValueError(f"only a value of one element has an item; this one has shape {self.shape}")
+        return float(np.asarray(self._data).item())
+
+    def detach(self) -> Value:
+        """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
+        return type(self)(self._data)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes; () is a number."""
+        return () if isinstance(self._data, float) else self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return 1 if isinstance(self._data, float) else self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64; float64 for a number."""
+        return np.dtype(np.float64) if isinstance(self._data, float) else self._data.dtype
+
+    @property
+    def op(self) -> str | None:
+        """The name of the operation that computed this value; None for a leaf."""
+        return None if self._operation is None else self._operation.name
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The operands of that operation in order: Values, and constants as they were used."""
+        return self._record[: (len(self._record) - len(self._operation.options)) // 2] if self._operation else ()
+
+    # ── Operators and methods: the operations themselves ─────────────────────────────────────────────────────────────
+
+    __add__, __radd__ = operations.add, _reflected(operations.add)
+    __sub__, __rsub__ = operations.subtract, _reflected(operations.subtract)
+    __mul__, __rmul__ = operations.multiply, _reflected(operations.multiply)
+    __truediv__, __rtruediv__ = operations.divide, _reflected(operations.divide)
+    __pow__, __rpow__ = operations.power, _reflected(operations.power)
+    __matmul__, __rmatmul__ = operations.matmul, _reflected(operations.matmul)
+    __neg__, __pos__, __abs__ = operations.negative, operations.positive, operations.absolute
+    __getitem__ = operations.getitem
+
+    abs, sign, sqrt, square, reciprocal = (
+        operations.absolute, operations.sign, operations.sqrt, operations.square, operations.reciprocal)  # fmt: skip
+    exp, expm1, exp2 = operations.exp, operations.expm1, operations.exp2
+    log, log1p, log2, log10 = operations.log, operations.log1p, operations.log2, operations.log10
+    sin, cos, tan = operations.sin, operations.cos, operations.tan
+    arcsin, arccos, arctan = operations.arcsin, operations.arccos, operations.arctan
+    sinh, cosh, tanh = operations.sinh, operations.cosh, operations.tanh
+    arcsinh, arccosh, arctanh = operations.arcsinh, operations.arccosh, operations.arctanh
+    sigmoid, relu, softmax, log_softmax = (
+        operations.sigmoid, operations.relu, operations.softmax, operations.log_softmax)  # fmt: skip
+    maximum, minimum, clip, astype = operations.maximum, operations.minimum, operations.clip, operations.astype
+    sum, mean, max, min, var = operations.sum, operations.mean, operations.max, operations.min, operations.var
+    logsumexp, broadcast_to, squeeze = operations.logsumexp, operations.broadcast_to, operations.squeeze
+    ravel = flatten = operations.ravel
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`; one length may be -1."""
+        return operations.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        """The axes in another order, `transpose(1, 0, 2)` or `transpose((1, 0, 2))`; without any, in reverse."""
+        return operations.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    @property
+    def T(self) -> Any:  # noqa: N802 (NumPy's name)
+        """The axes in reverse: a matrix transposed."""
+        return operations.transpose(self)
+
+    # `hash` is identity, so that Values can be keys, while == compares what they hold, as in PyTorch.
+    __eq__, __ne__, __hash__ = _compared(np.equal), _compared(np.not_equal), object.__hash__
+    __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
+    __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
+
+    # ── NumPy's functions: np.exp(value), array * value, np.sum(value, axis=0) ───────────────────────────────────────
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+        if method == "__call__" and ufunc in _TESTS and not options:
+            return ufunc(*(x._data if isinstance(x, Value) else x for x in operands))
+        if method != "__call__" or ufunc not in NUMPY or options:
+            what = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+            given = f" with {', '.join(options)}" if options else ""
+            raise TypeError(f"{what}{given} has no derivative rule for Values: use .data for its numbers")
+        return NUMPY[ufunc](*operands)
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
+        if function not in NUMPY:
+            raise TypeError(f"numpy.{function.__name__} has no derivative rule for Values: use .data for its numbers")
+        return NUMPY[function](*operands, **options)
+
+    # ── A Value never becomes a number or an array without being asked: that would lose its past, silently ───────────
+
+    def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
+        raise TypeError("a Value does not turn into an array by itself: use .data, or np.stack to join Values into one")
+
+    def __float__(self) -> float:
+        raise TypeError("a Value does not turn into a number by itself: use .item(), or for math.sin np.sin")
+
+    __int__ = __complex__ = __index__ = __float__
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a Value that is a number has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self[i] for i in range(len(self)))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        def shown(x: Data) -> str:
+            return repr(x) if isinstance(x, float) else np.array2string(x, separator=", ", prefix="Value(")
+
+        dtype = ", dtype=float32" if self.dtype == np.float32 else ""
+        named = f", name={self.name!r}" if self.name else ""
+        grad = "" if self.grad is None else f", grad={shown(self.grad)}"
+        return f"Value({shown(self._data)}{dtype}{named}{grad})"
