@@ -9,9 +9,10 @@ To read how it works, read backprop.py, operations.py and value.py, in this orde
 """
 
 from microgd import data, nn, operations, optim, train
-from microgd.backprop import gradients, no_grad, operation
-from microgd.functional import grad, value_and_grad
+from microgd.backprop import operation
+from microgd.functional import grad, gradients, value_and_grad
 from microgd.gradcheck import GradientError, check_gradients
+from microgd.recording import no_grad
 from microgd.value import Value
 
 __all__ = [

@@ -1,117 +1,83 @@
 """How an operation is recorded, and how the chain rule runs back through the record. Read this file first.
 
-Take c = a * b, then d = c + a, with a = 2 and b = 3. Two operations, each on numbers already known:
+Take c = a * b, then d = c + a, with a = 2 and b = 3:
 
-    a = 2 ──┬──────────────────┐
-            multiply ─► c = 6 ─┴► add ─► d = 8
-    b = 3 ──┘
+    a = 2 ──┬─► multiply ─► c = 6 ──► add ──► d = 8
+    b = 3 ──┼──────┘                   │
+            └──────────────────────────┘
 
-Each result remembers the operation that made it and that operation's operands. That is the whole record: the
-*computation graph*. Its *leaves*, a and b, were made by nobody, and are what one wants derivatives for.
+Each result remembers the operation that made it, and its operands. That is all the record there is: the *computation
+graph*. Its *leaves*, a and b, were not computed; derivatives with respect to them are what one wants.
 
-How much does d change when a does? Every operation has, for each operand, a rule that knows its *local derivative*:
-∂d/∂c = 1, ∂d/∂a = 1 (directly), ∂c/∂a = b = 3. The chain rule multiplies along each path from d to a, and adds
-up the paths: dd/da = 1 * 3 + 1 = 4. Backpropagation is this sum, ordered so that no path is ever walked twice:
-from the output back, each value passes on to its operands what it has received from all that used it.
+How fast does d change when a does? Every operation knows its *local derivatives*: ∂c/∂a = b = 3, ∂d/∂c = 1, and
+directly ∂d/∂a = 1. The chain rule multiplies them along each path from d to a, and adds up the paths:
+dd/da = 1 * 3 + 1 = 4. Backpropagation computes this sum from the output backwards, so that what paths have in common
+is computed once: each value collects its gradient, d output / d value, from all that used it, and passes on to each
+of its operands that gradient times the local derivative.
 
-With tensors a local derivative is a Jacobian, a matrix of (size of output) × (size of operand) numbers: for a layer
-of 784 × 10 weights and a batch of 32, 320 × 7,840, nearly all of them 0. Nobody builds it. All that the chain rule
-needs is its product with the gradient that arrives, a *vector-Jacobian product*, and that is about as cheap as the
-operation itself: for elementwise exp it is `g * out`. So a rule takes the upstream gradient `g` (d output / d result,
-in the result's shape) and returns the operand's (d output / d operand, in the operand's shape). Starting from one
-output, one pass gives the derivatives for every leaf, however many; forward differentiation would need a pass a leaf.
+For tensors a local derivative is a Jacobian, one number for each element of the result and each of the operand: for
+the 7,840 weights of a digit network and a batch of 32, 320 × 7,840 numbers, nearly all 0. Nobody builds it. The chain
+rule needs only its product with the gradient that arrives, a *vector-Jacobian product*, and that costs about as much
+as the operation itself: for an elementwise exp it is g * out. So this is what a derivative *rule* is: it takes the
+upstream gradient g, in the shape of the result, and returns the operand's gradient, in the shape of the operand.
+One pass gives the gradient of one output for all leaves, however many; going forwards would take a pass for each leaf.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from itertools import count
 from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Data: TypeAlias = float | NDArray[Any]  # what a value holds: a Python float, or a float32 or float64 array
-F = TypeVar("F", bound=Callable[..., Any])
+from microgd.arrays import Data, as_data
+from microgd.recording import is_recording
+
 SomeNode = TypeVar("SomeNode", bound="Node")
 
 
 class Node:
-    """A value in the computation graph: what it holds, and, unless it is a leaf, what it was made by and from."""
+    """A value in the computation graph: what it holds and, unless it is a leaf, what it was made by and from.
 
-    # Slots instead of a dictionary: a graph of a million nodes has to fit into memory. A node points only backwards,
-    # to its operands, so there are no reference cycles: when the last name for an output goes, so does its graph.
-    __slots__ = ("_data", "grad", "name", "_operation", "_record", "_ticket", "__weakref__")
-    _data: Data
-    grad: Data | None  # d output / d this, summed over the calls of `backward` if this is a leaf
-    name: str | None
-    _operation: Operation | None  # None: a leaf
-    _record: tuple[Any, ...]  # the operands, then the numbers they held, then the options; () for a leaf
-    _ticket: int  # when it was recorded; 0 for a leaf
-
-
-# ── Forward: recording ───────────────────────────────────────────────────────────────────────────────────────────────
-
-# A context variable, not a global: another thread or asyncio task neither sees nor disturbs this one's setting.
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-is_recording = _recording.get  # whether operations are being recorded
-_next_ticket = count(1).__next__
-_new = object.__new__
-
-
-class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function, like contextlib.suppress)
-    """Within this context operations are recorded, or are not."""
-
-    def __init__(self, on: bool) -> None:
-        self.on, self.tokens = on, list[Any]()
-
-    def __enter__(self) -> None:
-        self.tokens.append(_recording.set(self.on))
-
-    def __exit__(self, *exception: object) -> None:
-        _recording.reset(self.tokens.pop())
-
-    def __call__(self, function: F) -> F:
-        # The body of these runs after the call has returned, and would be recorded after all.
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise TypeError("no_grad cannot decorate a generator or a coroutine: write `with no_grad():` inside it")
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> recording:  # a call of a decorated function gets a context of its own: threads may share it
-        return recording(self.on)
-
-
-def no_grad(function: Callable[..., Any] | None = None) -> Any:
-    """Record nothing: `with no_grad(): ...`, `@no_grad` or `@no_grad()`; for using a model rather than training it.
-
-    Results are leaves, and cost no memory beyond their numbers. It holds for this thread and this asyncio task alone.
+    A node points only backwards, to its operands. So there are no reference cycles, and when the last name for an output
+    goes, its graph goes at once. Slots in place of a dictionary keep a graph of a million nodes at about 220 MB.
     """
-    return recording(False) if function is None else recording(False)(function)
+
+    __slots__ = ("__weakref__", "_data", "_operation", "_record", "_ticket", "grad", "name")
+    _data: Data  # a Python float, or an array of float32 or float64
+    _operation: Operation | None  # None for a leaf
+    _record: tuple[Any, ...]  # the operands, the numbers that each of them held, and the options; () for a leaf
+    _ticket: int  # when it was recorded: a later node has a larger one; 0 for a leaf
+    grad: Data | None
+    name: str | None
+
+
+# ── Forward: an operation computes, and is recorded ──────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """An operation that can be recorded: a derivative rule for each operand, and its options with their defaults.
+    """What is remembered of an operation: a derivative rule for each operand, and its options with their defaults.
 
-    One that takes any number of operands (concatenate) has, in place of `rules`, one that gives all the gradients
-    `jointly`, as a list.
+    One with any number of operands, such as concatenate, has one rule that gives a list of all gradients `jointly`.
     """
 
     name: str
     rules: tuple[Any, ...]
     jointly: Any
     options: dict[str, Any]
-    binary: bool  # two operands, both with a rule, and no options
+    binary: bool  # two operands, a rule for each, no options
 
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
-NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> ours: through it np.tanh(value) finds `tanh`
+NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
+_next_ticket = count(1).__next__
+_new = object.__new__
 
 
 def operation(
@@ -128,12 +94,11 @@ def operation(
     >>> x.grad
     12.0
 
-    The first arguments, as many as there are rules, are the operands; further ones are options, such as `axis`. A rule
-    gets the upstream gradient, the result, the operands and the options, and returns the operand's gradient; a rule
-    `None` says that this operand has none. Write it with operators and with operations: they serve numbers, arrays and
-    Values alike, so that one rule gives the derivatives of every order. (But `operations.divide` and
-    `operations.power`: Python's own `/` and `**` raise where NumPy gives inf or nan.) Applied to numbers and arrays
-    alone an operation just computes. If NumPy has a function of this name, that works on Values from now on.
+    The first arguments, as many as there are rules, are operands; further ones are options, such as `axis`. A rule gets
+    the upstream gradient, the result, the operands and the options; `None` says that an operand has no derivative.
+    Write rules with operators and operations, which serve numbers, arrays and Values alike: then they can be
+    differentiated too. (For `/` and `**` take `operations.divide` and `operations.power`; Python's own raise where
+    NumPy gives inf or nan.) If NumPy has a function of the same name, it works on Values from now on.
     """
 
     def decorate(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,8 +107,7 @@ def operation(
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
         binary = len(rules) == 2 and None not in rules and not options
         made = OPERATIONS[named] = Operation(named, rules, jointly, options, binary)
-        apply = _two_operands(made, forward) if binary else _any_operands(made, forward)
-        apply = wraps(forward)(apply)
+        apply = wraps(forward)(_two_operands(made, forward) if binary else _any_operands(made, forward))
         apply.__name__ = apply.__qualname__ = named
         if hasattr(np, named):
             NUMPY[getattr(np, named)] = apply
@@ -153,18 +117,16 @@ def operation(
 
 
 def _two_operands(made: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
-    """The operation as a function of two operands: `a * b` comes here. (`_any_operands` does the same, more slowly.)"""
+    """The operation as a function of two operands: `a * b` comes here. (`_any_operands` would do, but more slowly.)"""
 
     def apply(x: Any, y: Any) -> Any:
         if isinstance(x, Node):
             kind, a = type(x), x._data
-            if isinstance(y, Node):
-                b = y._data
-            else:
-                b = y = as_data(y, a)  # an operand that is no node is a constant: no gradient is ever computed for it
+            # An operand that is no node is a constant: no gradient is ever computed for it.
+            b = y._data if isinstance(y, Node) else as_data(y, a)
         elif isinstance(y, Node):
             kind, b = type(y), y._data
-            a = x = as_data(x, b)
+            a = as_data(x, b)
         else:
             return forward(x, y)  # numbers and arrays alone: nothing to record
         if type(a) is not float or type(b) is not float:
@@ -176,53 +138,36 @@ def _two_operands(made: Operation, forward: Callable[..., Any]) -> Callable[...,
 
 def _any_operands(made: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules, names = made.rules, tuple(made.options)
+    rules = made.rules
 
-    def apply(*operands: Any, **named: Any) -> Any:
-        for x in operands:
-            if isinstance(x, Node):
-                break
-        else:
-            return forward(*operands, **named)
-        options: tuple[Any, ...] = ()
-        if names or named:
-            operands, options = _bind(made, operands, named)
-        elif rules and len(operands) != len(rules):
-            raise TypeError(f"{made.name} takes {len(rules)} operands; it got {len(operands)}")
-        nodes = [x for x in operands if isinstance(x, Node)]
-        if len(nodes) < len(operands):
-            like = next((x._data for x in nodes if type(x._data) is not float), 0.0)
-            operands = tuple(
-                x if isinstance(x, Node) or (rules and rules[i] is None) else as_data(x, like) for i, x in enumerate(operands)
-            )
+    def apply(*given: Any, **named: Any) -> Any:
+        nodes = [x for x in given if isinstance(x, Node)]
+        if not nodes:
+            return forward(*given, **named)
+        arity = len(rules) or len(given)
+        operands, extra = given[:arity], given[arity:]
+        if (extra or named) and not made.options:
+            raise TypeError(f"{made.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
+        options = {**made.options, **dict(zip(made.options, extra, strict=False)), **named}
+        for option, value in options.items():
+            if isinstance(value, Node):
+                raise TypeError(f"{made.name}: {option} is an option, not an operand, and has no gradient: give its .data")
+        like = next((x._data for x in nodes if type(x._data) is not float), 0.0)
         _freeze(nodes)
-        held = [x._data if isinstance(x, Node) else x for x in operands]
-        out = forward(*held, **dict(zip(names, options, strict=True))) if names else forward(*held)
-        return _record(type(nodes[0]), out, made, (*operands, *held, *options))
+        held = [
+            x._data if isinstance(x, Node) else x if rules and rules[i] is None else as_data(x, like)
+            for i, x in enumerate(operands)
+        ]
+        # Python itself complains here about an option that is missing, unknown or given twice.
+        return _record(type(nodes[0]), forward(*held, *extra, **named), made, (*operands, *held, *options.values()))
 
     return apply
 
 
-def _bind(made: Operation, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The operands and the options of a call, in order, as Python itself would bind them."""
-    names, fixed = tuple(made.options), len(made.rules) or len(given)
-    by_position = dict(zip(names, given[fixed:], strict=False))
-    options = {**made.options, **by_position, **named}
-    twice_or_unknown = by_position.keys() & named or len(options) > len(names)
-    missing = any(value is inspect.Parameter.empty for value in options.values())
-    if twice_or_unknown or missing or not fixed <= len(given) <= fixed + len(names):
-        takes = ", ".join([f"{len(made.rules) or 'any number of'} operands", *names])
-        raise TypeError(f"{made.name} takes {takes}; it got {len(given)} by position and {list(named)} by name")
-    for option, value in options.items():
-        if isinstance(value, Node):
-            raise TypeError(f"{made.name}: {option} is an option, not an operand, and gets no gradient: give its .data")
-    return given[:fixed], tuple(options.values())
-
-
 def _freeze(nodes: Sequence[Any]) -> None:
-    """Let nobody write into the arrays of those that are leaves any more: what is recorded must not change.
+    """Let nobody write into a leaf's array any more: what is recorded must not change.
 
-    Who asks for a leaf's `data` after that gets a new array to write into, and the record keeps the old one.
+    Who asks for the leaf's `data` after that gets a new array to write into, while the record keeps the old one.
     """
     for x in nodes:
         if isinstance(x, Node) and x._operation is None and not isinstance(x._data, float):
@@ -230,7 +175,7 @@ def _freeze(nodes: Sequence[Any]) -> None:
 
 
 def _record(kind: type[SomeNode], data: Any, made: Operation, record: tuple[Any, ...]) -> SomeNode:
-    """A new node that holds a result and remembers what it was made by and from."""
+    """A node that holds a result and remembers what it was made by and from."""
     if type(data) is not float and (type(data) is not np.ndarray or not data.ndim or data.dtype.char not in "fd"):
         data = as_data(data)
     node = _new(kind)
@@ -244,41 +189,38 @@ def _record(kind: type[SomeNode], data: Any, made: Operation, record: tuple[Any,
     return node
 
 
-def as_data(x: Any, like: Data = 0.0) -> Data:
-    """`x` as the engine computes with it: a Python float, or a float32 or float64 array (itself, if it is one).
-
-    Integers and booleans become floats, in an array of the dtype of `like`. Anything else is a `TypeError`.
-    """
-    if isinstance(x, (float, int)):
-        return float(x)
-    if isinstance(x, Node):
-        raise TypeError("expected numbers, but got a Value: use its .data, or a copy of it without a past, .detach()")
-    try:
-        array = np.asarray(x)
-    except ValueError:  # rows of different lengths
-        raise TypeError(f"expected a number or an array of numbers, but got a ragged {type(x).__name__}") from None
-    if array.dtype.kind in "biu":
-        array = array.astype(np.float64 if isinstance(like, float) else like.dtype)
-    elif array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    else:
-        what = type(x).__name__ + ("" if array.dtype == object else f" of dtype {array.dtype}")
-        raise TypeError(f"expected a number or an array of float32, float64, integers or booleans, but got {what}")
-    return array if array.ndim else float(array)
-
-
 # ── Backward: the chain rule ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[tuple[Node, Any]]:
-    """Yield every node that `output` depends on, once, with d output / d node: first `output` itself with its `g`.
+def backward(output: Node, gradient: Data | None = None) -> None:
+    """Store d output / d value in the `grad` of every value that `output` was computed from, and in its own.
 
-    A node may pass its gradient on only when all that used it have handed in their shares. Were it to go earlier, what
-    comes in later would have to travel all the way down again: 60 doublings y = y + y are 61 nodes but 2**60 paths. So
-    the order matters: each node after all that used it. And it is there for the asking. An operand exists before the
+    A leaf's `grad` accumulates: a second call, for this output or another, adds to it, as the gradients of several
+    losses, or of the parts of a batch, add up. So set it to None (`zero_grad`) before each step of training: else the
+    step goes along the sum of all gradients since the beginning. A computed value's `grad` is only a note, set afresh
+    each time: were it added up, a second call would pass the first one's share on again. Two calls give each leaf
+    exactly twice what one does.
+
+    `output` has one element, or `gradient` is given, d (what one wants) / d output in the shape of `output`; else
+    `ValueError`. An error leaves every `grad` as it was.
+    """
+    taken: set[int] = set()
+    for node, g in list(reverse_pass(output, seed(output, gradient))):
+        if node._operation is None and node.grad is not None:
+            node.grad = node.grad + g
+        else:
+            node.grad = g if type(g) is float else owned(g, taken)
+
+
+def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[tuple[Node, Any]]:
+    """Yield every node that `output` depends on, once, with its gradient: first `output` itself, with `g`.
+
+    A node may pass its gradient on only when all that used it have added their shares. Were it to go earlier, what
+    comes in later would have to travel all the way down again: 60 doublings y = y + y are 61 nodes, but 2**60 paths.
+    So the order matters: each node after all that used it. And it is there for the asking. An operand exists before the
     result does, so the order in which the operations were recorded, backwards, is such an order.
     """
-    gradients: dict[Node, Any] = {output: g}  # what has come in so far; None where a node was met, but nothing came yet
+    gradients: dict[Node, Any] = {output: g}  # what has come in; None where nothing has yet
     nodes = [output]
     for node in nodes:  # the list grows while we walk along it. No recursion: a graph may be a million nodes deep
         for x in node._record:
@@ -286,18 +228,16 @@ def _reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[
                 gradients[x] = None
                 nodes.append(x)
     nodes.sort(key=attrgetter("_ticket"), reverse=True)
-
     for node in nodes:
         g = gradients.pop(node)
-        if g is None:  # only ever an operand without a derivative, such as the condition of `where`
+        if g is None:  # only ever an operand that has no derivative, such as the condition of `where`
             continue
         yield node, g
         made = node._operation
         if made is None:
             continue
-        if made.binary and not create_graph:  # what the lines below do, unrolled for the most frequent case
-            x, y, a, b = node._record
-            rule_x, rule_y = made.rules
+        if made.binary and not create_graph:  # what comes below, unrolled for the most frequent case
+            (x, y, a, b), (rule_x, rule_y) = node._record, made.rules
             if isinstance(x, Node):
                 share = rule_x(g, node._data, a, b)
                 if type(share) is not float or type(a) is not float:
@@ -311,126 +251,75 @@ def _reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[
                 before = gradients[y]
                 gradients[y] = share if before is None else before + share
             continue
-        arity = (len(node._record) - len(made.options)) // 2
-        operands, held = node._record[:arity], node._record[arity:]
-        out: Any = node._data
-        given = held
-        if create_graph:  # the same rules, given the nodes instead of their numbers, record what they compute
-            out, given = node, (*map(_unmoved, operands, held), *held[arity:])
-        shares = made.jointly(g, out, *given[:arity], **dict(zip(made.options, given[arity:]))) if made.jointly else ()
-        for i, x in enumerate(operands):
-            if isinstance(x, Node) and (shares or made.rules[i]):
-                share = shares[i] if shares else made.rules[i](g, out, *given)
-                if type(share) is not float or type(held[i]) is not float:
-                    share = _fit(share, held[i], made)
-                # A value that was used twice moves the output in two ways: the total change is their sum.
-                gradients[x] = share if gradients[x] is None else gradients[x] + share
+        for x, share in _shares(node, made, g, create_graph):
+            # A value that was used twice moves the output in two ways at once: the total change is their sum.
+            gradients[x] = share if gradients[x] is None else gradients[x] + share
+
+
+def _shares(node: Node, made: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any]]:
+    """Each operand that has a gradient, with what comes to it through this node.
+
+    Given numbers, rules compute numbers. For `create_graph` they get the nodes, and what they compute is recorded.
+    """
+    arity = (len(node._record) - len(made.options)) // 2
+    operands, held, options = node._record[:arity], node._record[arity : 2 * arity], node._record[2 * arity :]
+    out, given = (node, tuple(map(_unmoved, operands, held))) if create_graph else (node._data, held)
+    shares = made.jointly(g, out, *given, **dict(zip(made.options, options, strict=True))) if made.jointly else None
+    for i, x in enumerate(operands):
+        if isinstance(x, Node) and (shares or made.rules[i]):
+            share = shares[i] if shares else made.rules[i](g, out, *given, *options)
+            yield x, _fit(share, held[i], made)
+
+
+def _unmoved(x: Any, held: Any) -> Any:
+    """The operand as a node, if it still is what was recorded; a leaf that has changed since cannot stand for it."""
+    if not isinstance(x, Node):
+        return held
+    if x._data is not held and not np.array_equal(x._data, held, equal_nan=True):
+        raise RuntimeError(f"{x.name or 'a leaf'} has changed since it was used: compute the output again, then differentiate")
+    return x
 
 
 def _fit(g: Any, x: Data, made: Operation) -> Any:
-    """The gradient `g` in the shape and dtype of the operand, which is `x`."""
+    """The gradient in the shape and the dtype of the operand, which held `x`."""
     shape = () if isinstance(x, float) else x.shape
     if type(g) is np.ndarray and shape and g.shape == shape and g.dtype == x.dtype:  # type: ignore[union-attr]
         return g
     if not isinstance(g, Node):
         g = np.asarray(g)
+    if not g.shape and shape:  # one number that holds for every element
+        g = g * np.ones(shape, x.dtype)  # type: ignore[union-attr]
     if g.shape != shape:
-        if not g.shape:  # one number that holds for every element
-            g = g * np.ones(shape, x.dtype)  # type: ignore[union-attr]
-        elif _broadcasts(shape, g.shape):
-            # Broadcasting used one element of x in many places. Each is a use, and the gradients of all uses add up.
-            extra = g.ndim - len(shape)
-            g = g.sum(axis=(*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1))).reshape(shape)
-        else:
+        # Broadcasting used one element of x in many places. Each place is a use, and gradients of uses add up.
+        extra = g.ndim - len(shape)
+        total = g.sum(axis=tuple(i for i in range(g.ndim) if i < extra or shape[i - extra] == 1), keepdims=True)
+        if extra < 0 or total.shape[extra:] != shape:
             raise ValueError(f"a rule of {made.name} gave a gradient of shape {g.shape} for an operand of shape {shape}")
+        g = total.reshape(shape)
     if isinstance(x, float):
         return g if isinstance(g, Node) else float(g)
     return g if g.dtype == x.dtype else g.astype(x.dtype)
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    """Whether an array of this shape broadcasts to the other shape, as it is."""
-    pairs = zip(reversed(shape), reversed(to), strict=False)
-    return len(shape) <= len(to) and all(n in (1, m) for n, m in pairs)
-
-
-def _unmoved(x: Any, held: Any) -> Any:
-    """The operand itself, where it still holds what was recorded; for a graph of gradients it has to."""
-    if isinstance(x, Node) and x._data is not held and not np.array_equal(x._data, held, equal_nan=True):
-        raise RuntimeError(f"{x.name or 'a leaf'} was changed after it was used: compute the output again to differentiate it")
-    return x
-
-
-def _seed(output: Node, gradient: Any) -> Data:
+def seed(output: Node, gradient: Any = None) -> Data:
     """Where the reverse pass begins: d output / d output, which is 1, or the gradient that the caller gives."""
     data = output._data
-    shape = () if isinstance(data, float) else data.shape
     if gradient is None:
-        if not isinstance(data, float) and data.size != 1:
+        if np.size(data) != 1:
             raise ValueError(
-                f"only a value of one element has a gradient by itself; this one has shape {shape}: sum it, "
-                "or call backward(gradient) with d output / d this"
+                f"a value of shape {np.shape(data)} has no gradient by itself: take its sum, or give backward a gradient"
             )
         return 1.0 if isinstance(data, float) else np.ones_like(data)
     given = as_data(gradient, data)
-    if np.shape(given) != shape:
-        raise ValueError(f"expected a gradient of the value's shape, {shape}, but got one of shape {np.shape(given)}")
+    if np.shape(given) != np.shape(data):
+        raise ValueError(f"expected a gradient of shape {np.shape(data)}, as the value's, but got shape {np.shape(given)}")
     return given if isinstance(data, float) else np.array(given, data.dtype)
 
 
-def _owned(g: Any, owners: set[int]) -> Any:
-    """The gradient in memory that no other gradient lies in: rules may pass `g` on as it came, or a view of it."""
+def owned(g: Any, taken: set[int]) -> Any:
+    """The gradient in memory that no other one lies in: rules may pass g on as it is, or a view of it."""
     if isinstance(g, np.ndarray):
-        if id(g if g.base is None else g.base) in owners or not g.flags.writeable:
+        if id(g if g.base is None else g.base) in taken or not g.flags.writeable:
             g = g.copy()
-        owners.add(id(g if g.base is None else g.base))
+        taken.add(id(g if g.base is None else g.base))
     return g
-
-
-def backward(output: Node, gradient: Data | None = None) -> None:
-    """Compute d `output` / d value for every value that it was computed from, and store it in that value's `grad`.
-
-    A leaf's `grad` accumulates: a second call, for this output or another, adds to it, so that the gradients of the
-    parts of a batch, or of several losses, sum up. Therefore whoever wants the gradient of one output alone, as in
-    every step of training, sets the leaves' `grad` to None first (`zero_grad`). The `grad` of a computed value is set
-    afresh: it is a note on the way, and were it added up, a second `backward()` would pass on the sum of both calls
-    and count the first one twice. So two calls give each leaf exactly twice what one does.
-
-    `output` needs to have one element, or `gradient`, an upstream gradient in its shape; else `ValueError`. An error
-    leaves every `grad` as it was.
-    """
-    owners: set[int] = set()
-    for node, g in list(_reverse_pass(output, _seed(output, gradient))):
-        if node._operation is None and node.grad is not None:
-            node.grad = node.grad + g
-        else:
-            node.grad = g if type(g) is float else _owned(g, owners)
-
-
-def gradients(output: SomeNode, inputs: Sequence[SomeNode], create_graph: bool = False) -> list[Any]:
-    """d `output` / d input for each of the inputs, leaves or computed, as numbers and arrays; writes no `grad`.
-
-    With `create_graph=True` they are Values, recorded as they are computed, and can be differentiated again.
-    An input that the output does not depend on gets zeros. `output` needs to have one element.
-
-    >>> from microgd import Value, gradients
-    >>> x = Value(2.0)
-    >>> (slope,) = gradients(x**3, [x], create_graph=True)
-    >>> slope.item(), gradients(slope, [x])
-    (12.0, [12.0])
-    """
-    if isinstance(inputs, Node) or not all(isinstance(x, Node) for x in (output, *inputs)):
-        raise TypeError("gradients takes a Value and a list of Values")
-    wanted, found = set(inputs), dict[Node, Any]()
-    for node, g in _reverse_pass(output, _seed(output, None), create_graph):
-        if node in wanted:
-            found[node] = g
-            if len(found) == len(wanted):
-                break
-    owners: set[int] = set()
-    results: list[Any] = []
-    for x in inputs:
-        kind: Any = type(x)
-        g = found.get(x, 0.0 if isinstance(x._data, float) else np.zeros_like(x._data))
-        results.append(_owned(g, owners) if not create_graph or isinstance(g, Node) else kind(g))
-    return results

@@ -1,4 +1,4 @@
-"""Derivatives of functions: `grad(f)` is the function that gives f's derivative, and can be differentiated again."""
+"""Derivatives as results: of a value, `gradients`; of a function, `grad`, which gives the function that is f's derivative."""
 
 from __future__ import annotations
 
@@ -7,9 +7,40 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
-from microgd.backprop import Data, Node, as_data, gradients, is_recording, recording
+import numpy as np
+
+from microgd.arrays import Data, as_data
+from microgd.backprop import Node, owned, reverse_pass, seed
 from microgd.operations import positive
+from microgd.recording import is_recording, recording
 from microgd.value import Value
+
+
+def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> list[Any]:
+    """d `output` / d input for each of the inputs, leaves or computed, as numbers and arrays; writes no `grad`.
+
+    With `create_graph=True` they are Values, recorded as they are computed, and can be differentiated again.
+    An input that the output does not depend on gets zeros. `output` has one element (`ValueError`).
+
+    >>> x = Value(2.0)
+    >>> (slope,) = gradients(x**3, [x], create_graph=True)
+    >>> slope.item(), gradients(slope, [x])
+    (12.0, [12.0])
+    """
+    if isinstance(inputs, Value) or not all(isinstance(x, Value) for x in (output, *inputs)):
+        raise TypeError("gradients takes a Value and a list of Values")
+    wanted, found = set(inputs), dict[Node, Any]()
+    for node, g in reverse_pass(output, seed(output), create_graph):
+        if node in wanted:
+            found[node] = g
+            if len(found) == len(wanted):
+                break
+    taken: set[int] = set()
+    results = [found.get(x, 0.0 if isinstance(x._data, float) else np.zeros_like(x._data)) for x in inputs]
+    if create_graph:
+        return [g if isinstance(g, Value) else Value(g) for g in results]
+    return [owned(g, taken) for g in results]
+
 
 # The arguments that the calls of `grad` around this one differentiate with respect to.
 _enclosing: ContextVar[tuple[Value, ...]] = ContextVar("enclosing", default=())

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.backprop import as_data, gradients
+from microgd.arrays import as_data
+from microgd.functional import gradients
 from microgd.value import Value
 
 Arrays = list[NDArray[np.float64]]

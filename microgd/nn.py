@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from microgd import operations
-from microgd.backprop import Data, Node, as_data, operation
+from microgd.arrays import Data, as_data
+from microgd.backprop import Node, operation
 from microgd.data import check_labels
 from microgd.operations import Number, mean, reshape, softmax, square, transpose
 from microgd.storage import load_arrays, save_arrays

@@ -1,18 +1,20 @@
 """Every operation: what it computes and, beside it, its derivative rule. Read this file second, as a table.
 
-In a rule, `g` is the upstream gradient (d output / d result), `out` the result, and `x`, `y` the operands. A rule
-returns d output / d operand: the upstream gradient times the local derivative. So `sin` reads: its operand's
-gradient is g * cos(x). Numbers, arrays and Values may all come here, which is why a rule is written with operators and
-with the operations themselves.
+In a rule, `g` is the upstream gradient (d output / d result), `out` the result, and `x`, `y` are the operands. A rule
+returns d output / d operand, the upstream gradient times the local derivative: that of sin is g * cos(x). There is one
+for each operand. All of them may be numbers, arrays or Values, so rules are written with operators and operations.
 
-Rules may leave three things to the engine (`_fit` in backprop.py): summing the gradient of an operand that was
-broadcast, its dtype, and a number that holds for all elements. They compute what PyTorch would at a point where there
-is no derivative, or more than one slope; each says what that is.
+Rules leave three things to the engine (`_fit` in backprop.py): summing the gradient of an operand that was broadcast,
+its dtype, and repeating a number that holds for all elements. Where there is no derivative, or a choice of slopes, they
+give what PyTorch gives, and say what that is.
 """
 
+# mypy: disable-error-code=has-type
+# (Rules speak of operations that are made further down.)
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from math import log as _ln
 from typing import Any, TypeAlias
 
@@ -25,56 +27,74 @@ Number: TypeAlias = Any  # a float, an array or a Value: operations take and giv
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-# Rules speak of these before they are made; the type checker wants to know what they will be.
-log: Callable[..., Any]
-sign: Callable[..., Any]
-cos: Callable[..., Any]
-cosh: Callable[..., Any]
-
-
 def _shape(x: Number) -> tuple[int, ...]:
     return () if isinstance(x, float) else tuple(x.shape)
 
 
-# ── Arithmetic, elementwise with broadcasting ────────────────────────────────────────────────────────────────────────
+# ── Elementwise, with broadcasting ───────────────────────────────────────────────────────────────────────────────────
 
 
-@operation(
-    lambda g, out, x, y: g,
-    lambda g, out, x, y: g,
-)
-def add(x: Number, y: Number) -> Number:
-    """x + y."""
-    return x + y
+def elementwise(function: Callable[..., Any], *rules: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+    """An operation that is Python's operator or NumPy's function of that name, which gives a number what an array gets."""
+    made = operation(*rules, name=name)(function)
+    made.__doc__ = f"Elementwise, as `numpy.{made.__name__}`."
+    return made
 
 
-@operation(
-    lambda g, out, x, y: g,
-    lambda g, out, x, y: -g,
-)
-def subtract(x: Number, y: Number) -> Number:
-    """x - y."""
-    return x - y
+# fmt: off
+add        = elementwise(operator.add,   lambda g, out, x, y: g, lambda g, out, x, y: g)
+subtract   = elementwise(operator.sub,   lambda g, out, x, y: g, lambda g, out, x, y: -g, name="subtract")
+multiply   = elementwise(operator.mul,   lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, name="multiply")
+negative   = elementwise(operator.neg,   lambda g, out, x: -g, name="negative")
+positive   = elementwise(np.positive,    lambda g, out, x: g)
+
+square     = elementwise(np.square,      lambda g, out, x: g * (2.0 * x))
+sqrt       = elementwise(np.sqrt,        lambda g, out, x: divide(g, 2.0 * out))
+cbrt       = elementwise(np.cbrt,        lambda g, out, x: divide(g, 3.0 * out * out))
+reciprocal = elementwise(np.reciprocal,  lambda g, out, x: -g * out * out)
+exp        = elementwise(np.exp,         lambda g, out, x: g * out)
+exp2       = elementwise(np.exp2,        lambda g, out, x: g * out * _ln(2))
+expm1      = elementwise(np.expm1,       lambda g, out, x: g * exp(x))
+log        = elementwise(np.log,         lambda g, out, x: divide(g, x))
+log2       = elementwise(np.log2,        lambda g, out, x: divide(g, x * _ln(2)))
+log10      = elementwise(np.log10,       lambda g, out, x: divide(g, x * _ln(10)))
+log1p      = elementwise(np.log1p,       lambda g, out, x: divide(g, 1.0 + x))
+logaddexp  = elementwise(np.logaddexp,   lambda g, out, x, y: g * sigmoid(x - y), lambda g, out, x, y: g * sigmoid(y - x))
+
+sin        = elementwise(np.sin,         lambda g, out, x: g * cos(x))
+cos        = elementwise(np.cos,         lambda g, out, x: -g * sin(x))
+tan        = elementwise(np.tan,         lambda g, out, x: g * (1.0 + out * out))
+arcsin     = elementwise(np.arcsin,      lambda g, out, x: divide(g, sqrt(1.0 - x * x)))
+arccos     = elementwise(np.arccos,      lambda g, out, x: -divide(g, sqrt(1.0 - x * x)))
+arctan     = elementwise(np.arctan,      lambda g, out, x: divide(g, 1.0 + x * x))
+arctan2    = elementwise(np.arctan2,     lambda g, out, x, y: divide(g * y, x * x + y * y),
+                                        lambda g, out, x, y: -divide(g * x, x * x + y * y))
+hypot      = elementwise(np.hypot,       lambda g, out, x, y: divide(g * x, out), lambda g, out, x, y: divide(g * y, out))
+sinh       = elementwise(np.sinh,        lambda g, out, x: g * cosh(x))
+cosh       = elementwise(np.cosh,        lambda g, out, x: g * sinh(x))
+tanh       = elementwise(np.tanh,        lambda g, out, x: g * (1.0 - out * out))
+arcsinh    = elementwise(np.arcsinh,     lambda g, out, x: divide(g, sqrt(x * x + 1.0)))
+arccosh    = elementwise(np.arccosh,     lambda g, out, x: divide(g, sqrt(x * x - 1.0)))
+arctanh    = elementwise(np.arctanh,     lambda g, out, x: divide(g, 1.0 - x * x))
+
+# The kink of abs: on the left of 0 the slope is -1, on the right 1; at 0 the rule says 0, between them.
+sign       = elementwise(np.sign,        lambda g, out, x: 0.0)
+absolute   = elementwise(np.absolute,    lambda g, out, x: g * sign(x))
+
+# At a tie each operand gets half: moving either one alone moves the result on one side only.
+maximum    = elementwise(np.maximum,     lambda g, out, x, y: where(x == y, 0.5 * g, where(x < y, 0.0, g)),
+                                        lambda g, out, x, y: where(x == y, 0.5 * g, where(y < x, 0.0, g)))
+minimum    = elementwise(np.minimum,     lambda g, out, x, y: where(x == y, 0.5 * g, where(x > y, 0.0, g)),
+                                        lambda g, out, x, y: where(x == y, 0.5 * g, where(y > x, 0.0, g)))
+# fmt: on
 
 
-@operation(
-    lambda g, out, x, y: g * y,
-    lambda g, out, x, y: g * x,
-)
-def multiply(x: Number, y: Number) -> Number:
-    """x * y."""
-    return x * y
-
-
-@operation(
-    lambda g, out, x, y: divide(g, y),
-    lambda g, out, x, y: -divide(g * out, y),
-)
+@operation(lambda g, out, x, y: divide(g, y), lambda g, out, x, y: -divide(g * out, y))
 def divide(x: Number, y: Number) -> Number:
     """x / y; by zero it is infinite or nan, as IEEE 754 has it, for numbers as for arrays."""
     try:
         return x / y
-    except ZeroDivisionError:  # Python's floats alone raise
+    except ZeroDivisionError:  # only Python's floats raise
         return np.divide(x, y)
 
 
@@ -93,52 +113,6 @@ def power(x: Number, y: Number) -> Number:
     return np.power(x, y) if isinstance(out, complex) else out
 
 
-@operation(lambda g, out, x: -g)
-def negative(x: Number) -> Number:
-    """-x."""
-    return -x
-
-
-# ── Functions of one operand, elementwise: NumPy's own, so that a number gets what an array would ────────────────────
-
-
-def elementwise(function: np.ufunc, rule: Callable[..., Any]) -> Callable[..., Any]:
-    """An operation that is a function of NumPy's, by its name there."""
-    made = operation(rule)(function)
-    made.__doc__ = f"Elementwise {function.__name__}, as `numpy.{function.__name__}`."
-    return made
-
-
-# fmt: off
-positive = elementwise(np.positive,     lambda g, out, x: g)
-absolute = elementwise(np.absolute,     lambda g, out, x: g * sign(x))  # 0 at 0, between the slopes -1 and 1
-sign = elementwise(np.sign,             lambda g, out, x: 0.0)
-square = elementwise(np.square,         lambda g, out, x: g * (2.0 * x))
-sqrt = elementwise(np.sqrt,             lambda g, out, x: divide(g, 2.0 * out))
-cbrt = elementwise(np.cbrt,             lambda g, out, x: divide(g, 3.0 * out * out))
-reciprocal = elementwise(np.reciprocal, lambda g, out, x: -g * out * out)
-exp = elementwise(np.exp,               lambda g, out, x: g * out)
-exp2 = elementwise(np.exp2,             lambda g, out, x: g * out * _ln(2))
-expm1 = elementwise(np.expm1,           lambda g, out, x: g * (out + 1.0))
-log = elementwise(np.log,               lambda g, out, x: divide(g, x))
-log2 = elementwise(np.log2,             lambda g, out, x: divide(g, x * _ln(2)))
-log10 = elementwise(np.log10,           lambda g, out, x: divide(g, x * _ln(10)))
-log1p = elementwise(np.log1p,           lambda g, out, x: divide(g, 1.0 + x))
-sin = elementwise(np.sin,               lambda g, out, x: g * cos(x))
-cos = elementwise(np.cos,               lambda g, out, x: -g * sin(x))
-tan = elementwise(np.tan,               lambda g, out, x: g * (1.0 + out * out))
-arcsin = elementwise(np.arcsin,         lambda g, out, x: divide(g, sqrt(1.0 - x * x)))
-arccos = elementwise(np.arccos,         lambda g, out, x: -divide(g, sqrt(1.0 - x * x)))
-arctan = elementwise(np.arctan,         lambda g, out, x: divide(g, 1.0 + x * x))
-sinh = elementwise(np.sinh,             lambda g, out, x: g * cosh(x))
-cosh = elementwise(np.cosh,             lambda g, out, x: g * sinh(x))
-tanh = elementwise(np.tanh,             lambda g, out, x: g * (1.0 - out * out))
-arcsinh = elementwise(np.arcsinh,       lambda g, out, x: divide(g, sqrt(x * x + 1.0)))
-arccosh = elementwise(np.arccosh,       lambda g, out, x: divide(g, sqrt(x * x - 1.0)))
-arctanh = elementwise(np.arctanh,       lambda g, out, x: divide(g, 1.0 - x * x))
-# fmt: on
-
-
 @operation(lambda g, out, x: g * out * (1.0 - out))
 def sigmoid(x: Number) -> Number:
     """1 / (1 + exp(-x)), elementwise, computed from exp(-|x|), which cannot overflow."""
@@ -155,15 +129,8 @@ def relu(x: Number) -> Number:
     return np.maximum(x, 0.0)
 
 
-# ── Choosing: the gradient goes to whom the result was taken from ────────────────────────────────────────────────────
-
-
 # The gradient is selected, not multiplied by a mask: 0 * inf would be nan in the branch that was not taken.
-@operation(
-    None,
-    lambda g, out, condition, x, y: where(condition, g, 0.0),
-    lambda g, out, condition, x, y: where(condition, 0.0, g),
-)
+@operation(None, lambda g, out, c, x, y: where(c, g, 0.0), lambda g, out, c, x, y: where(c, 0.0, g))
 def where(condition: Any, x: Number, y: Number) -> Number:
     """x where the condition holds, else y, elementwise with broadcasting."""
     if isinstance(condition, bool) and isinstance(x, float) and isinstance(y, float):
@@ -171,34 +138,11 @@ def where(condition: Any, x: Number, y: Number) -> Number:
     return np.where(condition, x, y)
 
 
-# At a tie each operand gets half: moving either alone raises the result on one side only.
-@operation(
-    lambda g, out, x, y: where(x == y, 0.5 * g, where(x < y, 0.0, g)),
-    lambda g, out, x, y: where(x == y, 0.5 * g, where(y < x, 0.0, g)),
-)
-def maximum(x: Number, y: Number) -> Number:
-    """The larger of x and y, elementwise with broadcasting."""
-    return np.maximum(x, y)
-
-
-@operation(
-    lambda g, out, x, y: where(x == y, 0.5 * g, where(x > y, 0.0, g)),
-    lambda g, out, x, y: where(x == y, 0.5 * g, where(y > x, 0.0, g)),
-)
-def minimum(x: Number, y: Number) -> Number:
-    """The smaller of x and y, elementwise with broadcasting."""
-    return np.minimum(x, y)
-
-
-@operation(lambda g, out, x, low, high: where(_within(x, low, high), g, 0.0))
+# Where clipping left x as it was, the bounds themselves included, the derivative is 1.
+@operation(lambda g, out, x, min, max: where(x == out, g, 0.0))
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
     return np.clip(x, min, max)
-
-
-def _within(x: Number, low: Any, high: Any) -> Any:
-    """Where clipping left x alone; the bounds belong to it, so there the derivative is 1."""
-    return (x >= (-np.inf if low is None else low)) & (x <= (np.inf if high is None else high))
 
 
 # ── Reductions: along `axis` (one, several, negative ones, or None for all), `keepdims` as in NumPy ──────────────────
@@ -213,40 +157,42 @@ def _spread(g: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
     return broadcast_to(g, shape) if shape else g
 
 
-@operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
-def sum(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
-    """The sum."""
-    return np.sum(x, axis=axis, keepdims=keepdims)
-
-
-@operation(lambda g, out, x, axis, keepdims: _spread(divide(g, _count(out, x)), x, axis, keepdims))
-def mean(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
-    """The arithmetic mean."""
-    return np.mean(x, axis=axis, keepdims=keepdims)
-
-
-def _count(out: Number, x: Number) -> float:
+def _count(x: Number, out: Number) -> float:
     """How many elements of x went into each one of the result."""
     return float(np.prod(_shape(x)) // (np.prod(_shape(out)) or 1))
 
 
-def _among_extremes(g: Number, out: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
-    """A maximum's or minimum's gradient: elements that tie for it share it equally, since each could give way alone."""
+def _to_ties(g: Number, out: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
+    """The gradient of a maximum or minimum: the elements that tie for it share it equally."""
     ties = x == _spread(out, x, axis, keepdims)
-    shared = divide(g, np.maximum(np.sum(ties, axis=axis, keepdims=keepdims), 1.0))
-    return where(ties, _spread(shared, x, axis, keepdims), 0.0)
+    share = divide(g, np.maximum(np.sum(ties, axis=axis, keepdims=keepdims), 1.0))
+    return where(ties, _spread(share, x, axis, keepdims), 0.0)
 
 
-@operation(_among_extremes)
-def max(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
-    """The largest element."""
-    return np.max(x, axis=axis, keepdims=keepdims)
+def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that is NumPy's reduction of that name."""
+
+    def reduce(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
+        return function(x, axis=axis, keepdims=keepdims)
+
+    reduce.__name__ = reduce.__qualname__ = function.__name__
+    reduce.__doc__ = f"Along `axis`, as `numpy.{function.__name__}`."
+    return operation(rule)(reduce)
 
 
-@operation(_among_extremes)
-def min(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
-    """The smallest element."""
-    return np.min(x, axis=axis, keepdims=keepdims)
+# fmt: off
+sum  = reduction(np.sum,  lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
+mean = reduction(np.mean, lambda g, out, x, axis, keepdims: _spread(divide(g, _count(x, out)), x, axis, keepdims))
+max  = reduction(np.max,  _to_ties)
+min  = reduction(np.min,  _to_ties)
+# fmt: on
+
+
+def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Number:
+    """The mean squared distance from the mean; `ddof=1` divides by n - 1 instead of n."""
+    squares = square(x - mean(x, axis=axis, keepdims=True))
+    total = sum(squares, axis=axis, keepdims=keepdims)
+    return divide(total, float(np.maximum(_count(squares, total) - ddof, 0)))
 
 
 # The three below subtract the largest element first, which changes nothing but keeps exp from overflowing.
@@ -281,13 +227,6 @@ def log_softmax(x: Number, axis: Axis = -1) -> Number:
     """log(softmax(x)), finite wherever x is."""
     shifted = _shifted(x, axis)[0]
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
-
-
-def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Number:
-    """The mean squared distance from the mean; `ddof=1` divides by n - 1 instead of n."""
-    squares = square(x - mean(x, axis=axis, keepdims=True))
-    total = sum(squares, axis=axis, keepdims=keepdims)
-    return divide(total, float(np.maximum(_count(total, squares) - ddof, 0)))
 
 
 # ── Matrix product ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -371,30 +310,29 @@ def scatter(x: Number, index: Any, shape: tuple[int, ...]) -> Number:
     return zeros
 
 
-def _pieces(g: Number, out: Number, *arrays: Number, axis: int) -> list[Number]:
+def _parts(g: Number, axis: int, places: Iterable[Any]) -> list[Number]:
+    """What g has at each of these places along the axis."""
+    before = (slice(None),) * (axis % len(_shape(g)))
+    return [getitem(g, (*before, place)) for place in places]
+
+
+def _lengthwise(g: Number, out: Number, *arrays: Number, axis: int) -> list[Number]:
     ends = np.cumsum([_shape(array)[axis] for array in arrays])
-    before = (slice(None),) * (axis % len(_shape(out)))
-    return [getitem(g, (*before, slice(end - _shape(array)[axis], end))) for array, end in zip(arrays, ends, strict=True)]
+    return _parts(g, axis, (slice(end - _shape(array)[axis], end) for array, end in zip(arrays, ends, strict=True)))
 
 
-@operation(jointly=_pieces, name="concatenate")
+@operation(jointly=_lengthwise, name="concatenate")
 def _concatenate(*arrays: Number, axis: int) -> Number:
     return np.concatenate(arrays, axis)
 
 
 def concatenate(arrays: Sequence[Number], axis: int | None = 0) -> Number:
     """The arrays joined along an axis that they have; with None, flattened first."""
-    if axis is None:
-        return _concatenate(*(reshape(array, -1) for array in arrays), axis=0)
-    return _concatenate(*arrays, axis=axis)
+    flat = axis is None
+    return _concatenate(*map(ravel, arrays), axis=0) if flat else _concatenate(*arrays, axis=axis)
 
 
-def _layers(g: Number, out: Number, *arrays: Number, axis: int) -> list[Number]:
-    before = (slice(None),) * (axis % len(_shape(out)))
-    return [getitem(g, (*before, i)) for i in range(len(arrays))]
-
-
-@operation(jointly=_layers, name="stack")
+@operation(jointly=lambda g, out, *arrays, axis: _parts(g, axis, range(len(arrays))), name="stack")
 def _stack(*arrays: Number, axis: int) -> Number:
     return np.stack(arrays, axis)
 

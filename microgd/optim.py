@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from microgd.backprop import Data
+from microgd.arrays import Data
 from microgd.value import Value
 
 

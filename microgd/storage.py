@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from microgd.backprop import Data
+from microgd.arrays import Data
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> None:

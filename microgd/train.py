@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.backprop import no_grad
 from microgd.data import minibatches
 from microgd.optim import SGD
+from microgd.recording import no_grad
 from microgd.value import Value
 
 Loss = Callable[[Any, Any], Value]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd import operations
-from microgd.backprop import NUMPY, Data, Node, as_data, backward
+from microgd import operations as ops
+from microgd.arrays import Data, as_data
+from microgd.backprop import NUMPY, Node, backward
 
 # Comparisons and tests of NumPy's: their results are True or False and have no derivative, so they are plain arrays.
 _TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
@@ -33,8 +34,8 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
     """The comparison as a method. It compares what the two hold, and its result is no Value."""
 
     def apply(self: Value, other: Any) -> Any:
-        if not isinstance(other, Value | float | int | np.ndarray | np.generic | list | tuple):
-            return NotImplemented
+        if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
+            return NotImplemented  # so that Python says that a Value does not equal None
         result = test(self._data, other._data if isinstance(other, Value) else other)
         return result if np.ndim(result) else bool(result)
 
@@ -66,8 +67,6 @@ class Value(Node):
 
     backward = backward
 
-    # ── What it holds ────────────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def data(self) -> Data:
         """The number or the array. A leaf's may be changed, in place or by assignment; a computed value's may not.
@@ -82,7 +81,7 @@ class Value(Node):
         elif not self._data.flags.writeable:
             # A record holds on to this array (`_freeze` in backprop.py). The caller may be about to write into it,
             # so from here on the leaf has an array of its own. Arrays that nobody asks for are never copied.
-            self._data = self._data.copy()
+            self._data = self._data.copy("K")
         return self._data
 
     @data.setter
@@ -94,7 +93,11 @@ class Value(Node):
         given = as_data(new, self._data)
         if np.shape(given) != self.shape:
             raise ValueError(f"expected data of shape {self.shape}, but got shape {np.shape(given)}")
-        self._data = given if isinstance(given, float) else np.array(given, self.dtype)
+        if isinstance(self._data, float):
+            self._data = given
+        else:
+            self._data = np.empty_like(self._data)  # of the same dtype, and the same layout in memory
+            self._data[...] = given
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""
@@ -136,67 +139,58 @@ class Value(Node):
         """The operands of that operation in order: Values, and constants as they were used."""
         return self._record[: (len(self._record) - len(self._operation.options)) // 2] if self._operation else ()
 
-    # ── Operators and methods: the operations themselves ─────────────────────────────────────────────────────────────
+    # Operators and methods are the operations themselves.
 
-    __add__, __radd__ = operations.add, _reflected(operations.add)
-    __sub__, __rsub__ = operations.subtract, _reflected(operations.subtract)
-    __mul__, __rmul__ = operations.multiply, _reflected(operations.multiply)
-    __truediv__, __rtruediv__ = operations.divide, _reflected(operations.divide)
-    __pow__, __rpow__ = operations.power, _reflected(operations.power)
-    __matmul__, __rmatmul__ = operations.matmul, _reflected(operations.matmul)
-    __neg__, __pos__, __abs__ = operations.negative, operations.positive, operations.absolute
-    __getitem__ = operations.getitem
+    __add__, __radd__ = ops.add, _reflected(ops.add)
+    __sub__, __rsub__ = ops.subtract, _reflected(ops.subtract)
+    __mul__, __rmul__ = ops.multiply, _reflected(ops.multiply)
+    __truediv__, __rtruediv__ = ops.divide, _reflected(ops.divide)
+    __pow__, __rpow__ = ops.power, _reflected(ops.power)
+    __matmul__, __rmatmul__ = ops.matmul, _reflected(ops.matmul)
+    __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
+    __getitem__ = ops.getitem
 
-    abs, sign, sqrt, square, reciprocal = (
-        operations.absolute, operations.sign, operations.sqrt, operations.square, operations.reciprocal)  # fmt: skip
-    exp, expm1, exp2 = operations.exp, operations.expm1, operations.exp2
-    log, log1p, log2, log10 = operations.log, operations.log1p, operations.log2, operations.log10
-    sin, cos, tan = operations.sin, operations.cos, operations.tan
-    arcsin, arccos, arctan = operations.arcsin, operations.arccos, operations.arctan
-    sinh, cosh, tanh = operations.sinh, operations.cosh, operations.tanh
-    arcsinh, arccosh, arctanh = operations.arcsinh, operations.arccosh, operations.arctanh
-    sigmoid, relu, softmax, log_softmax = (
-        operations.sigmoid, operations.relu, operations.softmax, operations.log_softmax)  # fmt: skip
-    maximum, minimum, clip, astype = operations.maximum, operations.minimum, operations.clip, operations.astype
-    sum, mean, max, min, var = operations.sum, operations.mean, operations.max, operations.min, operations.var
-    logsumexp, broadcast_to, squeeze = operations.logsumexp, operations.broadcast_to, operations.squeeze
-    ravel = flatten = operations.ravel
+    abs, square, sqrt, sign, reciprocal = ops.absolute, ops.square, ops.sqrt, ops.sign, ops.reciprocal
+    exp, exp2, expm1, log, log2, log10, log1p = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
+    sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
+    arcsin, arccos, arctan, sigmoid, relu = ops.arcsin, ops.arccos, ops.arctan, ops.sigmoid, ops.relu
+    sum, mean, max, min, var, logsumexp = ops.sum, ops.mean, ops.max, ops.min, ops.var, ops.logsumexp
+    softmax, log_softmax, maximum, minimum, clip = ops.softmax, ops.log_softmax, ops.maximum, ops.minimum, ops.clip
+    broadcast_to, squeeze, flatten, ravel, astype = ops.broadcast_to, ops.squeeze, ops.ravel, ops.ravel, ops.astype
 
     def reshape(self, *shape: Any) -> Any:
         """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`; one length may be -1."""
-        return operations.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Any:
         """The axes in another order, `transpose(1, 0, 2)` or `transpose((1, 0, 2))`; without any, in reverse."""
-        return operations.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        return ops.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
     @property
     def T(self) -> Any:  # noqa: N802 (NumPy's name)
         """The axes in reverse: a matrix transposed."""
-        return operations.transpose(self)
+        return ops.transpose(self)
 
     # `hash` is identity, so that Values can be keys, while == compares what they hold, as in PyTorch.
     __eq__, __ne__, __hash__ = _compared(np.equal), _compared(np.not_equal), object.__hash__
     __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
     __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
 
-    # ── NumPy's functions: np.exp(value), array * value, np.sum(value, axis=0) ───────────────────────────────────────
+    # NumPy's functions, np.exp(value) and np.sum(value, axis=0), and its operators, array * value, come here.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
-        if method == "__call__" and ufunc in _TESTS and not options:
+        if method != "__call__" or options:
+            raise TypeError(f"numpy.{ufunc.__name__} takes Values only as a plain call, not {method} with {list(options)}")
+        if ufunc in _TESTS:
             return ufunc(*(x._data if isinstance(x, Value) else x for x in operands))
-        if method != "__call__" or ufunc not in NUMPY or options:
-            what = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-            given = f" with {', '.join(options)}" if options else ""
-            raise TypeError(f"{what}{given} has no derivative rule for Values: use .data for its numbers")
-        return NUMPY[ufunc](*operands)
+        return self.__array_function__(ufunc, (), operands, {})
 
     def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
         if function not in NUMPY:
             raise TypeError(f"numpy.{function.__name__} has no derivative rule for Values: use .data for its numbers")
         return NUMPY[function](*operands, **options)
 
-    # ── A Value never becomes a number or an array without being asked: that would lose its past, silently ───────────
+    # A Value never becomes a number or an array without being asked: that would lose its past, silently.
 
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
         raise TypeError("a Value does not turn into an array by itself: use .data, or np.stack to join Values into one")

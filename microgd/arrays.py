@@ -1,0 +1,31 @@
+"""What the engine computes with: Python floats, and arrays of float32 or float64."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Data: TypeAlias = float | NDArray[Any]
+
+
+def as_data(x: Any, like: Data = 0.0) -> Data:
+    """`x` as the engine computes with it: a Python float, or a float32 or float64 array (itself, if it is one).
+
+    Integers and booleans become floats, in an array of the dtype of `like`. Anything else is a `TypeError`.
+    """
+    if isinstance(x, (float, int)):
+        return float(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:  # rows of different lengths
+        raise TypeError(f"expected a number or an array of numbers, but got a ragged {type(x).__name__}") from None
+    if array.dtype.kind in "biu":
+        array = array.astype(np.float64 if isinstance(like, float) else like.dtype)
+    elif array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    else:
+        what = type(x).__name__ + ("" if array.dtype == object else f" of dtype {array.dtype}")
+        raise TypeError(f"expected a number or an array of float32, float64, integers or booleans, but got {what}")
+    return array if array.ndim else float(array)
