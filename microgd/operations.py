@@ -287,7 +287,9 @@ def broadcast_to(x: Number, shape: int | tuple[int, ...]) -> Number:
 
 @operation(lambda g, out, x, dtype: g)
 def astype(x: Number, dtype: Any) -> Number:
-    """x in float32 or float64; a number stays the number it is."""
+    """x in float32 or float64, else `TypeError`; a number stays the number it is."""
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
     return x if isinstance(x, float) else x.astype(dtype, copy=False)
 
 

@@ -1,0 +1,453 @@
+"""The rules the engine keeps: what is recorded, what the reverse pass does with it, and when memory goes."""
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from microgd import Value, gradients, no_grad, operation, operations
+from microgd.backprop import OPERATIONS
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """The registry of operations, to which a test may add."""
+    known = dict(OPERATIONS)
+    yield OPERATIONS
+    OPERATIONS.clear()
+    OPERATIONS.update(known)
+
+
+@pytest.fixture
+def no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+# ── The reverse pass ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_gradients_of_all_uses_add_up():
+    a, b = Value(2.0), Value(3.0)
+    (a * b + a).backward()
+    assert (a.grad, b.grad) == (4.0, 2.0)
+
+
+def test_a_value_used_twice_by_one_operation_gets_both_gradients():
+    a = Value(3.0)
+    (a * a).backward()
+    assert a.grad == 6.0
+
+
+def test_a_node_passes_on_only_what_is_complete():
+    # `early` is used by the last operation and by an earlier one: a pass that goes depth first, or by first use, sends
+    # its gradient on before all of it has come.
+    a = Value(2.0)
+    early = a * 3
+    late = early * early
+    for _ in range(3):
+        late = late + early
+    (late * early).backward()
+    x = 6.0
+    assert a.grad == (3 * x**2 + 6 * x) * 3
+
+
+def test_sixty_doublings_visit_each_node_once():
+    x = y = Value(1.0)
+    for _ in range(60):
+        y = y + y
+    y.backward()
+    assert x.grad == 2.0**60
+
+
+def test_backward_twice_adds_the_same_gradient_to_each_leaf_again():
+    a, w = Value(2.0), Value([1.0, 2.0])
+    out = ((a * w).exp() * a).sum()
+    out.backward()
+    once = a.grad, w.grad.copy()
+    out.backward()
+    assert a.grad == 2 * once[0]
+    np.testing.assert_array_equal(w.grad, 2 * once[1])
+
+
+def test_an_inner_gradient_is_set_afresh():
+    a = Value(2.0)
+    inner = a * 3
+    out = inner * 5
+    out.backward()
+    out.backward()
+    assert (inner.grad, out.grad) == (5.0, 1.0)
+
+
+def test_grad_is_none_before_backward():
+    a = Value(2.0)
+    assert (a * 2).grad is None
+    assert a.grad is None
+
+
+def test_grad_has_the_shape_and_dtype_of_data():
+    x = Value(np.ones((2, 1, 3), np.float32))
+    y = Value(np.ones((4, 1)))
+    s = Value(2.0)
+    (x * y * s).sum().backward()
+    assert (x.grad.shape, x.grad.dtype) == ((2, 1, 3), np.float32)
+    assert (y.grad.shape, y.grad.dtype) == ((4, 1), np.float64)
+    assert type(s.grad) is float
+
+
+def test_no_gradients_and_no_data_share_memory():
+    x, y = Value(np.arange(6.0).reshape(2, 3)), Value(np.ones((2, 3)))
+    nodes = [x, y, x + y, (x + y).reshape(3, 2), (x + y).T, x[0], x.broadcast_to((2, 2, 3)), -x, +y]
+    total = sum((n.sum() for n in nodes[2:]), Value(0.0)) + operations.concatenate([x, y]).sum()
+    total.backward()
+    seen = [total, *nodes]
+    arrays = [n.grad for n in seen if isinstance(n.grad, np.ndarray)] + [n.data for n in (x, y)]
+    assert len(arrays) >= 4
+    for i, one in enumerate(arrays):
+        assert one.flags.writeable
+        for other in arrays[i + 1 :]:
+            assert not np.shares_memory(one, other)
+
+
+def test_the_gradient_of_the_output_does_not_share_memory_with_the_callers():
+    x, given = Value([1.0, 2.0]), np.array([1.0, 1.0])
+    out = x + 0.0
+    out.backward(given)
+    given[:] = 7
+    assert out.grad.tolist() == x.grad.tolist() == [1.0, 1.0]
+
+
+def test_accumulating_does_not_write_into_a_gradient_that_somebody_holds():
+    x = Value([1.0, 2.0])
+    x.sum().backward()
+    held = x.grad
+    x.sum().backward()
+    assert held.tolist() == [1.0, 1.0]
+
+
+def test_a_leaf_is_its_own_gradient_of_one():
+    x = Value(3.0)
+    x.backward()
+    assert x.grad == 1.0
+
+
+def test_an_error_in_a_rule_leaves_every_grad_as_it_was(registry):
+    @operation(lambda g, out, x: 1 / 0)
+    def broken(x):
+        return x * 1.0
+
+    a, b = Value(2.0), Value(3.0)
+    (a * b).backward()
+    before = a.grad, b.grad
+    out = broken(a) + b
+    with pytest.raises(ZeroDivisionError):
+        out.backward()
+    assert (a.grad, b.grad, out.grad) == (*before, None)
+
+
+def test_a_rule_that_gives_another_shape_is_an_error_that_names_the_operation(registry):
+    @operation(lambda g, out, x: np.ones(2))
+    def crooked(x):
+        return x * 1.0
+
+    with pytest.raises(ValueError, match=r"crooked .* shape \(2,\) .* shape \(3,\)"):
+        crooked(Value([1.0, 2.0, 3.0])).sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (0,)])
+def test_backward_without_an_argument_wants_one_element(shape):
+    x = Value(np.ones(shape))
+    with pytest.raises(ValueError, match="has no gradient by itself"):
+        (x * 2).backward()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_backward_of_one_element_begins_with_one(shape):
+    x = Value(np.full(shape, 3.0))
+    (x * 2).backward()
+    np.testing.assert_array_equal(x.grad, np.full(shape, 2.0))
+
+
+@pytest.mark.parametrize("gradient", [1.0, np.ones(2), np.ones((3, 1)), [1.0]])
+def test_a_gradient_of_another_shape_is_a_value_error(gradient):
+    x = Value([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        (x * 2).backward(gradient)
+    assert x.grad is None
+
+
+def test_a_gradient_that_is_a_value_is_a_type_error():
+    with pytest.raises(TypeError, match=r"\.data"):
+        Value(2.0).backward(Value(1.0))
+
+
+# ── Constants ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_rule_is_ever_called_for_a_constant(registry):
+    called = []
+
+    @operation(lambda g, out, x, y: called.append("x") or g, lambda g, out, x, y: called.append("y") or g)
+    def join(x, y):
+        return x + y
+
+    join(Value(1.0), 2.0).backward()
+    join(3.0, Value(1.0)).backward()
+    join(np.ones(2), Value([1.0, 2.0])).sum().backward()
+    assert called == ["x", "y", "y"]
+
+
+def test_constants_are_recorded_as_operands():
+    x, table = Value([1.0, 2.0]), np.array([3.0, 4.0])
+    assert (x * table).inputs[1] is table
+    assert (x**2).inputs == (x, 2)
+
+
+@pytest.mark.parametrize("constant", [np.array([1, 2]), np.array([True, False]), [1, 2], 2, True])
+def test_integer_and_boolean_constants_take_the_dtype_of_what_they_meet(constant):
+    x = Value(np.ones(2, np.float32))
+    assert (x * constant).dtype == (constant * x).dtype == operations.where([True, False], x, constant).dtype == np.float32
+    assert (Value(np.ones(2)) * constant).dtype == (Value(1.0) * np.array([1, 2])).dtype == np.float64
+
+
+@pytest.mark.parametrize("number", [2.0, np.float64(2), np.float32(2), np.array(2.0), Value(2.0)])
+def test_a_number_widens_nothing_that_it_meets(number):
+    x = Value(np.ones(2, np.float32))
+    assert (x * number).dtype == (number * x).dtype == np.float32
+
+
+@pytest.mark.parametrize("other", ["a", None, 1j, [1, "b"], {}, object()])
+def test_an_operand_of_another_kind_is_a_type_error(other):
+    with pytest.raises(TypeError):
+        Value(1.0) + other
+    with pytest.raises(TypeError):
+        other * Value([1.0, 2.0])
+
+
+# ── What was recorded counts ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def assign(p):
+    p.data = np.full(2, 9.0)
+
+
+def subtract(p):
+    p.data -= 5.0
+
+
+def write(p):
+    p.data[0] = 7.0
+
+
+def write_through_numpy(p):
+    np.multiply(p.data, 3.0, out=p.data)
+
+
+@pytest.mark.parametrize("change", [assign, subtract, write, write_through_numpy])
+@pytest.mark.parametrize("read_before", [False, True])
+def test_changing_a_leaf_leaves_the_recorded_gradients_right(change, read_before):
+    p = Value([1.0, 2.0])
+    if read_before:
+        assert p.data[0] == 1.0
+    out = (p**3 + p.reshape(2, 1)[:, 0]).sum()
+    change(p)
+    out.backward()
+    np.testing.assert_array_equal(p.grad, [4.0, 13.0])
+    assert not np.array_equal(p.data, [1.0, 2.0])
+
+
+def test_an_array_taken_before_it_was_recorded_cannot_be_written_to():
+    p = Value([1.0, 2.0])
+    taken = p.data
+    out = (p**2).sum()
+    with pytest.raises(ValueError, match="read-only"):
+        taken[0] = 7.0
+    out.backward()
+    assert p.grad.tolist() == [2.0, 4.0]
+
+
+def test_what_somebody_writes_into_data_is_never_lost():
+    p = Value([1.0, 2.0])
+    p.data[0] = 5.0
+    p.sum()
+    p.data[1] = 6.0
+    p.sum()
+    assert p.data.tolist() == [5.0, 6.0]
+    assert p.data is p.data
+
+
+def test_a_changed_leaf_does_not_change_a_scalar_record():
+    p = Value(3.0)
+    out = p * p
+    p.data = 10.0
+    out.backward()
+    assert p.grad == 6.0
+
+
+def test_the_data_of_a_computed_value_cannot_be_changed():
+    y = Value([1.0, 2.0]) * 2
+    with pytest.raises(AttributeError, match="computed"):
+        y.data = [1.0, 1.0]
+    with pytest.raises(ValueError, match="read-only"):
+        y.data[0] = 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        y.data -= 1.0
+    assert y.data.tolist() == [2.0, 4.0]
+
+
+def test_a_graph_of_gradients_from_a_changed_leaf_is_refused():
+    p = Value([1.0, 2.0], name="p")
+    out = (p**3).sum()
+    assert p.data.tolist() == [1.0, 2.0]  # reading is no change
+    (slope,) = gradients(out, [p], create_graph=True)
+    assert slope.data.tolist() == [3.0, 12.0]
+    p.data[0] = 5.0
+    with pytest.raises(RuntimeError, match="p has changed"):
+        gradients(out, [p], create_graph=True)
+
+
+def test_results_without_a_record_do_not_share_memory_with_their_operands():
+    p = Value([1.0, 2.0])
+    y = p * 2
+    with no_grad():
+        from_leaf, from_computed = p.reshape(2, 1), y.reshape(2, 1)
+    from_leaf.data[0] = 9.0
+    from_computed.data[0] = 9.0
+    assert p.data.tolist() == [1.0, 2.0]
+    assert y.data.tolist() == [2.0, 4.0]
+
+
+# ── Depth and memory ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_million_additions_go_forward_backward_and_away_without_the_collector(no_collector):
+    x = y = Value(0.0)
+    first = weakref.ref(x + 1.0)
+    for i in range(1_000_000):
+        y = y + 1.0
+        if i == 0:
+            first = weakref.ref(y)
+    assert y.data == 1_000_000
+    y.backward()
+    assert x.grad == 1.0
+    assert first() is not None
+    del y
+    assert first() is None
+
+
+def test_a_graph_goes_at_once_when_its_output_goes(no_collector):
+    w = Value(np.ones((3, 2)))
+    hidden = (np.ones((4, 3)) @ w).tanh()
+    out = operations.concatenate([hidden, hidden[:1]]).softmax().sum()
+    watched = [weakref.ref(hidden), weakref.ref(out)]
+    out.backward()
+    gradients(out, [w], create_graph=True)
+    del hidden, out
+    assert [ref() for ref in watched] == [None, None]
+
+
+# ── no_grad ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_grad_records_nothing():
+    x = Value(2.0)
+    with no_grad():
+        y = x * 3
+    assert (y.data, y.op, y.inputs) == (6.0, None, ())
+    assert (x * 3).op == "multiply"
+
+
+def test_no_grad_decorates_a_function_with_and_without_parentheses():
+    def triple(x):
+        return x * 3
+
+    assert no_grad(triple)(Value(2.0)).op is no_grad()(triple)(Value(2.0)).op is None
+    assert triple(Value(2.0)).op == "multiply"
+
+
+def test_no_grad_nests_and_ends_with_an_exception():
+    x, context = Value(2.0), no_grad()
+    with pytest.raises(ZeroDivisionError), context, context:
+        1 / 0
+    assert (x * 3).op == "multiply"
+
+
+def test_no_grad_refuses_what_would_run_after_it():
+    def numbers():
+        yield Value(1.0) * 2
+
+    async def number():
+        return Value(1.0) * 2
+
+    for function in (numbers, number):
+        with pytest.raises(TypeError, match="with no_grad"):
+            no_grad(function)
+        with pytest.raises(TypeError, match="with no_grad"):
+            no_grad()(function)
+
+
+def test_no_grad_holds_for_its_own_thread_alone():
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append((Value(1.0) * 2).op))
+        thread.start()
+        thread.join()
+    assert seen == ["multiply"]
+
+
+def test_no_grad_holds_for_its_own_task_alone():
+    async def without(started, finish):
+        with no_grad():
+            started.set()
+            await finish.wait()
+            return (Value(1.0) * 2).op
+
+    async def both():
+        started, finish = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(without(started, finish))
+        await started.wait()
+        here = (Value(1.0) * 2).op
+        finish.set()
+        return here, await task
+
+    assert asyncio.run(both()) == ("multiply", None)
+
+
+# ── Adding an operation ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_operation_of_ones_own_is_differentiated_twice_and_called_through_numpy(registry):
+    @operation(lambda g, out, x: g * operations.cos(x), name="sinc")  # not the real one: only the name matters here
+    def mine(x):
+        return np.sin(x)
+
+    x = Value(0.5)
+    y = np.sinc(x)
+    assert y.op == "sinc"
+    (slope,) = gradients(y, [x], create_graph=True)
+    np.testing.assert_allclose(slope.data, np.cos(0.5))
+    np.testing.assert_allclose(gradients(slope, [x]), [-np.sin(0.5)])
+    assert mine(0.5) == np.sin(0.5)
+
+
+def test_an_operation_says_what_it_computed_and_from_what():
+    x = Value([[1.0, 2.0]])
+    y = x.sum(axis=1)
+    assert (y.op, y.inputs) == ("sum", (x,))
+    assert operations.concatenate([x, x], axis=1).inputs == (x, x)
+    assert (x.op, x.inputs) == (None, ())
+
+
+def test_a_result_that_is_no_number_is_a_type_error(registry):
+    @operation(lambda g, out, x: g)
+    def spell(x):
+        return str(x)
+
+    with pytest.raises(TypeError, match="str"):
+        spell(Value(1.0))

@@ -1,0 +1,127 @@
+"""The checker itself: it passes what is right and complains about every kind of wrong."""
+
+import numpy as np
+import pytest
+
+from microgd import GradientError, Value, check_gradients, operation, operations
+from microgd.backprop import OPERATIONS
+
+X = np.array([[0.5, -1.5], [2.0, 0.25]])
+
+
+@pytest.fixture(autouse=True)
+def registry():
+    known = dict(OPERATIONS)
+    yield
+    OPERATIONS.clear()
+    OPERATIONS.update(known)
+
+
+def squared(rule):
+    """x * x, with a rule that should be 2 x g."""
+    return operation(rule, name="squared")(lambda x: x * x)
+
+
+def one_element_wrong(g, out, x):
+    return g * 2 * x * np.where(np.arange(x.size).reshape(x.shape) == 2, 1.001, 1.0)
+
+
+def right_for_numbers_only(g, out, x):
+    return g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data))  # the graph loses x: the second order is 0
+
+
+def wrong_in_graphs_only(g, out, x):
+    return g * 2 * x if isinstance(x, np.ndarray) else g * 3 * x
+
+
+WRONG = {
+    "a sign": lambda g, out, x: -2 * g * x,
+    "a factor": lambda g, out, x: g * x,
+    "a factor of 999": lambda g, out, x: 999 * 2 * g * x,
+    "one element in a thousandth": one_element_wrong,
+    "the upstream gradient forgotten": lambda g, out, x: 2 * x,
+    "a term": lambda g, out, x: 2 * g * x + 1e-4,
+    "another element": lambda g, out, x: 2 * g * operations.transpose(x),
+    "zero": lambda g, out, x: 0.0,
+    "nan": lambda g, out, x: g * np.nan,
+}
+
+
+@pytest.mark.parametrize("rule", WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_rule_is_found(rule):
+    with pytest.raises((GradientError, ValueError)):
+        check_gradients(squared(rule), X)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 1.0, 1e6])
+def test_a_rule_that_is_wrong_by_a_factor_is_found_whatever_the_size_of_the_gradient(size):
+    def shrunk(rule):
+        return lambda x: squared(rule)(x) * size
+
+    check_gradients(shrunk(lambda g, out, x: 2 * g * x), X, order=2)
+    with pytest.raises(GradientError):
+        check_gradients(shrunk(lambda g, out, x: 2.0001 * g * x), X)
+
+
+@pytest.mark.parametrize("rule", [right_for_numbers_only, wrong_in_graphs_only])
+def test_a_rule_that_is_wrong_in_the_second_order_only_is_found(rule):
+    check_gradients(squared(rule), X, order=1)
+    with pytest.raises(GradientError):
+        check_gradients(squared(rule), X, order=2)
+
+
+def test_the_error_names_operand_index_expected_and_got():
+    add = operation(lambda g, out, x, y: g, one_element_wrong_in_y, name="add_wrongly")(lambda x, y: x + y)
+    with pytest.raises(GradientError, match=r"operand 1 at index \(1, 0\).* expect .* got ") as caught:
+        check_gradients(add, X, X)
+    error = caught.value
+    assert (error.order, error.operand, error.index) == (1, 1, (1, 0))
+    np.testing.assert_allclose(error.got, -error.expected, rtol=1e-6)
+    assert isinstance(error, AssertionError)
+
+
+def one_element_wrong_in_y(g, out, x, y):
+    return g * np.array([[1.0, 1.0], [-1.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (lambda x: x**3, [0.0]),
+        (lambda x: operations.log(x), [1e-4]),
+        (lambda x: operations.sqrt(x), [[1e-3, 1e3]]),
+        (lambda x: operations.exp(x), [[-30.0, 30.0]]),
+        (lambda x: operations.cos(x * 50), [[0.0, 1.0]]),
+        (lambda x, y: x @ y, [X, X]),
+        (lambda x: x * 0.0 + 1.0, [X]),
+        (lambda x: Value(3.0), [X]),
+        (lambda x: x, [np.zeros((0, 2))]),
+        (lambda x: operations.tanh(x), [np.float32(0.3)]),
+        (lambda x, n: x * n, [Value(X), 2]),
+    ],
+)
+def test_a_right_rule_passes(function, inputs):
+    assert check_gradients(function, *inputs, order=2) is None
+
+
+def test_the_check_leaves_its_inputs_alone():
+    given, value = X.copy(), Value(X)
+    check_gradients(lambda x, y: x * y, given, value)
+    np.testing.assert_array_equal(given, X)
+    assert value.grad is None
+
+
+def test_a_kink_is_no_place_to_check():
+    with pytest.raises(GradientError):
+        check_gradients(operations.relu, 0.0)
+
+
+def test_a_function_that_is_not_finite_is_a_value_error():
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite"):
+        check_gradients(operations.log, -1.0)
+
+
+@pytest.mark.parametrize("order", [0, 3, "2"])
+def test_another_order_is_a_value_error(order):
+    with pytest.raises(ValueError, match="order"):
+        check_gradients(operations.exp, 1.0, order=order)

@@ -1,0 +1,297 @@
+"""Every operation in the registry: values against NumPy, derivatives against finite differences, edges against a table."""
+
+import warnings
+
+import numpy as np
+import pytest
+from domains import COMPOSED, DOMAINS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from microgd import Value, check_gradients, gradients, operations
+from microgd.backprop import NUMPY, OPERATIONS
+
+REGISTERED = sorted(OPERATIONS)
+EXAMPLES = DOMAINS | COMPOSED
+some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+every_operation = pytest.mark.parametrize("name", sorted(EXAMPLES))
+
+
+def as_values(operands, dtype=np.float64):
+    """The operands that can have a gradient as Values; conditions and labels stay what they are."""
+    return [Value(x if isinstance(x, float) else x.astype(dtype)) if np.asarray(x).dtype.kind == "f" else x for x in operands]
+
+
+def test_every_operation_has_an_example_of_its_domain():
+    assert set(REGISTERED) <= set(DOMAINS)
+
+
+@every_operation
+@some
+@given(st.data())
+def test_values_agree_with_numpy(name, data):
+    domain = EXAMPLES[name]
+    operands, options = data.draw(domain.cases)
+    result, expected = domain.function(*as_values(operands), **options), domain.reference(*operands, **options)
+    assert isinstance(result, Value)
+    assert result.shape == np.shape(expected)
+    np.testing.assert_allclose(result.data, expected, rtol=1e-12, atol=1e-12)
+
+
+@every_operation
+@some
+@given(st.data())
+def test_gradients_of_first_and_second_order_agree_with_finite_differences(name, data):
+    domain = EXAMPLES[name]
+    operands, options = data.draw(domain.cases)
+    places = [i for i, x in enumerate(operands) if np.asarray(x).dtype.kind == "f"]
+
+    def function(*values):
+        given = list(operands)
+        for place, value in zip(places, values, strict=True):
+            given[place] = value
+        return domain.function(*given, **options)
+
+    check_gradients(function, *(operands[i] for i in places), order=2)
+
+
+@every_operation
+@some
+@given(st.data())
+def test_float32_stays_float32_forwards_and_backwards(name, data):
+    domain = EXAMPLES[name]
+    operands, options = data.draw(domain.cases.filter(lambda case: any(np.ndim(x) for x in case[0])))
+    if name == "astype":
+        return  # it is there to change the dtype
+    narrow, wide = as_values(operands, np.float32), as_values(operands)
+    results = [domain.function(*values, **options) for values in (narrow, wide)]
+    assert results[0].dtype == (
+        np.float32 if results[0].shape and any(v.shape for v in narrow if isinstance(v, Value)) else float
+    )
+    for result in results:
+        (result * 1.0).sum().backward()
+    for x, y in zip(narrow, wide, strict=True):
+        if isinstance(x, Value):
+            assert np.asarray(x.grad).dtype == x.dtype
+            assert np.shape(x.grad) == x.shape
+            np.testing.assert_allclose(x.grad, y.grad, rtol=1e-3, atol=1e-3)
+
+
+@every_operation
+@some
+@given(st.data())
+def test_constants_get_no_gradient_and_leave_the_others_the_same(name, data):
+    domain = EXAMPLES[name]
+    operands, options = data.draw(domain.cases)
+    values = as_values(operands)
+    domain.function(*values, **options).sum().backward()
+    for i, value in enumerate(values):
+        if isinstance(value, Value):
+            alone = [Value(x) if j == i else x for j, x in enumerate(operands)]
+            domain.function(*alone, **options).sum().backward()
+            np.testing.assert_array_equal(alone[i].grad, value.grad)
+
+
+@every_operation
+@some
+@given(st.data())
+def test_arrays_alone_give_arrays(name, data):
+    domain = EXAMPLES[name]
+    operands, options = data.draw(domain.cases)
+    result = domain.function(*operands, **options)
+    assert not isinstance(result, Value)
+    np.testing.assert_allclose(result, domain.reference(*operands, **options), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted({getattr(f, "__name__", "") for f in NUMPY} & set(EXAMPLES) - {"astype"}))
+@some
+@given(st.data())
+def test_numpys_own_function_is_the_operation(name, data):
+    operands, options = data.draw(EXAMPLES[name].cases)
+    values = as_values(operands)
+    if name == "expand_dims":
+        options = {"axis": 0}
+    result, expected = (
+        getattr(np, name)(given, **options) if name in ("concatenate", "stack") else getattr(np, name)(*given, **options)
+        for given in (values, operands)
+    )
+    assert isinstance(result, Value)
+    assert name not in OPERATIONS or result.op == name
+    np.testing.assert_allclose(result.data, expected, rtol=1e-12)
+
+
+def test_softmax_of_no_examples_is_empty():
+    assert operations.softmax(Value(np.zeros((0, 3)))).shape == operations.log_softmax(Value(np.zeros((0, 3)))).shape == (0, 3)
+
+
+# ── IEEE 754: a number gets what an array of one element gets ────────────────────────────────────────────────────────
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -8.0, 3.0, 1 / 3, 1e-320, 1e308, -1e308, 400.0, 1000.0, np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, domain in DOMAINS.items() if domain.elementwise))
+def test_a_number_gets_what_an_array_of_one_element_gets(name):
+    arity = len(OPERATIONS[name].rules)
+    with np.errstate(all="ignore"):
+        for x in SPECIAL:
+            for y in SPECIAL if arity == 2 else [0.0]:
+                numbers = [Value(x), Value(y)][:arity]
+                arrays = [Value([x]), Value([y])][:arity]
+                number, array = DOMAINS[name].function(*numbers), DOMAINS[name].function(*arrays)
+                assert type(number.data) is float
+                np.testing.assert_allclose(number.data, array.data[0], rtol=1e-14, err_msg=f"{name}({x}, {y})")
+                number.backward()
+                array.sum().backward()
+                for one, many in zip(numbers, arrays, strict=True):
+                    assert type(one.grad) is float
+                    np.testing.assert_allclose(one.grad, many.grad[0], rtol=1e-13, err_msg=f"gradient of {name}({x}, {y})")
+
+
+@pytest.mark.parametrize(
+    ("compute", "expected"),
+    [
+        (lambda x: x / 0.0, np.inf),
+        (lambda x: -x / 0, -np.inf),
+        (lambda x: 1 / (x - 1.0), np.inf),
+        (lambda x: (x * -8.0) ** (1 / 3), np.nan),
+        (lambda x: (x * 10.0) ** 400, np.inf),
+        (lambda x: (x * 0.0) ** -1, np.inf),
+        (lambda x: np.log(x - 1.0), -np.inf),
+        (lambda x: np.exp(x * 1000.0), np.inf),
+        (lambda x: (x * 1e308) * 10, np.inf),
+        (lambda x: 2.0 ** (x * 5000), np.inf),
+    ],
+)
+def test_a_number_never_raises_or_turns_complex_where_ieee_754_has_a_value(compute, expected):
+    with np.errstate(all="ignore"):
+        result = compute(Value(1.0)).data
+    assert type(result) is float
+    np.testing.assert_equal(result, expected)
+
+
+def test_warnings_are_left_to_numpys_settings():
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        Value(1.0) / 0.0
+    with np.errstate(divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (Value(1.0) / 0.0).data == np.inf
+
+
+@pytest.mark.parametrize("function", [operations.sigmoid, operations.softmax, operations.log_softmax, operations.logsumexp])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_inputs_stay_finite_forwards_and_backwards(function, dtype):
+    x = Value(np.array([-1000, 1000, 0, 999, -1000], dtype))
+    result = function(x)
+    result.sum().backward()
+    assert np.isfinite(result.data).all()
+    assert np.isfinite(x.grad).all()
+
+
+def test_logsumexp_of_infinities_is_what_the_limit_is():
+    with np.errstate(divide="ignore"):
+        assert operations.logsumexp(Value([-np.inf, -np.inf])).data == -np.inf
+    assert operations.logsumexp(Value([np.inf, 1.0])).data == np.inf
+    assert operations.logsumexp(Value([-np.inf, 1.0])).data == 1.0
+
+
+def test_sigmoid_keeps_its_relative_precision_far_to_the_left():
+    np.testing.assert_allclose(operations.sigmoid(Value(-40.0)).data, np.exp(-40.0), rtol=1e-15)
+
+
+# ── Where there is no derivative, or a choice: exact values, as PyTorch has them ─────────────────────────────────────
+
+CONVENTIONS = [
+    ("relu at its kink", lambda x: operations.relu(x), [0.0], [0.0]),
+    ("relu of nan", lambda x: operations.relu(x), [np.nan], [1.0]),
+    ("abs at its kink", lambda x: abs(x), [0.0], [0.0]),
+    ("sign is flat", lambda x: operations.sign(x), [-1.0, 0.0, 2.0], [0.0, 0.0, 0.0]),
+    ("max shares a tie equally", lambda x: x.max(), [3.0, 1.0, 3.0, 3.0], [1 / 3, 0.0, 1 / 3, 1 / 3]),
+    ("min shares a tie equally", lambda x: x.min(), [3.0, 1.0, 1.0], [0.0, 0.5, 0.5]),
+    ("maximum gives half at a tie", lambda x: operations.maximum(x, [1.0, 1.0, 1.0]), [0.0, 1.0, 2.0], [0.0, 0.5, 1.0]),
+    ("minimum gives half at a tie", lambda x: operations.minimum(x, [1.0, 1.0, 1.0]), [0.0, 1.0, 2.0], [1.0, 0.5, 0.0]),
+    ("maximum, right operand", lambda x: operations.maximum([1.0, 1.0, 1.0], x), [0.0, 1.0, 2.0], [0.0, 0.5, 1.0]),
+    ("minimum, right operand", lambda x: operations.minimum([1.0, 1.0, 1.0], x), [0.0, 1.0, 2.0], [1.0, 0.5, 0.0]),
+    ("clip passes 1 at its bounds", lambda x: x.clip(-1, 1), [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 1.0, 1.0, 0.0]),
+    ("x**0 is constant", lambda x: x**0, [0.0, -1.0, 2.0], [0.0, 0.0, 0.0]),
+    ("x**1 at 0", lambda x: x**1, [0.0, -1.0], [1.0, 1.0]),
+    ("x**2 at 0 and below", lambda x: x**2, [0.0, -3.0], [0.0, -6.0]),
+    ("x**3 at 0 and below", lambda x: x**3, [0.0, -2.0], [0.0, 12.0]),
+    ("x**1.5 at 0", lambda x: x**1.5, [0.0], [0.0]),
+    ("x**-1 below 0", lambda x: x**-1, [-2.0], [-0.25]),
+    ("0**x for the exponent", lambda x: operations.power([0.0, 0.0, 2.0], x), [0.0, 2.0, 1.0], [0.0, 0.0, 2 * np.log(2)]),
+]
+
+
+@pytest.mark.parametrize(("function", "x", "slope"), [c[1:] for c in CONVENTIONS], ids=[c[0] for c in CONVENTIONS])
+def test_conventions_at_kinks_ties_and_limits(function, x, slope):
+    with np.errstate(divide="ignore"):
+        value = Value(x)
+        function(value).sum().backward()
+    np.testing.assert_allclose(value.grad, slope, rtol=1e-15)
+
+
+@pytest.mark.parametrize(("n", "x", "second"), [(0, 0.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 2.0), (3, 0.0, 0.0), (2, -1.0, 2.0)])
+def test_second_derivative_of_a_power_at_zero_and_below(n, x, second):
+    value = Value(x)
+    (slope,) = gradients(value**n, [value], create_graph=True)
+    assert gradients(slope, [value]) == [second]
+
+
+def test_where_selects_the_upstream_gradient_and_never_multiplies_it():
+    x = Value([1.0, 2.0])
+    operations.where([True, False], x, 0.0).backward(np.array([3.0, np.inf]))
+    np.testing.assert_array_equal(x.grad, [3.0, 0.0])
+
+
+def test_a_place_picked_twice_gets_both_gradients():
+    x = Value([1.0, 2.0, 3.0])
+    x[[0, 0, 2]].backward(np.array([1.0, 10.0, 100.0]))
+    np.testing.assert_array_equal(x.grad, [11.0, 0.0, 100.0])
+
+
+@pytest.mark.parametrize("index", [3, -4, (0, 0), [5], "a", 1.5])
+def test_an_index_that_does_not_fit_is_an_index_error(index):
+    with pytest.raises(IndexError):
+        Value([1.0, 2.0, 3.0])[index]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x.sum(axs=0), "unexpected keyword argument 'axs'"),
+        (lambda x: x.sum(0, axis=0), "multiple values for argument 'axis'"),
+        (lambda x: x.sum(0, False, 1), "positional arguments"),
+        (lambda x: operations.getitem(x), "missing 1 required positional argument"),
+        (lambda x: operations.exp(x, np.zeros(3)), "takes 1 operand"),
+        (lambda x: operations.add(x), "missing 1 required positional argument"),
+        (lambda x: x.clip(Value(0.0), 1.0), "min is an option"),
+        (lambda x: operations.clip(np.zeros(3), x, 1.0), "min is an option"),
+        (lambda x: x[Value(1.0)], "index is an option"),
+        (lambda x: x.astype(int), "float32 or float64"),
+    ],
+)
+def test_a_call_that_does_not_fit_the_operation_is_a_type_error(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(Value([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x + np.ones(4),
+        lambda x: x @ np.ones(4),
+        lambda x: x.reshape(2, 2),
+        lambda x: x.transpose(0, 1),
+        lambda x: operations.concatenate([x, np.ones((1, 1))]),
+        lambda x: operations.stack([x, np.ones(2)]),
+        lambda x: x.broadcast_to((2, 2)),
+    ],
+)
+def test_shapes_that_do_not_match_are_a_value_error(call):
+    with pytest.raises(ValueError, match=r"shape|axes|dimension"):
+        call(Value([1.0, 2.0, 3.0]))
+
+
+def test_an_axis_that_is_not_there_is_numpys_axis_error():
+    with pytest.raises(np.exceptions.AxisError):
+        Value([1.0, 2.0]).sum(axis=1)
