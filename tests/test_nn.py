@@ -1,0 +1,568 @@
+"""Modules, layers and losses: what they hold, what they compute and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+
+from microgd import Value, check_gradients, nn, no_grad
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+class Holding(nn.Module):
+    """A module with the given attributes, and nothing more: it doesn't even call the constructor of Module."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+def network(seed=0, dtype=np.float32):
+    rng = np.random.default_rng(seed)
+    return nn.Sequential(nn.Linear(4, 5, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(5, 3, rng=rng, dtype=dtype))
+
+
+def assert_same_state(got, expected):
+    assert got.keys() == expected.keys()
+    for name, data in expected.items():
+        np.testing.assert_array_equal(got[name], data, err_msg=name, strict=True)
+
+
+# ── What a module holds ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("attributes", "names"),
+    [
+        ({"w": Value(1.0), "b": Value([1.0])}, ["w", "b"]),
+        ({"w": [Value(1.0), Value(2.0)]}, ["w.0", "w.1"]),
+        ({"w": (Value(1.0), Value(2.0))}, ["w.0", "w.1"]),
+        ({"w": {"left": Value(1.0), 7: Value(2.0)}}, ["w.left", "w.7"]),
+        ({"w": [({"deep": Value(1.0)},), Value(2.0)]}, ["w.0.0.deep", "w.1"]),
+        ({"layer": nn.Linear(2, 3)}, ["layer.weight", "layer.bias"]),
+        ({"layer": nn.Linear(2, 3, bias=False)}, ["layer.weight"]),
+        (
+            {"layers": [nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)]},
+            [f"layers.{i}.{w}" for i in (0, 2) for w in ("weight", "bias")],
+        ),
+        ({"parts": {"a": (Holding(w=Value(1.0)),)}}, ["parts.a.0.w"]),
+        ({"net": Holding(inner=Holding(w=Value(1.0)))}, ["net.inner.w"]),
+        ({"n": 3, "text": "w", "array": np.ones(2), "nothing": None, "function": np.tanh, "w": Value(1.0)}, ["w"]),
+        ({}, []),
+    ],
+    ids=lambda x: ",".join(x) if isinstance(x, list) else "",
+)
+def test_every_value_that_a_module_holds_is_a_parameter_named_by_its_path(attributes, names):
+    assert [name for name, _ in Holding(**attributes).named_parameters()] == names
+
+
+def test_parameters_are_the_values_themselves_in_the_order_in_which_they_were_set():
+    first, second, third = Value(1.0), Value(1.0), Value(1.0)
+    assert [id(p) for p in Holding(z=first, a=[second], m=third).parameters()] == [id(first), id(second), id(third)]
+
+
+def test_a_parameter_that_is_held_twice_is_listed_once():
+    shared = nn.Linear(2, 2)
+    model = Holding(first=shared, second=[shared], again=shared.weight)
+    assert [name for name, _ in model.named_parameters()] == ["first.weight", "first.bias"]
+
+
+def test_parameters_that_hold_equal_numbers_are_different_parameters():
+    assert len(Holding(a=Value([1.0, 2.0]), b=Value([1.0, 2.0])).parameters()) == 2
+
+
+def test_a_computed_value_in_an_attribute_is_no_parameter():
+    w = Value(2.0)
+    assert [name for name, _ in Holding(w=w, squared=w**2, more=[w + 1]).named_parameters()] == ["w"]
+
+
+def test_a_module_that_holds_itself_lists_its_parameters_once():
+    model = Holding(w=Value(1.0))
+    model.children = [model]
+    assert [name for name, _ in model.named_parameters()] == ["w"]
+
+
+def test_a_module_that_defines_forward_can_be_called():
+    class Scale(nn.Module):
+        def __init__(self):
+            self.factor = Value(3.0)
+
+        def forward(self, x, offset=0.0):
+            return self.factor * x + offset
+
+    assert Scale()(2.0, offset=1.0).item() == 7.0
+
+
+def test_a_module_may_define_call_instead_of_forward():
+    class Scale(nn.Module):
+        def __init__(self):
+            self.factor = Value(3.0)
+
+        def __call__(self, x):
+            return self.factor * x
+
+    assert nn.Sequential(Scale(), Scale())(2.0).item() == 18.0
+
+
+def test_a_module_that_defines_neither_says_so():
+    with pytest.raises(TypeError, match=r"Holding defines neither forward nor __call__"):
+        Holding()(1.0)
+
+
+def test_a_backward_pass_reaches_the_parameters_of_an_own_module():
+    class Line(nn.Module):
+        def __init__(self):
+            self.slope, self.rest = Value(2.0), {"intercept": Value(1.0)}
+
+        def forward(self, x):
+            return self.slope * x + self.rest["intercept"]
+
+    line = Line()
+    line(5.0).backward()
+    assert [p.grad for p in line.parameters()] == [5.0, 1.0]
+
+
+def test_zero_grad_sets_every_gradient_to_none():
+    model = network()
+    model(np.ones((2, 4))).sum().backward()
+    model.zero_grad()
+    assert [p.grad for p in model.parameters()] == [None] * 4
+
+
+# ── state_dict and load_state_dict ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_state_holds_every_parameters_numbers():
+    state = Holding(w=Value(2.0), b=[Value([1.0, 2.0])]).state_dict()
+    assert_same_state(state, {"w": 2.0, "b.0": np.array([1.0, 2.0])})
+
+
+def test_a_shared_parameter_is_in_the_state_under_both_names():
+    shared = Value(1.0)
+    assert list(Holding(a=shared, b=(shared,)).state_dict()) == ["a", "b.0"]
+
+
+def test_the_state_is_a_copy():
+    model = network()
+    state = model.state_dict()
+    before = {name: data.copy() for name, data in state.items()}
+    for p in model.parameters():
+        p.data += 1
+    assert_same_state(state, before)
+
+
+def test_writing_into_the_state_leaves_the_model_alone():
+    model = network()
+    for data in model.state_dict().values():
+        data += 1
+    assert_same_state(model.state_dict(), network().state_dict())
+
+
+def test_a_loaded_state_is_the_state_bit_for_bit():
+    model = network(seed=1)
+    model.load_state_dict(network(seed=2).state_dict())
+    assert_same_state(model.state_dict(), network(seed=2).state_dict())
+
+
+def test_loading_copies():
+    model, state = network(seed=1), network(seed=2).state_dict()
+    model.load_state_dict(state)
+    for data in state.values():
+        data += 1
+    assert_same_state(model.state_dict(), network(seed=2).state_dict())
+
+
+def test_loading_keeps_the_parameters_dtype():
+    model = network()
+    model.load_state_dict(network(seed=2, dtype=np.float64).state_dict())
+    assert {p.dtype for p in model.parameters()} == {np.dtype(np.float32)}
+
+
+def test_loading_takes_lists_and_integers():
+    layer = nn.Linear(2, 1)
+    layer.load_state_dict({"weight": [[1, 2]], "bias": [3]})
+    np.testing.assert_array_equal(layer([[10.0, 100.0]]).data, [[213.0]])
+
+
+def test_loading_keeps_what_was_computed_before():
+    layer = nn.Linear(1, 1, dtype=np.float64)
+    layer.load_state_dict({"weight": [[3.0]], "bias": [0.0]})
+    loss = (layer([[1.0]]) ** 2).sum()
+    layer.load_state_dict({"weight": [[100.0]], "bias": [0.0]})
+    loss.backward()
+    np.testing.assert_array_equal(layer.weight.grad, [[6.0]])
+
+
+# For a Linear(2, 1): the part at fault, bias, comes after the weight, which must not have changed by then.
+REFUSED_STATES = [
+    ({"weight": [[7.0, 7.0]]}, ValueError, r"missing \['bias'\]"),
+    ({}, ValueError, r"missing \['bias', 'weight'\]"),
+    ({"weight": [[7.0, 7.0]], "bias": [7.0], "scale": [7.0]}, ValueError, r"unknown \['scale'\]"),
+    ({"weight": [[7.0, 7.0]], "Bias": [7.0]}, ValueError, r"missing \['bias'\], unknown \['Bias'\]"),
+    ({"weight": [[7.0, 7.0]], "bias": [7.0], 3: [7.0]}, ValueError, r"unknown \['3'\]"),
+    ({"weight": [[7.0, 7.0]], "bias": [7.0, 7.0]}, ValueError, r"bias has shape \(1,\), but shape \(2,\) came"),
+    ({"weight": [[7.0, 7.0]], "bias": 7.0}, ValueError, r"bias has shape \(1,\), but shape \(\) came"),
+    ({"weight": [[7.0, 7.0]], "bias": [[7.0]]}, ValueError, r"bias has shape \(1,\), but shape \(1, 1\) came"),
+    ({"weight": [[7.0, 7.0]], "bias": ["seven"]}, TypeError, "expected a number or an array"),
+    ({"weight": [[7.0, 7.0]], "bias": [7j]}, TypeError, "complex"),
+    ({"weight": [[7.0, 7.0]], "bias": None}, TypeError, "NoneType"),
+]
+
+
+@pytest.mark.parametrize(("state", "error", "message"), REFUSED_STATES)
+def test_a_state_that_does_not_fit_is_refused_with_the_reason(state, error, message):
+    with pytest.raises(error, match=message):
+        nn.Linear(2, 1).load_state_dict(state)
+
+
+@pytest.mark.parametrize(("state", "error", "message"), REFUSED_STATES)
+def test_a_state_that_is_refused_has_changed_nothing(state, error, message):
+    layer = nn.Linear(2, 1)
+    before = layer.state_dict()
+    with pytest.raises(error):
+        layer.load_state_dict(state)
+    assert_same_state(layer.state_dict(), before)
+
+
+# ── Linear ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_linears_weight_has_a_row_for_each_output():
+    layer = nn.Linear(7, 3)
+    assert (layer.weight.shape, layer.bias.shape) == ((3, 7), (3,))
+
+
+def test_linears_parameters_are_float32():
+    layer = nn.Linear(7, 3)
+    assert (layer.weight.dtype, layer.bias.dtype) == (np.float32, np.float32)
+
+
+def test_linear_takes_another_dtype():
+    layer = nn.Linear(7, 3, dtype=np.float64)
+    assert (layer.weight.dtype, layer.bias.dtype) == (np.float64, np.float64)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("features", [1, 25])
+def test_linear_starts_uniformly_within_one_over_the_root_of_the_inputs(name, features):
+    drawn = getattr(nn.Linear(features, 20_000, rng=np.random.default_rng(1)), name).data.ravel().astype(np.float64)
+    bound = 1 / math.sqrt(features)
+    # Kolmogorov and Smirnov: how far the share of numbers below x is from what it is for a uniform distribution.
+    expected = (np.sort(drawn) + bound) / (2 * bound)
+    distance = np.abs(expected - (np.arange(drawn.size) + 0.5) / drawn.size).max()
+    assert np.abs(drawn).max() <= bound * (1 + 1e-6)
+    assert distance < 1.63 / math.sqrt(drawn.size)
+
+
+def test_the_same_seed_gives_the_same_layer():
+    assert_same_state(network(seed=3).state_dict(), network(seed=3).state_dict())
+
+
+@pytest.mark.parametrize("seeds", [(3, 4), (None, None)])
+def test_another_seed_or_none_gives_another_layer(seeds):
+    first, second = (nn.Linear(4, 3, rng=seed and np.random.default_rng(seed)) for seed in seeds)
+    assert not np.any(first.weight.data == second.weight.data)
+
+
+def test_weight_and_bias_are_drawn_independently():
+    layer = nn.Linear(1, 100, rng=np.random.default_rng(0))
+    assert not np.any(layer.weight.data[:, 0] == layer.bias.data)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("wrap", [np.asarray, Value, np.ndarray.tolist], ids=["array", "Value", "list"])
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (1, 3), (2, 4, 3), (0, 3)])
+def test_linear_is_the_weighed_sum_of_the_inputs_plus_the_bias(shape, wrap, bias):
+    rng = np.random.default_rng(0)
+    layer, x = nn.Linear(3, 2, bias=bias, rng=rng, dtype=np.float64), rng.normal(size=shape)
+    expected = np.empty((*shape[:-1], 2))
+    for index in np.ndindex(expected.shape):
+        *example, output = index
+        terms = [layer.weight.data[output, i] * x[(*example, i)] for i in range(3)]
+        expected[index] = sum(terms) + (layer.bias.data[output] if bias else 0.0)
+    if shape[0] or wrap is not np.ndarray.tolist:  # an empty list has forgotten that its rows had 3 columns
+        np.testing.assert_allclose(layer(wrap(x)).data, expected, rtol=1e-12, atol=1e-15, strict=True)
+    else:
+        with pytest.raises(ValueError, match=r"got shape \(0,\)"):
+            layer(wrap(x))
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 2, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linears_gradients_are_right_once_and_twice(shape, bias):
+    def apply(x, weight, *rest):
+        layer = nn.Linear(3, 2)
+        layer.weight, layer.bias = weight, rest[0] if rest else None
+        return layer(x).tanh()
+
+    rng = np.random.default_rng(0)
+    check_gradients(apply, rng.normal(size=shape), rng.normal(size=(2, 3)), *[rng.normal(size=2)] * bias, order=2)
+    with pytest.raises(AssertionError, match="operand 1"):  # the check itself can tell
+        check_gradients(lambda x, w, *b: apply(x, w.detach(), *b), np.ones(shape), np.ones((2, 3)), *[np.ones(2)] * bias)
+
+
+def test_linear_keeps_float32():
+    out = nn.Linear(3, 2)(np.ones((4, 3), np.float32))
+    out.sum().backward()
+    assert out.dtype == np.float32
+
+
+def test_linears_gradients_have_the_dtype_of_the_parameters_whatever_the_inputs():
+    layer = nn.Linear(3, 2)
+    layer(np.ones((4, 3), np.float64)).sum().backward()
+    assert (layer.weight.grad.dtype, layer.bias.grad.dtype) == (np.float32, np.float32)
+
+
+def test_linear_leaves_its_input_as_it_was():
+    x = np.ones((4, 3), np.float32)
+    nn.Linear(3, 2)(x)
+    np.testing.assert_array_equal(x, np.ones((4, 3), np.float32))
+
+
+def test_linear_without_recording_leaves_its_bias_as_it_was():
+    layer = nn.Linear(3, 2)
+    before = layer.state_dict()
+    with no_grad():
+        layer(np.ones((4, 3), np.float32))
+    assert_same_state(layer.state_dict(), before)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (4, 2), (3, 4), (0,)])
+def test_linear_refuses_inputs_with_other_columns(shape):
+    with pytest.raises(ValueError, match=r"Linear\(3, 2\) takes shape \(\.\.\., 3\), but got shape \(.*\)"):
+        nn.Linear(3, 2)(np.ones(shape))
+
+
+@pytest.mark.parametrize(("sizes", "error"), [
+    ((0, 2), ValueError), ((2, 0), ValueError), ((-1, 2), ValueError),
+    ((2.0, 2), TypeError), ((2, "2"), TypeError), ((True, 2), TypeError), ((2, None), TypeError),
+])  # fmt: skip
+def test_linear_refuses_sizes_that_are_no_positive_integers(sizes, error):
+    with pytest.raises(error, match="feature"):
+        nn.Linear(*sizes)
+
+
+def test_linear_takes_numpys_integers_as_sizes():
+    assert nn.Linear(np.int64(3), np.uint8(2)).weight.shape == (2, 3)
+
+
+def test_a_network_shows_what_it_is_made_of():
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3, bias=False))
+    assert repr(model) == "Sequential(Linear(4, 5), ReLU(), Linear(5, 3, bias=False))"
+
+
+# ── Sequential and activations ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_sequential_applies_its_layers_in_order():
+    assert nn.Sequential(lambda x: x + 1, lambda x: x * 10)(2.0) == 30.0
+
+
+def test_sequential_without_layers_gives_back_what_came():
+    assert nn.Sequential()(2.0) == 2.0
+
+
+def test_sequential_can_be_indexed_and_counted():
+    layers = nn.Linear(2, 2), nn.Tanh()
+    model = nn.Sequential(*layers)
+    assert (len(model), model[0], model[-1]) == (2, *layers)
+
+
+def test_functions_between_layers_leave_the_numbering_of_names_as_in_torch():
+    model = nn.Sequential(np.tanh, nn.Linear(2, 2), np.tanh, nn.Sequential(nn.Linear(2, 2, bias=False)))
+    assert list(model.state_dict()) == ["1.weight", "1.bias", "3.0.weight"]
+
+
+@pytest.mark.parametrize("layer", [3, None, [nn.Tanh()], Value(1.0), "tanh"])
+def test_sequential_refuses_what_cannot_be_called(layer):
+    with pytest.raises(TypeError, match="expected modules or functions, but got"):
+        nn.Sequential(nn.Linear(2, 2), layer)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [(nn.ReLU(), lambda x: max(x, 0.0)), (nn.Sigmoid(), lambda x: 1 / (1 + math.exp(-x))), (nn.Tanh(), math.tanh)],
+    ids=repr,
+)
+def test_an_activation_is_its_function_of_each_element(activation, function):
+    x = [[-2.0, -0.5, 0.0], [0.5, 2.0, 3.0]]
+    np.testing.assert_allclose(activation(Value(x)).data, [[function(element) for element in row] for row in x], rtol=1e-15)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Sigmoid(), nn.Tanh()], ids=repr)
+def test_an_activation_has_no_parameters(activation):
+    assert activation.parameters() == []
+
+
+# ── mse_loss ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, Value, np.ndarray.tolist], ids=["array", "Value", "list"])
+def test_mse_loss_is_the_mean_of_the_squared_differences(wrap):
+    prediction, target = [[1.0, 2.0], [3.0, 4.0]], np.array([[0.0, 4.0], [3.0, 1.0]])
+    assert nn.mse_loss(Value(prediction), wrap(target)).item() == (1.0 + 4.0 + 0.0 + 9.0) / 4
+
+
+def test_mse_loss_of_two_numbers_is_their_squared_difference():
+    assert nn.mse_loss(Value(5.0), 2).item() == 9.0
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_mse_losss_gradients_are_right_once_and_twice(shape):
+    rng = np.random.default_rng(0)
+    check_gradients(nn.mse_loss, rng.normal(size=shape), rng.normal(size=shape), order=2)
+
+
+def test_mse_losss_gradient_is_twice_the_mean_difference():
+    prediction = Value([1.0, 5.0])
+    nn.mse_loss(prediction, [2.0, 2.0]).backward()
+    np.testing.assert_array_equal(prediction.grad, [-1.0, 3.0])
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, Value])
+@pytest.mark.parametrize(
+    ("left", "right"), [((4, 1), (4,)), ((4,), (4, 1)), ((4,), (1, 4)), ((2, 3), (3, 2)), ((1,), ()), ((4,), (3,))]
+)
+def test_mse_loss_refuses_another_shape_even_one_that_broadcasts(left, right, wrap):
+    with pytest.raises(ValueError, match="same shape") as refused:
+        nn.mse_loss(Value(np.ones(left)), wrap(np.ones(right)))
+    assert f"{left} and {right}" in str(refused.value)
+
+
+# ── cross_entropy ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, list])
+def test_cross_entropy_is_the_mean_negative_log_of_the_labels_probability(dtype):
+    logits, labels = [[0.5, -1.0, 2.0], [1.0, 0.0, -3.0], [0.2, 0.3, 0.1], [2.0, 2.0, 2.0]], [2, 1, 0, 1]
+    probabilities = [math.exp(row[y]) / sum(map(math.exp, row)) for row, y in zip(logits, labels, strict=True)]
+    expected = -sum(map(math.log, probabilities)) / 4
+    given = labels if dtype is list else np.array(labels, dtype)
+    assert nn.cross_entropy(Value(logits), given).item() == pytest.approx(expected, rel=1e-14)
+
+
+def test_cross_entropys_gradient_is_the_probabilities_minus_one_at_the_label():
+    logits = Value([[math.log(1.0), math.log(3.0)], [math.log(6.0), math.log(2.0)]])
+    nn.cross_entropy(logits, [0, 0]).backward()
+    np.testing.assert_allclose(logits.grad, np.array([[0.25 - 1, 0.75], [0.75 - 1, 0.25]]) / 2, rtol=1e-14)
+
+
+@pytest.mark.parametrize("labels", [[0], [2, 2, 1, 0]])
+def test_cross_entropys_gradients_are_right_once_and_twice(labels):
+    logits = np.random.default_rng(0).normal(size=(len(labels), 3))
+    check_gradients(lambda x: nn.cross_entropy(x, labels), logits, order=2)
+
+
+@pytest.mark.parametrize(("label", "expected"), [(0, 0.0), (1, 1000.0), (2, 2000.0)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_of_huge_logits_is_exact(label, expected, dtype):
+    assert nn.cross_entropy(Value(np.array([[1000.0, 0.0, -1000.0]], dtype)), [label]).item() == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropys_gradient_at_huge_logits_is_exact(dtype):
+    logits = Value(np.array([[1000.0, 0.0, -1000.0]], dtype))
+    nn.cross_entropy(logits, [2]).backward()
+    np.testing.assert_array_equal(logits.grad, np.array([[1.0, 0.0, -1.0]], dtype), strict=True)
+
+
+def test_cross_entropy_of_arrays_is_a_number():
+    assert nn.cross_entropy([[0.0, 0.0]], [1]) == pytest.approx(math.log(2), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ([0, 3], ValueError, "labels from 0 to 2, but got 3"),
+        ([0, -1], ValueError, "labels from 0 to 2, but got -1"),
+        ([-2, 9], ValueError, "labels from 0 to 2, but got -2"),
+        (np.array([0, 200], np.uint8), ValueError, "labels from 0 to 2, but got 200"),
+        ([0], ValueError, r"shape \(2,\), one per example, but got shape \(1,\)"),
+        ([0, 1, 2], ValueError, r"shape \(2,\), one per example, but got shape \(3,\)"),
+        ([[0], [1]], ValueError, r"shape \(2,\), one per example, but got shape \(2, 1\)"),
+        (1, ValueError, r"shape \(2,\), one per example, but got shape \(\)"),
+        ([0.0, 1.0], TypeError, "integers, but got dtype float64"),
+        ([True, False], TypeError, "integers, but got dtype bool"),
+        (["0", "1"], TypeError, "encode_labels"),
+        ([None, 1], TypeError, "integers, but got dtype object"),
+        (Value([0.0, 1.0]), TypeError, "integers, but got a Value"),
+    ],
+)
+def test_cross_entropy_refuses_labels_that_are_none(labels, error, message):
+    with pytest.raises(error, match=message):
+        nn.cross_entropy(Value(np.zeros((2, 3))), labels)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3,), (), (2, 3, 1)])
+def test_cross_entropy_refuses_logits_without_examples_in_rows(shape):
+    with pytest.raises(ValueError, match=r"at least one example, but got shape \(.*\)"):
+        nn.cross_entropy(Value(np.zeros(shape)), np.zeros(shape[:1], int))
+
+
+def test_a_float32_network_with_cross_entropy_has_float32_gradients():
+    model = network()
+    nn.cross_entropy(model(np.ones((2, 4), np.float32)), [0, 2]).backward()
+    assert {p.grad.dtype for p in model.parameters()} == {np.dtype(np.float32)}
+
+
+# ── The same as in PyTorch ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def torch_network(torch, dtype="float32"):
+    layers = torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)
+    return torch.nn.Sequential(*layers).to(getattr(torch, dtype))
+
+
+def test_the_states_names_shapes_and_dtypes_are_torchs(torch):
+    described = [(name, data.shape, str(data.dtype)) for name, data in network().state_dict().items()]
+    expected = torch_network(torch).state_dict().items()
+    assert described == [(name, tuple(data.shape), str(data.dtype).removeprefix("torch.")) for name, data in expected]
+
+
+def test_the_names_of_an_own_nested_module_are_torchs(torch):
+    def build(nn):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(2, 1, bias=False)
+                self.body = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 2)))
+
+        return Net()
+
+    assert list(build(nn).state_dict()) == list(build(torch.nn).state_dict())
+
+
+def test_torchs_weights_can_be_loaded(torch):
+    model, theirs = network(dtype=np.float64), torch_network(torch, "float64")
+    model.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    np.testing.assert_allclose(model(x).data, theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-12, atol=1e-15)
+
+
+def test_torch_can_load_the_weights(torch):
+    model, theirs = network(dtype=np.float64), torch_network(torch, "float64")
+    theirs.load_state_dict({name: torch.from_numpy(data) for name, data in model.state_dict().items()})
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    np.testing.assert_allclose(model(x).data, theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("cross_entropy", [0, 2, 1, 1, 0, 2]), ("mse_loss", np.arange(18.0).reshape(6, 3))]
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+def test_losses_and_gradients_are_torchs(torch, name, target, dtype, tolerance):
+    x, target = np.random.default_rng(0).normal(size=(6, 4)).astype(dtype), np.asarray(target)
+    target = target.astype(dtype) if target.dtype == np.float64 else target
+    model, theirs = network(dtype=dtype), torch_network(torch, dtype)
+    theirs.load_state_dict({name: torch.from_numpy(data) for name, data in model.state_dict().items()})
+    loss = getattr(nn, name)(model(x), target)
+    their_loss = getattr(torch.nn.functional, name)(theirs(torch.from_numpy(x)), torch.from_numpy(target))
+    loss.backward()
+    their_loss.backward()
+    got = [loss.item(), *(p.grad for p in model.parameters())]
+    expected = [their_loss.item(), *(p.grad.numpy() for p in theirs.parameters())]
+    for mine, reference in zip(got, expected, strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=tolerance, atol=tolerance * np.abs(reference).max())
