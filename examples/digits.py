@@ -1,8 +1,10 @@
 """Train networks to name handwritten digits: 784 pixels in, 10 numbers out, the largest of them names the digit."""
 
 import argparse
+import shutil
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -26,7 +28,7 @@ def learn(model, digits, epochs, rng):
     """Train, and print a line an epoch. The learning rate falls in equal steps: large leaps first, then small ones."""
     weights = sum(p.size for p in model.parameters())
     _, garbage = train.evaluate(model, nn.cross_entropy, *digits.test)
-    print(f"\n{model}\n{weights:,} weights and biases, at random: names {garbage:.1%} of the test digits rightly.\n")
+    print(f"\n{model}\n{weights:,} weights and biases, before training: {garbage:.1%} of the test digits right.\n")
     print("epoch    loss    test loss    test accuracy")
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     training = train.fit(
@@ -43,13 +45,14 @@ def picture(image):
     return ["".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*rows, strict=True)) for rows in ink]
 
 
-def show(model, examples, count=4):
-    """Print a few digits, wrongly named ones among them, and what the network says of each."""
+def show(model, examples):
+    """Print a few digits, one that the network gets wrong among them, and what it takes each for."""
+    count = max(1, min(4, (shutil.get_terminal_size().columns + 1) // 29))  # as many as fit side by side
     with no_grad():
         probabilities = operations.softmax(model(examples.x)).data
     said = probabilities.argmax(axis=1)
     right, wrong = np.flatnonzero(said == examples.y), np.flatnonzero(said != examples.y)
-    chosen = [*right[: count - 1], *wrong[:1]]
+    chosen = [*right[: max(1, count - 1)], *wrong[:1]][:count]
     print()
     for lines in zip(*(picture(examples.x[i]) for i in chosen), strict=True):
         print(" ".join(lines))
@@ -57,33 +60,54 @@ def show(model, examples, count=4):
     print(" ".join(f"the network says {said[i]} ({probabilities[i, said[i]]:.0%})".center(28) for i in chosen))
 
 
+def load_digits(options):
+    """The digits that the command line asks for."""
+    if not options.full:
+        return data.digits()
+    try:
+        return data.mnist(options.data)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        hint = "" if options.data else "\n(where MNIST's files lie in a folder already, --data FOLDER takes them from there)"
+        sys.exit(f"{error}{hint}")
+
+
 def main(arguments=None):
     """Train one network after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="use all 70,000 digits instead of the sample of 7,000")
-    parser.add_argument("--data", metavar="FOLDER", help="where MNIST's four files lie (default: download them once)")
+    parser.add_argument("--full", action="store_true", help="use all 70,000 digits, not the sample of 7,000; a third network")
+    parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie; means --full (default: download them once)")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="passes over the training digits (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="for the weights at the start and the order of the digits")
-    parser.add_argument("--save", metavar="PATH", help="write what was learned to this file (.npz)")
+    parser.add_argument("--save", metavar="PATH", help="at the end, or on Ctrl-C, write what was learned to this file (.npz)")
+    parser.add_argument("--load", metavar="PATH", help="begin with what --save has written")
     options = parser.parse_args(arguments)
-    if options.epochs < 1:
-        parser.error(f"--epochs must be at least 1, but is {options.epochs}")
+    options.full = options.full or options.data is not None
+    if options.epochs < 1 or options.seed < 0:
+        parser.error("--epochs must be at least 1, and --seed at least 0")
+    if options.save and not Path(options.save).resolve().parent.is_dir():
+        parser.error(f"--save: there is no folder {Path(options.save).resolve().parent}")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal can show the blocks that the pictures are made of
 
-    digits = data.mnist(options.data) if options.full or options.data else data.digits()
+    digits = load_digits(options)
     print(f"{len(digits.train.x):,} digits to train with, {len(digits.test.x):,} to test with")
     learned = nn.Module()
-    learned.networks = {}
+    rng = np.random.default_rng(options.seed)
+    sizes = NETWORKS + (ON_ALL_DIGITS if options.full else [])
+    learned.networks = {"-".join(map(str, layers)): network(layers, rng) for layers in sizes}
     try:
-        for sizes in NETWORKS + (ON_ALL_DIGITS if options.full else []):
-            rng = np.random.default_rng(options.seed)
-            model = learned.networks["-".join(map(str, sizes))] = network(sizes, rng)
+        if options.load:
+            learned.load(options.load)
+        for model in learned.networks.values():
             learn(model, digits, options.epochs, rng)
             show(model, digits.test)
     except KeyboardInterrupt:
         print("\nstopped")
         return 130
+    except (OSError, ValueError) as error:
+        sys.exit(f"--load {options.load}: {error}")
     finally:
-        if options.save and learned.parameters():
+        if options.save:
             learned.save(options.save)
             print(f"saved in {options.save}")
     return 0

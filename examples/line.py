@@ -6,6 +6,7 @@ the loss has stopped changing.
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,14 @@ def stretch(feature):
 
 
 def fit_line(feature, target, lr, tolerance=1e-10, most_steps=10_000, show=lambda step, loss, w, b: None):
-    """Descend from w = b = 0 until the loss has converged; the parameters and the loss before every step."""
+    """Descend from w = b = 0 until the loss has converged or overflows; the parameters and the loss before every step."""
     w, b = Value(0.0, name="w"), Value(0.0, name="b")
     optimizer = optim.SGD([w, b], lr=lr)
     losses = []
     while not train.has_converged(losses, tolerance) and len(losses) < most_steps:
         loss = nn.mse_loss(w * feature + b, target)
+        if not np.isfinite(loss.item()):
+            break
         optimizer.zero_grad()
         loss.backward()
         show(len(losses), loss.item(), w, b)
@@ -45,10 +48,12 @@ def fit_line(feature, target, lr, tolerance=1e-10, most_steps=10_000, show=lambd
 
 
 def main(arguments=None):
-    """Fit the line, and compare it with the one that least squares computes directly."""
+    """Fit the line, and compare it with the one that least squares computes directly; what went wrong, if anything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lr", type=float, default=0.1, help="the learning rate (default: %(default)s)")
     options = parser.parse_args(arguments)
+    if not 0 < options.lr < np.inf:
+        parser.error(f"--lr must be above 0, and finite, but is {options.lr}")
 
     length, mass = read_penguins()
     # In millimetres the lengths lie around 200, far from 0. A small change of w then moves every prediction as much as a
@@ -56,8 +61,10 @@ def main(arguments=None):
     # it is far too small to get along it. Measured from their mean, in standard deviations, they make a round bowl.
     mean, deviation = length.mean(), length.std()
     standardized = (length - mean) / deviation
-    print(f"{length.size} penguins. The bowl of the loss is {stretch(length):,.0f} times longer than wide in millimetres,")
-    print(f"and {stretch(standardized):.0f} time in standard deviations: so the length is standardized first.\n")
+    print(f"{length.size} penguins. The largest curvature of the loss is {stretch(length):,.0f} times the smallest with the")
+    print(
+        f"length in millimetres, and {stretch(standardized):.1f} times in standard deviations: so it is standardized first.\n"
+    )
 
     print("step        loss (g²)        slope of w        slope of b")
 
@@ -66,6 +73,9 @@ def main(arguments=None):
             print(f"{step:4d} {loss:16,.1f} {w.grad:17,.3f} {b.grad:17,.3f}")
 
     w, b, losses = fit_line(standardized, mass, options.lr, show=show)
+    if not train.has_converged(losses, 1e-10):
+        what = "diverges: try a smaller --lr" if losses[-1] > losses[0] else "is still falling: try a larger --lr"
+        return f"not converged after {len(losses):,} steps, and the loss {what}"
     print(f"converged after {len(losses)} steps.\n")
 
     # mass = w * (length - mean) / deviation + b, multiplied out
@@ -73,7 +83,8 @@ def main(arguments=None):
     exact_slope, exact_intercept = np.polyfit(length, mass, 1)
     print(f"gradient descent: mass = {slope:.4f} g/mm * length {intercept:+.3f} g")
     print(f"least squares:    mass = {exact_slope:.4f} g/mm * length {exact_intercept:+.3f} g")
+    return None
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

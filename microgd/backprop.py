@@ -1,26 +1,27 @@
 """How an operation is recorded, and how the chain rule runs back through the record. Read this file first.
 
-Take c = a * b, then d = c + a, with a = 2 and b = 3:
+Take c = a * b, then y = c + a, with a = 2 and b = 3:
 
-    a = 2 ──┬─► multiply ─► c = 6 ──► add ──► d = 8
-    b = 3 ──┼──────┘                   │
+    b = 3 ────► multiply ─► c = 6 ──► add ──► y = 8
+    a = 2 ──┬──────┘                   │
             └──────────────────────────┘
 
 Each result remembers the operation that made it, and its operands. That is all the record there is: the *computation
-graph*. Its *leaves*, a and b, were not computed; derivatives with respect to them are what one wants.
+graph*. Its *leaves*, a and b, were made by no recorded operation; derivatives with respect to them are what one wants.
 
-How fast does d change when a does? Every operation knows its *local derivatives*: ∂c/∂a = b = 3, ∂d/∂c = 1, and
-directly ∂d/∂a = 1. The chain rule multiplies them along each path from d to a, and adds up the paths:
-dd/da = 1 * 3 + 1 = 4. Backpropagation computes this sum from the output backwards, so that what paths have in common
-is computed once: each value collects its gradient, d output / d value, from all that used it, and passes on to each
-of its operands that gradient times the local derivative.
+How fast does y change when a does? Every operation has *local derivatives*: ∂c/∂a = b = 3, ∂y/∂c = 1, and directly
+∂y/∂a = 1. The chain rule multiplies them along each path from y to a, and adds up the paths: dy/da = 1 * 3 + 1 = 4.
+Backpropagation computes this sum from the output backwards, so that what paths have in common is computed once: each
+value collects its *gradient*, d output / d value, from all that used it, and passes on to each of its operands that
+gradient times the local derivative.
 
 For tensors a local derivative is a Jacobian, one number for each element of the result and each of the operand: for
-the 7,840 weights of a digit network and a batch of 32, 320 × 7,840 numbers, nearly all 0. Nobody builds it. The chain
-rule needs only its product with the gradient that arrives, a *vector-Jacobian product*, and that costs about as much
-as the operation itself: for an elementwise exp it is g * out. So this is what a derivative *rule* is: it takes the
-upstream gradient g, in the shape of the result, and returns the operand's gradient, in the shape of the operand.
-One pass gives the gradient of one output for all leaves, however many; going forwards would take a pass for each leaf.
+the 784 * 10 weights of a digit network and the 32 * 10 results of a mini-batch, 320 × 7,840 numbers, nine in ten of
+them 0. Nobody builds it. The chain rule needs only its product with the gradient that arrives, a *vector-Jacobian
+product*, which costs about as much as the operation itself: for an elementwise exp it is g * out. So this is what a
+derivative *rule* is: it takes the upstream gradient g, in the shape of the result, and returns the operand's gradient,
+in the shape of the operand. One pass backwards gives the gradient of one output for every element of every leaf;
+forwards it would take a pass for each of those elements.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ SomeNode = TypeVar("SomeNode", bound="Node")
 class Node:
     """A value in the computation graph: what it holds and, unless it is a leaf, what it was made by and from.
 
-    A node points only backwards, to its operands. So there are no reference cycles, and when the last name for an output
-    goes, its graph goes at once. Slots in place of a dictionary keep a graph of a million nodes at about 220 MB.
+    A node points only backwards, to its operands. So there are no cycles, and Python's reference counting frees a graph
+    with the last name for its output, at any depth. Slots and a flat record keep a million nodes at about 220 MB.
     """
 
     __slots__ = ("__weakref__", "_data", "_operation", "_record", "_ticket", "grad", "name")
     _data: Data  # a Python float, or an array of float32 or float64
     _operation: Operation | None  # None for a leaf
-    _record: tuple[Any, ...]  # the operands, the numbers that each of them held, and the options; () for a leaf
+    _record: tuple[Any, ...]  # the operands, then the numbers each of them held, then the options; () for a leaf
     _ticket: int  # when it was recorded: a later node has a larger one; 0 for a leaf
     grad: Data | None
     name: str | None
@@ -64,7 +65,7 @@ class Node:
 class Operation:
     """What is remembered of an operation: a derivative rule for each operand, and its options with their defaults.
 
-    One with any number of operands, such as concatenate, has one rule that gives a list of all gradients `jointly`.
+    One with any number of operands, such as concatenate, has instead one rule, `jointly`, that returns all gradients.
     """
 
     name: str
@@ -77,7 +78,6 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
 NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
 _next_ticket = count(1).__next__
-_new = object.__new__
 
 
 def operation(
@@ -102,12 +102,14 @@ def operation(
     """
 
     def decorate(forward: Callable[..., Any]) -> Callable[..., Any]:
+        if not callable(forward) or not (rules or jointly):
+            raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
         named = name or forward.__name__
         parameters = [] if isinstance(forward, np.ufunc) else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
         binary = len(rules) == 2 and None not in rules and not options
-        made = OPERATIONS[named] = Operation(named, rules, jointly, options, binary)
-        apply = wraps(forward)(_two_operands(made, forward) if binary else _any_operands(made, forward))
+        op = OPERATIONS[named] = Operation(named, rules, jointly, options, binary)
+        apply = wraps(forward)(_two_operands(op, forward) if binary else _any_operands(op, forward))
         apply.__name__ = apply.__qualname__ = named
         if hasattr(np, named):
             NUMPY[getattr(np, named)] = apply
@@ -116,76 +118,74 @@ def operation(
     return decorate
 
 
-def _two_operands(made: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of two operands: `a * b` comes here. (`_any_operands` would do, but more slowly.)"""
 
     def apply(x: Any, y: Any) -> Any:
-        if isinstance(x, Node):
-            kind, a = type(x), x._data
-            # An operand that is no node is a constant: no gradient is ever computed for it.
-            b = y._data if isinstance(y, Node) else as_data(y, a)
-        elif isinstance(y, Node):
-            kind, b = type(y), y._data
-            a = as_data(x, b)
-        else:
+        if not isinstance(x, Node) and not isinstance(y, Node):
             return forward(x, y)  # numbers and arrays alone: nothing to record
+        # An operand that is no node is a constant. It is recorded too, but no gradient is ever computed for it.
+        a = x._data if isinstance(x, Node) else as_data(x, y._data)
+        b = y._data if isinstance(y, Node) else as_data(y, a)
         if type(a) is not float or type(b) is not float:
             _freeze((x, y))
-        return _record(kind, forward(a, b), made, (x, y, a, b))
+        return _record(type(x if isinstance(x, Node) else y), forward(a, b), op, (x, y, a, b))
 
     return apply
 
 
-def _any_operands(made: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules = made.rules
+    rules = op.rules
 
     def apply(*given: Any, **named: Any) -> Any:
         nodes = [x for x in given if isinstance(x, Node)]
+        arity = len(rules) or len(given)
+        if any(isinstance(x, Node) for x in (*given[arity:], *named.values())):
+            raise TypeError(f"{op.name} takes Values by position only, and not as options: what is an operand needs a rule")
         if not nodes:
             return forward(*given, **named)
-        arity = len(rules) or len(given)
-        operands, extra = given[:arity], given[arity:]
-        if (extra or named) and not made.options:
-            raise TypeError(f"{made.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
-        options = {**made.options, **dict(zip(made.options, extra, strict=False)), **named}
-        for option, value in options.items():
-            if isinstance(value, Node):
-                raise TypeError(f"{made.name}: {option} is an option, not an operand, and has no gradient: give its .data")
+        if (len(given) > arity or named) and not op.options:
+            raise TypeError(f"{op.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
+        # What a rule None belongs to, such as the condition of `where`, has no derivative, and stays as it came.
+        fixed = [bool(rules) and rule is None for rule in rules or given]
+        operands = [x._data if f and isinstance(x, Node) else x for x, f in zip(given, fixed, strict=False)]
         like = next((x._data for x in nodes if type(x._data) is not float), 0.0)
         _freeze(nodes)
-        held = [
-            x._data if isinstance(x, Node) else x if rules and rules[i] is None else as_data(x, like)
-            for i, x in enumerate(operands)
+        saved = [
+            x._data if isinstance(x, Node) else x if f else as_data(x, like) for x, f in zip(operands, fixed, strict=False)
         ]
-        # Python itself complains here about an option that is missing, unknown or given twice.
-        return _record(type(nodes[0]), forward(*held, *extra, **named), made, (*operands, *held, *options.values()))
+        out = forward(*saved, *given[arity:], **named)  # Python complains about options that are missing or unknown
+        options = {**op.options, **dict(zip(op.options, given[arity:], strict=False)), **named}
+        return _record(type(nodes[0]), out, op, (*operands, *saved, *options.values()))
 
     return apply
 
 
 def _freeze(nodes: Sequence[Any]) -> None:
-    """Let nobody write into a leaf's array any more: what is recorded must not change.
+    """Make the arrays of those that are leaves read-only: what is recorded must not change. (Floats cannot.)
 
-    Who asks for the leaf's `data` after that gets a new array to write into, while the record keeps the old one.
+    Whoever asks for the leaf's `data` after that gets a new array to write into, while the record keeps this one. What
+    this cannot reach is a view of the array that was taken before. And constants are left alone: whoever writes into
+    one between forward and backward gets what they asked for.
     """
     for x in nodes:
         if isinstance(x, Node) and x._operation is None and not isinstance(x._data, float):
             x._data.setflags(write=False)
 
 
-def _record(kind: type[SomeNode], data: Any, made: Operation, record: tuple[Any, ...]) -> SomeNode:
+def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, ...]) -> SomeNode:
     """A node that holds a result and remembers what it was made by and from."""
     if type(data) is not float and (type(data) is not np.ndarray or not data.ndim or data.dtype.char not in "fd"):
         data = as_data(data)
-    node = _new(kind)
+    node = object.__new__(kind)
     node._data = data
     node.grad = node.name = None
     if is_recording():
-        node._operation, node._record, node._ticket = made, record, _next_ticket()
-    else:
+        node._operation, node._record, node._ticket = op, record, _next_ticket()
+    else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
         node._operation, node._record, node._ticket = None, (), 0
-        _freeze((node,))  # its array may be a view of an operand's
+        _freeze((node,))  # the array may be a view of an operand's
     return node
 
 
@@ -197,15 +197,15 @@ def backward(output: Node, gradient: Data | None = None) -> None:
 
     A leaf's `grad` accumulates: a second call, for this output or another, adds to it, as the gradients of several
     losses, or of the parts of a batch, add up. So set it to None (`zero_grad`) before each step of training: else the
-    step goes along the sum of all gradients since the beginning. A computed value's `grad` is only a note, set afresh
-    each time: were it added up, a second call would pass the first one's share on again. Two calls give each leaf
-    exactly twice what one does.
+    step goes along the sum of all gradients since the beginning. A computed value's `grad` only shows what this pass
+    found there. No pass reads it; were it summed and read, as in engines that work on `grad` itself, a second call would
+    pass the first one's share on again. Here two calls give each leaf exactly twice what one does.
 
-    `output` has one element, or `gradient` is given, d (what one wants) / d output in the shape of `output`; else
-    `ValueError`. An error leaves every `grad` as it was.
+    One pass gives the derivatives of one number, so `output` has one element; or `gradient` says how a later number
+    depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
     taken: set[int] = set()
-    for node, g in list(reverse_pass(output, seed(output, gradient))):
+    for node, g in list(reverse_pass(output, seed(output, gradient))):  # a list: all is computed before any is stored
         if node._operation is None and node.grad is not None:
             node.grad = node.grad + g
         else:
@@ -217,10 +217,10 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
 
     A node may pass its gradient on only when all that used it have added their shares. Were it to go earlier, what
     comes in later would have to travel all the way down again: 60 doublings y = y + y are 61 nodes, but 2**60 paths.
-    So the order matters: each node after all that used it. And it is there for the asking. An operand exists before the
-    result does, so the order in which the operations were recorded, backwards, is such an order.
+    So the order matters: each node after all that used it. Such an order costs nothing to find. An operand exists before
+    the result does, so it is the order in which the operations were recorded, backwards.
     """
-    gradients: dict[Node, Any] = {output: g}  # what has come in; None where nothing has yet
+    gradients: dict[Node, Any] = {output: g}  # what has come in, by identity; None where nothing has yet
     nodes = [output]
     for node in nodes:  # the list grows while we walk along it. No recursion: a graph may be a million nodes deep
         for x in node._record:
@@ -230,63 +230,58 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     nodes.sort(key=attrgetter("_ticket"), reverse=True)
     for node in nodes:
         g = gradients.pop(node)
-        if g is None:  # only ever an operand that has no derivative, such as the condition of `where`
-            continue
         yield node, g
-        made = node._operation
-        if made is None:
+        op = node._operation
+        if op is None:
             continue
-        if made.binary and not create_graph:  # what comes below, unrolled for the most frequent case
-            (x, y, a, b), (rule_x, rule_y) = node._record, made.rules
+        # A value that was used twice moves the output in two ways at once: the total change is their sum.
+        if op.binary and not create_graph:  # the last two lines, written out for what most nodes are: half the time
+            (x, y, a, b), (rule_x, rule_y) = node._record, op.rules
             if isinstance(x, Node):
                 share = rule_x(g, node._data, a, b)
-                if type(share) is not float or type(a) is not float:
-                    share = _fit(share, a, made)
-                before = gradients[x]
-                gradients[x] = share if before is None else before + share
+                share = share if type(share) is type(a) is float else _fit(share, a, op)
+                gradients[x] = share if gradients[x] is None else gradients[x] + share
             if isinstance(y, Node):
                 share = rule_y(g, node._data, a, b)
-                if type(share) is not float or type(b) is not float:
-                    share = _fit(share, b, made)
-                before = gradients[y]
-                gradients[y] = share if before is None else before + share
+                share = share if type(share) is type(b) is float else _fit(share, b, op)
+                gradients[y] = share if gradients[y] is None else gradients[y] + share
             continue
-        for x, share in _shares(node, made, g, create_graph):
-            # A value that was used twice moves the output in two ways at once: the total change is their sum.
+        for x, share in _shares(node, op, g, create_graph):
             gradients[x] = share if gradients[x] is None else gradients[x] + share
 
 
-def _shares(node: Node, made: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any]]:
-    """Each operand that has a gradient, with what comes to it through this node.
+def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any]]:
+    """Each operand that is a node, with what comes to it through this one.
 
-    Given numbers, rules compute numbers. For `create_graph` they get the nodes, and what they compute is recorded.
+    Given numbers, rules compute numbers: so does `backward`. Given the nodes themselves (`create_graph`), what they
+    compute is recorded like everything else, and can be differentiated again.
     """
-    arity = (len(node._record) - len(made.options)) // 2
-    operands, held, options = node._record[:arity], node._record[arity : 2 * arity], node._record[2 * arity :]
-    out, given = (node, tuple(map(_unmoved, operands, held))) if create_graph else (node._data, held)
-    shares = made.jointly(g, out, *given, **dict(zip(made.options, options, strict=True))) if made.jointly else None
+    arity = (len(node._record) - len(op.options)) // 2
+    operands, saved, options = node._record[:arity], node._record[arity : 2 * arity], node._record[2 * arity :]
+    out, given = (node, tuple(map(_unchanged, operands, saved))) if create_graph else (node._data, saved)
+    shares = op.jointly(g, out, *given, **dict(zip(op.options, options, strict=True))) if op.jointly else None
     for i, x in enumerate(operands):
-        if isinstance(x, Node) and (shares or made.rules[i]):
-            share = shares[i] if shares else made.rules[i](g, out, *given, *options)
-            yield x, _fit(share, held[i], made)
+        if isinstance(x, Node):
+            share = shares[i] if shares else op.rules[i](g, out, *given, *options)
+            yield x, _fit(share, saved[i], op)
 
 
-def _unmoved(x: Any, held: Any) -> Any:
-    """The operand as a node, if it still is what was recorded; a leaf that has changed since cannot stand for it."""
+def _unchanged(x: Any, saved: Any) -> Any:
+    """The operand as a node. A leaf that has changed since holds other numbers than the result was computed from."""
     if not isinstance(x, Node):
-        return held
-    if x._data is not held and not np.array_equal(x._data, held, equal_nan=True):
+        return saved
+    if x._data is not saved and not np.array_equal(x._data, saved, equal_nan=True):
         raise RuntimeError(f"{x.name or 'a leaf'} has changed since it was used: compute the output again, then differentiate")
     return x
 
 
-def _fit(g: Any, x: Data, made: Operation) -> Any:
-    """The gradient in the shape and the dtype of the operand, which held `x`."""
+def _fit(g: Any, x: Data, op: Operation) -> Any:
+    """The gradient in the shape and the dtype of the operand, which held `x`: so that it can be taken off it."""
     shape = () if isinstance(x, float) else x.shape
     if type(g) is np.ndarray and shape and g.shape == shape and g.dtype == x.dtype:  # type: ignore[union-attr]
         return g
     if not isinstance(g, Node):
-        g = np.asarray(g)
+        g = np.asarray(as_data(g, x))
     if not g.shape and shape:  # one number that holds for every element
         g = g * np.ones(shape, x.dtype)  # type: ignore[union-attr]
     if g.shape != shape:
@@ -294,7 +289,7 @@ def _fit(g: Any, x: Data, made: Operation) -> Any:
         extra = g.ndim - len(shape)
         total = g.sum(axis=tuple(i for i in range(g.ndim) if i < extra or shape[i - extra] == 1), keepdims=True)
         if extra < 0 or total.shape[extra:] != shape:
-            raise ValueError(f"a rule of {made.name} gave a gradient of shape {g.shape} for an operand of shape {shape}")
+            raise ValueError(f"a rule of {op.name} gave a gradient of shape {g.shape} for an operand of shape {shape}")
         g = total.reshape(shape)
     if isinstance(x, float):
         return g if isinstance(g, Node) else float(g)
@@ -307,7 +302,7 @@ def seed(output: Node, gradient: Any = None) -> Data:
     if gradient is None:
         if np.size(data) != 1:
             raise ValueError(
-                f"a value of shape {np.shape(data)} has no gradient by itself: take its sum, or give backward a gradient"
+                f"a value of shape {np.shape(data)} has no gradient by itself: sum it, or give backward a gradient"
             )
         return 1.0 if isinstance(data, float) else np.ones_like(data)
     given = as_data(gradient, data)
@@ -317,7 +312,7 @@ def seed(output: Node, gradient: Any = None) -> Data:
 
 
 def owned(g: Any, taken: set[int]) -> Any:
-    """The gradient in memory that no other one lies in: rules may pass g on as it is, or a view of it."""
+    """The gradient in memory of its own: rules may pass g on as it is, or a view of it."""
     if isinstance(g, np.ndarray):
         if id(g if g.base is None else g.base) in taken or not g.flags.writeable:
             g = g.copy()

@@ -132,19 +132,25 @@ def minibatches(x: Array, y: Array, size: int, rng: np.random.Generator | None =
     if size < 1:
         raise ValueError(f"expected a batch size of at least 1, but got {size}")
     x, y = np.asarray(x), np.asarray(y)
-    order = np.arange(len(x)) if rng is None else rng.permutation(len(x))
+    order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
+
+
+def check_rng(rng: np.random.Generator | None) -> np.random.Generator:
+    """The random generator; a new one, with a seed that nobody knows, for None."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise TypeError(f"expected rng to be a generator such as np.random.default_rng(0), but got {rng!r}")
+    return np.random.default_rng() if rng is None else rng
 
 
 def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
     """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
     array = np.asarray(labels)
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"expected labels that are integers, but got dtype {array.dtype} (data.encode_labels turns text into integers)"
-        )
+        hint = "data.encode_labels turns text into integers" if array.dtype.kind in "UO" else "labels.astype(int) makes them so"
+        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}; {hint}")
     if array.shape != (examples,):
-        raise ValueError(f"expected labels of shape ({examples},), one per example, but got shape {array.shape}")
+        raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
     array = array.astype(np.int64, copy=False)
     # As unsigned integers negative ones are huge, so one comparison finds both kinds.
     if array.size and array.view(np.uint64).max() >= classes:
@@ -175,7 +181,7 @@ def encode_labels(texts: Sequence[str]) -> Encoded:
             raise TypeError(f"expected labels that are text, but got {text!r}")
     names = sorted(set(texts))
     number = {name: i for i, name in enumerate(names)}
-    return Encoded(np.array([number[text] for text in texts], np.int64), names)
+    return Encoded(np.array([number[text] for text in texts], np.int64), [str(name) for name in names])
 
 
 def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:

@@ -22,8 +22,8 @@ class GradientError(AssertionError):
         self.order, self.operand, self.index, self.expected, self.got = order, operand, index, expected, got
         kind = "gradient" if order == 1 else "gradient of the gradient"
         super().__init__(
-            f"the {kind} for operand {operand} at index {index} is wrong: "
-            f"finite differences expect {expected:.9g}, backpropagation got {got:.9g}"
+            f"the {kind} for operand {operand} at index {index} is wrong: finite differences expect {expected:.9g}, "
+            f"backpropagation got {got:.9g} (the derivative of f, or of a weighted sum of its elements)"
         )
 
 
@@ -73,7 +73,8 @@ class _Weigher:
             raise ValueError("f, or its gradient, is not finite at these inputs or right beside them: cannot check it there")
         if key not in self.weights:
             rng = np.random.default_rng(len(self.weights))
-            self.weights[key] = rng.uniform(0.5, 1.5, data.shape) * rng.choice([-1.0, 1.0], data.shape)
+            drawn = rng.uniform(0.5, 1.5, data.shape) * rng.choice([-1.0, 1.0], data.shape)
+            self.weights[key] = np.ones(data.shape) if key == "f" and data.size == 1 else drawn
         weights = self.weights[key]
         total = value * weights if np.ndim(data) else value * float(weights)
         return total.sum(), float(np.abs(data * weights).sum())

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import Node, operation
-from microgd.data import check_labels
+from microgd.data import check_labels, check_rng
 from microgd.operations import Number, mean, reshape, softmax, square, transpose
 from microgd.storage import load_arrays, save_arrays
 from microgd.value import Value
@@ -32,6 +32,9 @@ class Module:
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes."""
         raise TypeError(f"{type(self).__name__} defines neither forward nor __call__")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name} {p.shape}' for name, p in self.named_parameters())})"
 
     def _parts(self) -> Mapping[Any, Any]:
         """What the module holds, by name."""
@@ -121,7 +124,7 @@ def linear(x: Number, weight: Number, bias: Number) -> Number:
 
 
 class Linear(Module):
-    """x @ weight.T + bias: a layer in which every output is a weighed sum of all inputs.
+    """x @ weight.T + bias: a layer in which every output is a weighted sum of all inputs.
 
     Takes (..., in_features), gives (..., out_features). `weight` (out_features, in_features) and `bias`
     (out_features,), or None without it, start uniformly at random within ±1 / sqrt(in_features), as in PyTorch (LeCun
@@ -142,7 +145,11 @@ class Linear(Module):
                 raise TypeError(f"expected numbers of features that are integers, but got {size!r}")
             if size < 1:
                 raise ValueError(f"expected at least one feature, but got {size}")
-        rng = np.random.default_rng() if rng is None else rng
+        if not isinstance(bias, bool):
+            raise TypeError(f"expected bias to be True or False, but got {bias!r} (rng is given by name)")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
+        rng = check_rng(rng)
         bound = 1 / np.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (out_features, in_features))
         # Column by column in memory, which is how the rule above computes its gradient: fastest for BLAS and the step.
@@ -150,7 +157,7 @@ class Linear(Module):
         self.bias = Value(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
 
     def forward(self, x: Number) -> Number:
-        """The weighed sums for each example; `ValueError` where x does not have `in_features` columns."""
+        """The weighted sums for each example; `ValueError` where x does not have `in_features` columns."""
         outputs, features = self.weight.shape
         if not isinstance(x, (Node, np.ndarray)):
             x = np.asarray(x)
@@ -169,8 +176,8 @@ class Sequential(Module):
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for layer in layers:
-            if not callable(layer):
-                raise TypeError(f"expected modules or functions, but got {layer!r}")
+            if not callable(layer) or isinstance(layer, type):
+                raise TypeError(f"expected modules such as ReLU(), or functions, but got {layer!r}")
         self.layers = list(layers)
 
     def _parts(self) -> Mapping[Any, Any]:

@@ -34,20 +34,19 @@ def _shape(x: Number) -> tuple[int, ...]:
 # ── Elementwise, with broadcasting ───────────────────────────────────────────────────────────────────────────────────
 
 
-def elementwise(function: Callable[..., Any], *rules: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
-    """An operation that is Python's operator or NumPy's function of that name, which gives a number what an array gets."""
-    made = operation(*rules, name=name)(function)
+def elementwise(function: np.ufunc, *rules: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that is a function of NumPy's, which treats numbers as it treats arrays."""
+    made = operation(*rules)(function)
     made.__doc__ = f"Elementwise, as `numpy.{made.__name__}`."
     return made
 
 
 # fmt: off
-add        = elementwise(operator.add,   lambda g, out, x, y: g, lambda g, out, x, y: g)
-subtract   = elementwise(operator.sub,   lambda g, out, x, y: g, lambda g, out, x, y: -g, name="subtract")
-multiply   = elementwise(operator.mul,   lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, name="multiply")
-negative   = elementwise(operator.neg,   lambda g, out, x: -g, name="negative")
+add        = operation(lambda g, out, x, y: g,     lambda g, out, x, y: g,     name="add")(operator.add)
+subtract   = operation(lambda g, out, x, y: g,     lambda g, out, x, y: -g,    name="subtract")(operator.sub)
+multiply   = operation(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, name="multiply")(operator.mul)
+negative   = operation(lambda g, out, x: -g,                                   name="negative")(operator.neg)
 positive   = elementwise(np.positive,    lambda g, out, x: g)
-
 square     = elementwise(np.square,      lambda g, out, x: g * (2.0 * x))
 sqrt       = elementwise(np.sqrt,        lambda g, out, x: divide(g, 2.0 * out))
 cbrt       = elementwise(np.cbrt,        lambda g, out, x: divide(g, 3.0 * out * out))
@@ -60,7 +59,6 @@ log2       = elementwise(np.log2,        lambda g, out, x: divide(g, x * _ln(2))
 log10      = elementwise(np.log10,       lambda g, out, x: divide(g, x * _ln(10)))
 log1p      = elementwise(np.log1p,       lambda g, out, x: divide(g, 1.0 + x))
 logaddexp  = elementwise(np.logaddexp,   lambda g, out, x, y: g * sigmoid(x - y), lambda g, out, x, y: g * sigmoid(y - x))
-
 sin        = elementwise(np.sin,         lambda g, out, x: g * cos(x))
 cos        = elementwise(np.cos,         lambda g, out, x: -g * sin(x))
 tan        = elementwise(np.tan,         lambda g, out, x: g * (1.0 + out * out))
@@ -76,12 +74,10 @@ tanh       = elementwise(np.tanh,        lambda g, out, x: g * (1.0 - out * out)
 arcsinh    = elementwise(np.arcsinh,     lambda g, out, x: divide(g, sqrt(x * x + 1.0)))
 arccosh    = elementwise(np.arccosh,     lambda g, out, x: divide(g, sqrt(x * x - 1.0)))
 arctanh    = elementwise(np.arctanh,     lambda g, out, x: divide(g, 1.0 - x * x))
-
-# The kink of abs: on the left of 0 the slope is -1, on the right 1; at 0 the rule says 0, between them.
 sign       = elementwise(np.sign,        lambda g, out, x: 0.0)
+# The kink of abs: on the left of 0 the slope is -1, on the right 1; at 0 the rule says 0, between them.
 absolute   = elementwise(np.absolute,    lambda g, out, x: g * sign(x))
-
-# At a tie each operand gets half: moving either one alone moves the result on one side only.
+# At a tie each operand gets half: raising either one raises the result, lowering it does not: slopes 1 and 0, halved.
 maximum    = elementwise(np.maximum,     lambda g, out, x, y: where(x == y, 0.5 * g, where(x < y, 0.0, g)),
                                         lambda g, out, x, y: where(x == y, 0.5 * g, where(y < x, 0.0, g)))
 minimum    = elementwise(np.minimum,     lambda g, out, x, y: where(x == y, 0.5 * g, where(x > y, 0.0, g)),
@@ -99,7 +95,8 @@ def divide(x: Number, y: Number) -> Number:
 
 
 # x**0 is 1 everywhere, so its derivative is 0 everywhere: y - (y != 0) keeps the exponent 0 there, where y - 1 would
-# give 0 * inf = nan at x = 0. As for the exponent, 0**y is 0 for all y > 0, so its derivative is 0 and not 0 * log(0).
+# give 0 * inf = nan at x = 0. As for the exponent, 0**y is 0 for all y > 0, so its derivative is 0, not 0 * log(0); and
+# at y = 0, where 0**y jumps to 1, 0 by convention.
 @operation(
     lambda g, out, x, y: g * y * power(x, y - (y != 0)),
     lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)),
@@ -138,7 +135,7 @@ def where(condition: Any, x: Number, y: Number) -> Number:
     return np.where(condition, x, y)
 
 
-# Where clipping left x as it was, the bounds themselves included, the derivative is 1.
+# Where clipping left x as it was, the derivative is 1; so it is at the bounds, to let descent leave them again.
 @operation(lambda g, out, x, min, max: where(x == out, g, 0.0))
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
@@ -149,7 +146,7 @@ def clip(x: Number, min: Any = None, max: Any = None) -> Number:
 
 
 def _spread(g: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
-    """What belongs to a reduction's result, back in the shape of what was reduced: each element gets its group's."""
+    """A reduction's result, or its gradient, in the shape of x: each element gets its group's."""
     shape = _shape(x)
     if axis is not None and shape and not keepdims:
         reduced = normalize_axis_tuple(axis, len(shape))
@@ -181,6 +178,7 @@ def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callabl
 
 
 # fmt: off
+# (From here on sum, max and min are these, not Python's own.)
 sum  = reduction(np.sum,  lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
 mean = reduction(np.mean, lambda g, out, x, axis, keepdims: _spread(divide(g, _count(x, out)), x, axis, keepdims))
 max  = reduction(np.max,  _to_ties)
@@ -217,11 +215,12 @@ def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
 # with g, multiplied out by hand: two passes over n elements in place of a matrix of n * n.
 @operation(lambda g, out, x, axis: out * (g - sum(g * out, axis=axis, keepdims=True)))
 def softmax(x: Number, axis: Axis = -1) -> Number:
-    """exp(x) / sum(exp(x)): positive, and 1 in sum along `axis`."""
+    """exp(x) / sum(exp(x)): positive, and summing to 1 along `axis`."""
     powers = np.exp(_shifted(x, axis)[0])
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
 
+# Likewise, with d out_i / d x_j = (i == j) - exp(out_j).
 @operation(lambda g, out, x, axis: g - exp(out) * sum(g, axis=axis, keepdims=True))
 def log_softmax(x: Number, axis: Axis = -1) -> Number:
     """log(softmax(x)), finite wherever x is."""
@@ -238,8 +237,9 @@ def _swapped(x: Number) -> Number:
 
 
 # Where the transposes come from: out_ij = sum_k x_ik y_kj, so x_ik reaches all of row i, each out_ij with the factor
-# y_kj. Its gradient sums those up: sum_j g_ij y_kj, a product of g and y with y's indices turned round. Shapes tell
-# the same: (n, m) for g, (k, m) for y, and only g @ yᵀ has x's (n, k). A vector is a matrix with one row, or column.
+# y_kj. Its gradient sums those up: sum_j g_ij y_kj, a product of g and y with y's indices turned round, g @ yᵀ. For y_kj
+# it is sum_i x_ik g_ij, xᵀ @ g. Shapes tell the same: with g (N, M), x (N, K) and y (K, M) no other products have the
+# shapes of x and y. A vector is a matrix of one row on the left, and of one column on the right.
 def _matmul_x(g: Number, out: Number, x: Number, y: Number) -> Number:
     if y.ndim == 1:
         return reshape(g, (*_shape(g), 1)) * y  # each row of x met the one column y
@@ -302,7 +302,7 @@ def getitem(x: Number, index: Any) -> Number:
 
 @operation(lambda g, out, x, index, shape: getitem(g, index))
 def scatter(x: Number, index: Any, shape: tuple[int, ...]) -> Number:
-    """Zeros of the given shape with x added at the index: indexing, the other way round."""
+    """Zeros of the given shape with x added at the index: the transpose of indexing."""
     zeros = np.zeros(shape, getattr(x, "dtype", np.float64))
     parts = index if isinstance(index, tuple) else (index,)
     if all(isinstance(part, int | slice | None | type(...)) for part in parts):
@@ -346,7 +346,7 @@ def stack(arrays: Sequence[Number], axis: int = 0) -> Number:
 
 def squeeze(x: Number, axis: Axis = None) -> Number:
     """x without its axes of length 1, or without those that `axis` names."""
-    return reshape(x, np.squeeze(np.broadcast_to(0.0, _shape(x)), axis).shape)
+    return reshape(x, np.squeeze(np.broadcast_to(0.0, _shape(x)), axis).shape)  # NumPy finds the shape on a dummy
 
 
 def expand_dims(x: Number, axis: int | tuple[int, ...]) -> Number:
@@ -355,10 +355,11 @@ def expand_dims(x: Number, axis: int | tuple[int, ...]) -> Number:
 
 
 def ravel(x: Number) -> Number:
-    """x in one axis."""
+    """x flattened."""
     return reshape(x, -1)
 
 
-# NumPy's functions of these names work on Values too, like those that `operation` has entered itself.
+# NumPy's functions of these names work on Values too, like those that `operation` has entered itself. (np.concatenate
+# and np.stack take a list, so they lead to the functions above, not to the operations within.)
 NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, expand_dims, ravel, var)})
 NUMPY.update({np.amax: max, np.amin: min})

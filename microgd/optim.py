@@ -25,6 +25,8 @@ class SGD:
     A setting that is negative, infinite or nan is a `ValueError`, and so is nesterov without momentum.
     """
 
+    __slots__ = ("_lr", "_velocity", "momentum", "nesterov", "parameters", "weight_decay")  # a typo is an error
+
     def __init__(
         self,
         parameters: Iterable[Value],
@@ -41,8 +43,10 @@ class SGD:
                 raise TypeError(f"expected parameters that are Values, but got {type(p).__name__}")
             if p.op is not None:
                 raise ValueError(f"expected parameters that are leaves, but got one that {p.op} computed")
-        if not self.parameters or len(set(self.parameters)) < len(self.parameters):
-            raise ValueError("expected at least one parameter, and each of them once")
+        if not self.parameters:
+            raise ValueError("expected at least one parameter: a module's are the Values that it holds as attributes")
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ValueError("expected each parameter once, but one of them came again")
         if nesterov and not momentum:
             raise ValueError("nesterov needs a momentum above 0")
         self.lr = lr
@@ -100,7 +104,7 @@ class SGD:
 
     def __repr__(self) -> str:
         settings = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}, nesterov={self.nesterov}"
-        return f"SGD({len(self.parameters)} parameters, {settings})"
+        return f"SGD(parameters={len(self.parameters)}, {settings})"
 
 
 def _setting(name: str, number: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.data import minibatches
+from microgd.data import check_rng, minibatches
 from microgd.optim import SGD
 from microgd.recording import no_grad
 from microgd.value import Value
@@ -60,10 +60,13 @@ def fit(
     if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
         raise ValueError(f"expected a number of epochs, 0 or more, but got {epochs!r}")
     minibatches(x, y, batch_size)  # complains about examples that will not do now, not in the first epoch
-    tested = None if test is None else (np.asarray(test[0]), np.asarray(test[1]))
-    if tested is not None:
+    tested = None
+    if test is not None:
+        if not isinstance(test, (tuple, list)) or len(test) != 2:
+            raise TypeError(f"expected test to be the pair (x, y), but got {type(test).__name__}")
+        tested = np.asarray(test[0]), np.asarray(test[1])
         minibatches(*tested, batch_size)
-    return _epochs(model, loss, optimizer, x, y, epochs, batch_size, rng or np.random.default_rng(), tested)
+    return _epochs(model, loss, optimizer, x, y, epochs, batch_size, check_rng(rng), tested)
 
 
 def _epochs(
@@ -89,9 +92,16 @@ def _epochs(
 def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
     value = loss(model(x), y)
+    if not isinstance(value, Value) or value.size != 1:
+        raise TypeError(f"expected a loss that is a Value of one element, the mean over the batch, but got {value!r}")
     number = value.item()
     if not isfinite(number):
-        raise DivergedError(f"the loss became {number} in {where}: try a learning rate smaller than {optimizer.lr:g}")
+        cause = (
+            "look for nan or huge numbers in the data and the weights"
+            if where == "epoch 1, batch 1"
+            else (f"try a learning rate smaller than {optimizer.lr:g}")
+        )
+        raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
     value.backward()
     optimizer.step()
@@ -109,6 +119,7 @@ def evaluate(
     for inputs, targets in minibatches(x, y, batch_size):
         output = model(inputs)
         total += len(inputs) * loss(output, targets).item()
+        labelled = labelled and output.ndim == 2
         if labelled:
             right += int(np.sum(np.argmax(output.data, axis=-1) == targets))
     return total / len(x), right / len(x) if labelled else None

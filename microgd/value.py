@@ -16,9 +16,8 @@ from microgd import operations as ops
 from microgd.arrays import Data, as_data
 from microgd.backprop import NUMPY, Node, backward
 
-# Comparisons and tests of NumPy's: their results are True or False and have no derivative, so they are plain arrays.
-_TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
-          np.isfinite, np.isinf, np.isnan, np.signbit}  # fmt: skip
+# NumPy's comparisons and tests: their results are True or False and have no derivative, so they are plain arrays.
+_TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isinf, np.isnan}
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,7 +70,7 @@ class Value(Node):
     def data(self) -> Data:
         """The number or the array. A leaf's may be changed, in place or by assignment; a computed value's may not.
 
-        Assignment copies, keeps the dtype, and wants the same shape (`ValueError`). What was recorded before a change
+        Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). What was recorded before a change
         keeps the numbers that it was recorded with, and its gradients stay right.
         """
         if isinstance(self._data, float):
@@ -136,10 +135,8 @@ class Value(Node):
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        """The operands of that operation in order: Values, and constants as they were used."""
+        """The operands of that operation in order: Values, and constants as they were given."""
         return self._record[: (len(self._record) - len(self._operation.options)) // 2] if self._operation else ()
-
-    # Operators and methods are the operations themselves.
 
     __add__, __radd__ = ops.add, _reflected(ops.add)
     __sub__, __rsub__ = ops.subtract, _reflected(ops.subtract)
@@ -149,7 +146,6 @@ class Value(Node):
     __matmul__, __rmatmul__ = ops.matmul, _reflected(ops.matmul)
     __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
     __getitem__ = ops.getitem
-
     abs, square, sqrt, sign, reciprocal = ops.absolute, ops.square, ops.sqrt, ops.sign, ops.reciprocal
     exp, exp2, expm1, log, log2, log10, log1p = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
@@ -180,23 +176,27 @@ class Value(Node):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         if method != "__call__" or options:
-            raise TypeError(f"numpy.{ufunc.__name__} takes Values only as a plain call, not {method} with {list(options)}")
+            how = "with " + ", ".join(options) + " (an array cannot take in a Value)" if options else f"as .{method}"
+            raise TypeError(f"numpy.{ufunc.__name__} does not take Values {how}")
         if ufunc in _TESTS:
             return ufunc(*(x._data if isinstance(x, Value) else x for x in operands))
         return self.__array_function__(ufunc, (), operands, {})
 
     def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
         if function not in NUMPY:
-            raise TypeError(f"numpy.{function.__name__} has no derivative rule for Values: use .data for its numbers")
+            name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+            raise TypeError(f"{name} has no derivative rule for Values: use .data for its numbers")
         return NUMPY[function](*operands, **options)
 
-    # A Value never becomes a number or an array without being asked: that would lose its past, silently.
+    # A Value never becomes a number or an array without being asked: that would lose its history, silently.
 
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
         raise TypeError("a Value does not turn into an array by itself: use .data, or np.stack to join Values into one")
 
     def __float__(self) -> float:
-        raise TypeError("a Value does not turn into a number by itself: use .item(), or for math.sin np.sin")
+        raise TypeError(
+            "a Value does not turn into a number by itself: use .item() for the number, np.sin in place of math.sin"
+        )
 
     __int__ = __complex__ = __index__ = __float__
 

@@ -49,6 +49,13 @@ def test_the_line_converges_from_several_learning_rates_and_not_with_one_too_lar
     assert losses[-1] > 10 * losses[0]
 
 
+@pytest.mark.parametrize(("lr", "said"), [("5", "diverges: try a smaller"), ("1e-7", "still falling: try a larger")])
+def test_the_line_says_when_it_has_not_converged(lr, said, capsys):
+    with np.errstate(all="ignore"):
+        assert said in example("line").main(["--lr", lr])
+    assert "converged after" not in capsys.readouterr().out
+
+
 def test_the_bowl_is_round_only_when_the_feature_is_standardized():
     line = example("line")
     length, _ = line.read_penguins()
@@ -62,7 +69,7 @@ def test_the_digit_networks_learn_the_sample_and_are_saved(tmp_path, capsys):
     assert digits.main(["--epochs", "4", "--save", str(tmp_path / "learned.npz")]) == 0
     printed = capsys.readouterr().out
     accuracies = [float(x) for x in re.findall(r"^ +4 .* (\S+)%$", printed, re.MULTILINE)]
-    garbage = [float(x) for x in re.findall(r"names (\S+)% of the test digits", printed)]
+    garbage = [float(x) for x in re.findall(r"before training: (\S+)% of the test digits right", printed)]
     assert len(accuracies) == len(garbage) == 2
     assert min(accuracies) > 80
     assert max(garbage) < 25
@@ -95,7 +102,25 @@ def test_ctrl_c_ends_training_cleanly_and_saves_what_was_learned(tmp_path, monke
     assert digits.main(["--epochs", "1", "--save", str(tmp_path / "learned.npz")]) == 130
     assert "stopped" in capsys.readouterr().out
     with np.load(tmp_path / "learned.npz") as saved:
-        assert set(saved) == {"networks.784-10.0.weight", "networks.784-10.0.bias"}
+        assert "networks.784-10.0.weight" in saved
+
+
+@needs_tqdm
+def test_training_goes_on_from_what_was_saved(tmp_path, capsys):
+    digits, path = example("digits"), str(tmp_path / "learned.npz")
+    digits.main(["--epochs", "3", "--save", path])
+    first = re.findall(r"^ +3 .* (\S+)%$", capsys.readouterr().out, re.MULTILINE)
+    digits.main(["--epochs", "1", "--load", path])
+    before = re.findall(r"before training: (\S+)% of", capsys.readouterr().out)
+    assert before == [f"{float(accuracy):.1f}" for accuracy in first]
+
+
+@needs_tqdm
+@pytest.mark.parametrize("arguments", [["--data", "nowhere"], ["--load", "nowhere.npz"], ["--save", "nowhere/learned.npz"]])
+def test_a_file_that_is_not_there_is_one_clear_line(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        example("digits").main(arguments)
+    assert "nowhere" in str(caught.value.code) + capsys.readouterr().err
 
 
 @needs_tqdm

@@ -187,6 +187,12 @@ def test_loading_takes_lists_and_integers():
     np.testing.assert_array_equal(layer([[10.0, 100.0]]).data, [[213.0]])
 
 
+def test_a_parameter_that_is_a_number_is_loaded_as_one():
+    model = Holding(w=Value(1.0))
+    model.load_state_dict({"w": np.float32(2.5)})
+    assert (model.w.data, type(model.w.data)) == (2.5, float)
+
+
 def test_loading_keeps_what_was_computed_before():
     layer = nn.Linear(1, 1, dtype=np.float64)
     layer.load_state_dict({"weight": [[3.0]], "bias": [0.0]})

@@ -264,9 +264,10 @@ def test_an_index_that_does_not_fit_is_an_index_error(index):
         (lambda x: operations.getitem(x), "missing 1 required positional argument"),
         (lambda x: operations.exp(x, np.zeros(3)), "takes 1 operand"),
         (lambda x: operations.add(x), "missing 1 required positional argument"),
-        (lambda x: x.clip(Value(0.0), 1.0), "min is an option"),
-        (lambda x: operations.clip(np.zeros(3), x, 1.0), "min is an option"),
-        (lambda x: x[Value(1.0)], "index is an option"),
+        (lambda x: x.clip(Value(0.0), 1.0), "by position only, and not as options"),
+        (lambda x: operations.relu(x=x), "by position only"),
+        (lambda x: operations.clip(np.zeros(3), x, 1.0), "by position only, and not as options"),
+        (lambda x: x[Value(1.0)], "by position only, and not as options"),
         (lambda x: x.astype(int), "float32 or float64"),
     ],
 )

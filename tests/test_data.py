@@ -1,0 +1,568 @@
+"""Data: the sample in the package, MNIST's files and their download, mini-batches and labels."""
+
+import gzip
+import hashlib
+import socket
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgd import data
+
+MNIST = Path(__file__).parents[2] / "shared" / "mnist"
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+unhurried = settings(deadline=None)  # a busy machine breaks no claim
+
+
+def assert_same_digits(got, expected):
+    for part, reference in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(part.x, reference.x, strict=True)
+        np.testing.assert_array_equal(part.y, reference.y, strict=True)
+
+
+# ── The sample in the package ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.digits()
+
+
+@pytest.mark.parametrize(("part", "each"), [("train", 600), ("test", 100)])
+def test_the_sample_has_as_many_images_of_each_digit(digits, part, each):
+    assert np.bincount(getattr(digits, part).y).tolist() == [each] * 10
+
+
+@pytest.mark.parametrize(("part", "n"), [("train", 6000), ("test", 1000)])
+def test_the_sample_has_an_image_of_784_float32_pixels_for_each_int64_label(digits, part, n):
+    x, y = getattr(digits, part)
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((n, 784), np.float32, (n,), np.int64)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_samples_pixels_go_from_0_to_1(digits, part):
+    x = getattr(digits, part).x
+    assert (x.min(), x.max()) == (0.0, 1.0)
+
+
+def test_the_sample_tests_with_images_that_it_does_not_train_with(digits):
+    assert {image.tobytes() for image in digits.train.x}.isdisjoint(image.tobytes() for image in digits.test.x)
+
+
+def test_the_samples_files_are_small():
+    assert sum(file.stat().st_size for file in (Path(data.__file__).parent / "sample").iterdir()) <= 1.4e6
+
+
+def test_the_sample_needs_no_network_and_no_package_for_downloads(digits, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("there is no network")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert_same_digits(data.digits(), digits)
+
+
+def test_writing_into_the_sample_leaves_the_next_one_alone(digits):
+    spoiled = data.digits()
+    spoiled.train.x[...], spoiled.test.y[...] = 7, 7
+    assert_same_digits(data.digits(), digits)
+
+
+# ── All of MNIST ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    if not MNIST.is_dir():
+        pytest.skip("MNIST's four files are not in ../shared/mnist, beside the checkout")
+    return data.mnist(MNIST)
+
+
+def test_mnist_has_70000_images_of_784_pixels(mnist):
+    assert [(x.shape, x.dtype, y.shape, y.dtype) for x, y in mnist] == [
+        ((n, 784), np.float32, (n,), np.int64) for n in (60_000, 10_000)
+    ]
+
+
+def test_mnists_digits_are_as_frequent_as_its_authors_say(mnist):
+    assert [np.bincount(y).tolist() for _, y in mnist] == [
+        [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+        [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
+    ]
+
+
+def test_mnists_pixels_have_the_mean_that_everybody_subtracts(mnist):
+    assert mnist.train.x.mean(dtype=np.float64) == pytest.approx(0.1307, abs=5e-5)
+
+
+def test_a_part_of_mnist_may_be_unpacked(mnist, tmp_path):
+    for name in NAMES[:2]:
+        (tmp_path / f"{name}.gz").symlink_to(MNIST / f"{name}.gz")
+    for name in NAMES[2:]:
+        (tmp_path / name).write_bytes(gzip.decompress((MNIST / f"{name}.gz").read_bytes()))
+    assert_same_digits(data.mnist(str(tmp_path)), mnist)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_sample_is_a_part_of_mnist(mnist, digits, part):
+    labels = {image.tobytes(): label for image, label in zip(*getattr(mnist, part), strict=True)}
+    x, y = getattr(digits, part)
+    assert [labels.get(image.tobytes()) for image in x] == y.tolist()
+
+
+# ── Files that are not what they should be, with stand-ins of a few images ───────────────────────────────────────────
+
+
+def idx(array):
+    """The array in MNIST's format."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+
+
+def stand_ins():
+    """What four files hold that look like MNIST's, with 9 images of 3 × 2 pixels to train with and 8 to test with."""
+    rng = np.random.default_rng(0)
+    contents = {}
+    for part, n in (("train", 9), ("t10k", 8)):
+        contents[f"{part}-images-idx3-ubyte"] = idx(rng.integers(256, size=(n, 3, 2)))
+        contents[f"{part}-labels-idx1-ubyte"] = idx(rng.integers(10, size=n))
+    return contents
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the stand-ins, gzipped, in MNIST's place."""
+    folder, digests = tmp_path / "mnist", {}
+    folder.mkdir()
+    for name, content in stand_ins().items():
+        packed = gzip.compress(content, mtime=0)
+        (folder / f"{name}.gz").write_bytes(packed)
+        digests[name] = digest(packed), digest(content)
+    monkeypatch.setattr(data, "_MNIST", digests)
+    return folder
+
+
+def unpack(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(gzip.decompress((folder / f"{name}.gz").read_bytes()))
+        (folder / f"{name}.gz").unlink()
+
+
+def test_pixels_are_read_row_by_row_as_shares_of_255(folder):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(256, size=(9, 3, 2)), rng.integers(10, size=9)
+    train = data.mnist(folder).train
+    np.testing.assert_array_equal(train.y, labels)
+    np.testing.assert_allclose(train.x, [image.ravel() / 255 for image in images], rtol=1e-7)
+
+
+@pytest.mark.parametrize("unpacked", [NAMES, NAMES[:1], NAMES[1:]])
+def test_files_may_be_gzipped_or_not(folder, unpacked):
+    expected = data.mnist(folder)
+    unpack(folder, *unpacked)
+    assert_same_digits(data.mnist(folder), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_missing_is_named(folder, name):
+    (folder / f"{name}.gz").unlink()
+    with pytest.raises(FileNotFoundError, match=rf"neither {name}\.gz nor {name} in .*mnist"):
+        data.mnist(folder)
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        data.mnist(tmp_path / "nowhere")
+
+
+def refusal(folder, path, content):
+    """Why `path` is refused when it holds this content, or None if it is not."""
+    path.write_bytes(content)
+    try:
+        data.mnist(folder)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gzipped_file_that_is_cut_off_anywhere_is_named(folder, name):
+    path = folder / f"{name}.gz"
+    packed = path.read_bytes()
+    reasons = [refusal(folder, path, packed[:length]) for length in range(len(packed))]
+    assert [length for length, reason in enumerate(reasons) if str(path) not in (reason or "")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unpacked_file_that_is_cut_off_among_its_images_or_labels_is_named(folder, name):
+    unpack(folder, name)
+    path, header = folder / name, 16 if "images" in name else 8
+    content = path.read_bytes()
+    lengths = range(header, len(content))
+    reasons = {length: refusal(folder, path, content[:length]) for length in lengths}
+    assert [length for length, reason in reasons.items() if str(path) not in (reason or "")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unpacked_file_with_more_than_it_should_have_is_named(folder, name):
+    unpack(folder, name)
+    reason = refusal(folder, folder / name, (folder / name).read_bytes() + b"\0")
+    assert str(folder / name) in (reason or "")
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unpacked_file_with_any_byte_changed_is_named(folder, name, flip):
+    unpack(folder, name)
+    path = folder / name
+    content = path.read_bytes()
+    reasons = [refusal(folder, path, content[:i] + bytes([content[i] ^ flip]) + content[i + 1 :]) for i in range(len(content))]
+    assert [i for i, reason in enumerate(reasons) if str(path) not in (reason or "")] == []
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gzipped_file_with_any_byte_changed_is_named_or_has_lost_nothing(folder, name, flip):
+    path, expected = folder / f"{name}.gz", data.mnist(folder)
+    packed = path.read_bytes()
+    for i in range(len(packed)):
+        reason = refusal(folder, path, packed[:i] + bytes([packed[i] ^ flip]) + packed[i + 1 :])
+        if reason is None:  # gzip's header holds a time and other things that say nothing about the content
+            assert_same_digits(data.mnist(folder), expected)
+        else:
+            assert str(path) in reason
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(NAMES, 2)))
+def test_swapped_files_are_found_out(folder, first, second):
+    paths = [folder / f"{name}.gz" for name in (first, second)]
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, reversed(contents), strict=True):
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"({first}|{second}).*is not"):
+        data.mnist(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\3\4", b"<html>not found</html>", gzip.compress(b""), gzip.compress(b"text" * 99)]
+)
+def test_a_file_of_another_kind_is_named(folder, content):
+    path = folder / "train-labels-idx1-ubyte.gz"
+    assert str(path) in refusal(folder, path, content)
+
+
+# ── The download ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Mirrors:
+    """A web server on this machine: each folder that is added is a mirror, and each request is noted."""
+
+    def __init__(self, root):
+        self.root, self.requests = root, []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(self.Handler, self.requests, directory=root))
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, requests, *arguments, **options):
+            self.requests = requests
+            super().__init__(*arguments, **options)
+
+        def do_GET(self):
+            self.requests.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    def add(self, name, contents):
+        (self.root / name).mkdir()
+        for file, content in contents.items():
+            (self.root / name / file).write_bytes(content)
+        return f"http://127.0.0.1:{self.server.server_port}/{name}/"
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder that downloads go to."""
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    return tmp_path / "cache" / "microgd"
+
+
+@pytest.fixture
+def mirrors(tmp_path):
+    (tmp_path / "served").mkdir()
+    mirrors = Mirrors(tmp_path / "served")
+    yield mirrors
+    mirrors.close()
+
+
+@pytest.fixture
+def packed(folder):
+    """What the four files hold as they are downloaded."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def kept(cache):
+    return {path.name: path.read_bytes() for path in cache.iterdir()} if cache.exists() else {}
+
+
+def unused_address():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{unused.getsockname()[1]}/"
+
+
+def test_what_is_downloaded_is_what_is_read_from_a_folder(folder, cache, mirrors, packed, monkeypatch):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
+    assert_same_digits(data.mnist(), data.mnist(folder))
+
+
+def test_what_was_downloaded_is_not_downloaded_again(cache, mirrors, packed, monkeypatch):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
+    data.mnist()
+    data.mnist()
+    assert sorted(mirrors.requests) == sorted(f"/first/{name}" for name in packed)
+
+
+def test_only_the_files_that_are_missing_are_downloaded(cache, mirrors, packed, monkeypatch):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
+    data.mnist()
+    mirrors.requests.clear()
+    (cache / f"{NAMES[2]}.gz").unlink()
+    data.mnist()
+    assert mirrors.requests == [f"/first/{NAMES[2]}.gz"]
+
+
+def test_a_cached_file_that_has_changed_is_downloaded_again(cache, mirrors, packed, monkeypatch):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
+    data.mnist()
+    (cache / f"{NAMES[0]}.gz").write_bytes(b"broken")
+    data.mnist()
+    assert kept(cache) == packed
+
+
+@pytest.mark.parametrize("failure", ["no answer", "no such files", "other files"])
+def test_where_the_first_mirror_fails_the_second_is_used(cache, mirrors, packed, monkeypatch, failure):
+    first = {
+        "no answer": unused_address,
+        "no such files": lambda: mirrors.add("first", {}),
+        "other files": lambda: mirrors.add("first", dict.fromkeys(packed, b"something else")),
+    }[failure]()
+    monkeypatch.setattr(data, "_MIRRORS", (first, mirrors.add("second", packed)))
+    data.mnist()
+    assert kept(cache) == packed
+
+
+def test_where_every_mirror_fails_the_error_names_the_file_and_the_mirrors(cache, mirrors, monkeypatch, folder):
+    tried = unused_address(), mirrors.add("second", {})
+    monkeypatch.setattr(data, "_MIRRORS", tried)
+    with pytest.raises(OSError, match=rf"could not download {NAMES[0]}\.gz") as error:
+        data.mnist()
+    assert [mirror in str(error.value) for mirror in tried] == [True, True]
+
+
+@pytest.mark.parametrize("wrong", NAMES)
+def test_a_download_with_another_checksum_is_an_error(cache, mirrors, packed, monkeypatch, wrong):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed | {f"{wrong}.gz": b"something else"}),))
+    with pytest.raises(OSError, match=rf"could not download {wrong}\.gz"):
+        data.mnist()
+
+
+@pytest.mark.parametrize("wrong", NAMES)
+def test_of_a_download_with_another_checksum_nothing_is_kept(cache, mirrors, packed, monkeypatch, wrong):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed | {f"{wrong}.gz": b"something else"}),))
+    with pytest.raises(OSError, match="could not download"):
+        data.mnist()
+    before = NAMES[: NAMES.index(wrong)]
+    assert kept(cache) == {f"{name}.gz": packed[f"{name}.gz"] for name in before}
+
+
+def test_downloading_works_without_a_progress_bar(cache, mirrors, packed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("pooch.downloaders.tqdm", None)
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
+    data.mnist()
+    assert kept(cache) == packed
+
+
+def test_downloading_without_pooch_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install pooch"):
+        data.mnist()
+
+
+def test_reading_a_folder_downloads_nothing(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert len(data.mnist(folder).test.y) == 8
+
+
+def test_every_mirror_is_a_folder_on_the_secure_web():
+    assert [mirror.startswith("https://") and mirror.endswith("/") for mirror in data._MIRRORS] == [True, True]
+
+
+# ── Mini-batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def numbered(n):
+    """n examples that can be told apart, each with a label that belongs to it."""
+    return np.arange(n)[:, None] * [1.0, -1.0], np.arange(n) * 10
+
+
+@unhurried
+@given(n=st.integers(1, 60), size=st.integers(1, 70), seed=st.none() | st.integers(0, 2**32))
+def test_minibatches_contain_every_example_exactly_once(n, size, seed):
+    x, y = numbered(n)
+    batches = data.minibatches(x, y, size, None if seed is None else np.random.default_rng(seed))
+    assert sorted(label for _, labels in batches for label in labels) == y.tolist()
+
+
+@unhurried
+@given(n=st.integers(1, 60), size=st.integers(1, 70), seed=st.none() | st.integers(0, 2**32))
+def test_every_example_keeps_its_label(n, size, seed):
+    for x, y in data.minibatches(*numbered(n), size, None if seed is None else np.random.default_rng(seed)):
+        np.testing.assert_array_equal(x, y[:, None] / 10 * [1, -1])
+
+
+@unhurried
+@given(n=st.integers(1, 60), size=st.integers(1, 70))
+def test_every_minibatch_has_the_size_asked_for_and_the_last_one_what_is_left(n, size):
+    sizes = [(len(x), len(y)) for x, y in data.minibatches(*numbered(n), size, np.random.default_rng(0))]
+    full, rest = divmod(n, size)
+    assert sizes == [(size, size)] * full + [(rest, rest)] * (rest > 0)
+
+
+def order(n=100, rng=None):
+    return [label // 10 for _, labels in data.minibatches(*numbered(n), 7, rng) for label in labels.tolist()]
+
+
+def test_without_a_generator_the_order_is_the_given_one():
+    assert order() == list(range(100))
+
+
+def test_the_same_seed_gives_the_same_order():
+    assert order(rng=np.random.default_rng(1)) == order(rng=np.random.default_rng(1))
+
+
+def test_another_seed_gives_another_order():
+    assert order(rng=np.random.default_rng(1)) != order(rng=np.random.default_rng(2))
+
+
+def test_each_call_draws_another_order():
+    rng = np.random.default_rng(1)
+    assert order(rng=rng) != order(rng=rng)
+
+
+def test_every_example_comes_first_about_as_often():
+    rng = np.random.default_rng(0)
+    first = np.bincount([order(5, rng)[0] for _ in range(500)], minlength=5)
+    assert np.abs(first - 100).max() < 30  # more than 3 standard deviations
+
+
+def test_minibatches_keep_shapes_and_dtypes():
+    x, y = next(data.minibatches(np.ones((5, 2, 3), np.float32), np.ones((5, 1), np.uint8), 4))
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((4, 2, 3), np.float32, (4, 1), np.uint8)
+
+
+def test_minibatches_of_lists_are_arrays():
+    assert [(x.tolist(), y.tolist()) for x, y in data.minibatches([[1], [2], [3]], ["a", "b", "c"], 2)] == [
+        ([[1], [2]], ["a", "b"]),
+        ([[3]], ["c"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "size", "error", "message"),
+    [
+        ([1, 2], [1], 1, ValueError, "2 examples and 1 labels"),
+        ([], [], 1, ValueError, "at least one example"),
+        (np.ones((0, 3)), [], 1, ValueError, "at least one example"),
+        ([1], [1], 0, ValueError, "at least 1, but got 0"),
+        ([1], [1], -3, ValueError, "at least 1, but got -3"),
+        ([1], [1], 1.0, TypeError, "integer, but got 1.0"),
+        ([1], [1], True, TypeError, "integer, but got True"),
+        ([1], [1], None, TypeError, "integer, but got None"),
+    ],
+)
+def test_minibatches_refuse_at_once_what_cannot_be_batched(x, y, size, error, message):
+    with pytest.raises(error, match=message):
+        data.minibatches(x, y, size)
+
+
+# ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@unhurried
+@given(st.lists(st.text("aAbZ ü猫", max_size=3)))
+def test_an_encoded_label_stands_for_its_text(texts):
+    labels, names = data.encode_labels(texts)
+    assert [names[label] for label in labels] == texts
+
+
+@unhurried
+@given(st.lists(st.sampled_from(["cat", "dog", "Cat", "", "ant"])))
+def test_names_are_the_different_texts_in_alphabetical_order(texts):
+    assert data.encode_labels(texts).names == sorted(set(texts))
+
+
+@pytest.mark.parametrize("texts", [["b", "a"], ("b", "a"), np.array(["b", "a"]), iter(["b", "a"])])
+def test_encoded_labels_are_an_int64_array(texts):
+    np.testing.assert_array_equal(data.encode_labels(texts).labels, np.array([1, 0], np.int64), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [("cat", "the one text 'cat'"), (["cat", 3], "text, but got 3"), ([None], "but got None"), ([b"cat"], "b'cat'")],
+)
+def test_labels_that_are_no_texts_are_not_encoded(texts, message):
+    with pytest.raises(TypeError, match=message):
+        data.encode_labels(texts)
+
+
+@unhurried
+@given(st.lists(st.integers(0, 6), min_size=1))
+def test_a_one_hot_row_is_1_at_its_label_and_0_elsewhere(labels):
+    expected = np.array([[float(column == label) for column in range(7)] for label in labels], np.float32)
+    np.testing.assert_array_equal(data.one_hot(labels, 7), expected, strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+def test_one_hot_takes_integers_of_any_kind(dtype):
+    np.testing.assert_array_equal(data.one_hot(np.array([1, 0], dtype), 2), [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ([0, 3], ValueError, "from 0 to 2, but got 3"),
+        ([0, -1], ValueError, "from 0 to 2, but got -1"),
+        ([0.0, 1.0], TypeError, "integers, but got dtype float64"),
+        ([True], TypeError, "integers, but got dtype bool"),
+        (["cat"], TypeError, "encode_labels"),
+        ([[0], [1]], ValueError, r"one per example, but got shape \(2, 1\)"),
+        (1, ValueError, r"one per example, but got shape \(\)"),
+    ],
+)
+def test_one_hot_refuses_labels_that_are_none(labels, error, message):
+    with pytest.raises(error, match=message):
+        data.one_hot(labels, 3)

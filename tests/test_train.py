@@ -1,0 +1,426 @@
+"""The training loop: what an epoch does and reports, what it leaves behind, and when it stops."""
+
+import gc
+import inspect
+import math
+import weakref
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+
+from microgd import Value, data, nn, train
+from microgd.optim import SGD
+
+X = np.linspace(-1, 1, 10)[:, None]
+Y = 3 * X - 2
+
+
+def line(seed=0):
+    """A model to fit to points on a line."""
+    return nn.Linear(1, 1, rng=np.random.default_rng(seed), dtype=np.float64)
+
+
+def fit(model, **options):
+    """Training on those points, with settings that suit them unless others are given."""
+    settings = {"loss": nn.mse_loss, "x": X, "y": Y, "epochs": 3, "batch_size": 4, "rng": np.random.default_rng(0)} | options
+    return train.fit(model, optimizer=settings.pop("optimizer", None) or SGD(model.parameters(), lr=0.1), **settings)
+
+
+def weights(model):
+    return {name: array.tobytes() for name, array in model.state_dict().items()}
+
+
+class Noted:
+    """A function that notes the results of its calls."""
+
+    def __init__(self, function):
+        self.function, self.results = function, []
+
+    def __call__(self, *arguments):
+        result = self.function(*arguments)
+        self.results.append(result.item())
+        return result
+
+
+# ── Epochs and their records ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_fit_is_a_generator():
+    assert inspect.isgenerator(fit(line()))
+
+
+def test_nothing_is_trained_before_the_first_record_is_asked_for():
+    model = line()
+    fit(model)
+    assert weights(model) == weights(line())
+
+
+def test_epochs_are_numbered_from_1():
+    assert [epoch.number for epoch in fit(line(), epochs=4)] == [1, 2, 3, 4]
+
+
+def test_no_epochs_give_no_records():
+    assert list(fit(line(), epochs=0)) == []
+
+
+def test_training_is_the_loop_that_one_would_write_by_hand():
+    model, by_hand = line(), line()
+    list(fit(model))
+    optimizer, rng = SGD(by_hand.parameters(), lr=0.1), np.random.default_rng(0)
+    for _ in range(3):
+        for x, y in data.minibatches(X, Y, 4, rng):
+            optimizer.zero_grad()
+            nn.mse_loss(by_hand(x), y).backward()
+            optimizer.step()
+    assert weights(model) == weights(by_hand)
+
+
+def test_the_loss_is_the_mean_over_the_examples_of_what_the_batches_had():
+    loss = Noted(nn.mse_loss)
+    (epoch,) = fit(line(), loss=loss, epochs=1)
+    assert epoch.loss == pytest.approx(np.average(loss.results, weights=[4, 4, 2]), rel=1e-12)
+
+
+def test_a_record_holds_the_learning_rate_that_the_epoch_had():
+    model = line()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    rates = []
+    for epoch in fit(model, optimizer=optimizer):
+        rates.append(epoch.lr)
+        optimizer.lr /= 2
+    assert rates == [0.1, 0.05, 0.025]
+
+
+def test_a_learning_rate_changed_between_epochs_holds_in_the_next():
+    model = line()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    epochs = fit(model, optimizer=optimizer)
+    next(epochs)
+    after_one, optimizer.lr = weights(model), 0.0
+    next(epochs)
+    assert weights(model) == after_one
+
+
+def test_a_loop_that_is_broken_off_trains_no_further():
+    model, one_epoch = line(), line()
+    list(fit(one_epoch, epochs=1))
+    for _ in fit(model, epochs=100):
+        break
+    assert weights(model) == weights(one_epoch)
+
+
+def test_the_seconds_are_those_of_the_training_without_the_test(monkeypatch):
+    now = 0.0
+
+    def loss(prediction, target):
+        nonlocal now
+        now += 1.0 if len(target) <= 4 else 1000.0  # each batch of training takes a second, the test much longer
+        return nn.mse_loss(prediction, target)
+
+    monkeypatch.setattr(train, "perf_counter", lambda: now)
+    assert [epoch.seconds for epoch in fit(line(), loss=loss, test=(X, Y))] == [3.0] * 3
+
+
+def test_every_epoch_uses_every_example_once_in_another_order():
+    seen = []
+
+    def model(x):
+        seen.extend(x.ravel().tolist())
+        return Value(x, name="x")
+
+    list(train.fit(model, nn.mse_loss, SGD([Value(0.0)], lr=0.1), X, Y, epochs=3, batch_size=4, rng=np.random.default_rng(0)))
+    orders = [seen[i : i + 10] for i in (0, 10, 20)]
+    assert [sorted(order) for order in orders] == [X.ravel().tolist()] * 3
+    assert all(first != second for first, second in pairwise([X.ravel().tolist(), *orders]))
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit():
+    models = line(), line()
+    for model in models:
+        list(fit(model, rng=np.random.default_rng(5)))
+    assert weights(models[0]) == weights(models[1])
+
+
+@pytest.mark.parametrize("seeds", [(5, 6), (None, None)])
+def test_another_seed_or_none_gives_other_weights(seeds):
+    models = line(), line()
+    for model, seed in zip(models, seeds, strict=True):
+        list(fit(model, rng=seed and np.random.default_rng(seed)))
+    assert weights(models[0]) != weights(models[1])
+
+
+def test_a_model_may_be_any_function_with_parameters_of_its_own():
+    slope, intercept = Value(0.0), Value(0.0)
+    list(fit(lambda x: slope * x + intercept, optimizer=SGD([slope, intercept], lr=0.3), epochs=60))
+    assert (slope.data, intercept.data) == pytest.approx((3, -2), abs=1e-6)
+
+
+def test_gradients_left_from_before_do_not_count():
+    model = line()
+    for p in model.parameters():
+        p.grad = np.full(p.shape, 1e6)
+    list(fit(model))
+    clean = line()
+    list(fit(clean))
+    assert weights(model) == weights(clean)
+
+
+# ── The test ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def classes(n=10, seed=0):
+    """Points in the plane with one of three labels."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 2)), rng.integers(3, size=n)
+
+
+def classifier():
+    return nn.Linear(2, 3, rng=np.random.default_rng(0), dtype=np.float64)
+
+
+def test_the_test_comes_after_the_epochs_training():
+    model, tested = line(), (X[:3] + 0.1, Y[:3])
+    for epoch in fit(model, test=tested):
+        assert epoch.test_loss == pytest.approx(nn.mse_loss(model(tested[0]), tested[1]).item(), rel=1e-12)
+
+
+def test_the_test_accuracy_is_the_share_of_examples_named_rightly():
+    model, tested = classifier(), classes(7, seed=1)
+    for epoch in fit(model, loss=nn.cross_entropy, x=classes()[0], y=classes()[1], test=tested):
+        assert epoch.test_accuracy == np.mean(model(tested[0]).data.argmax(1) == tested[1])
+
+
+def test_testing_does_not_change_training():
+    with_test, without = line(), line()
+    list(fit(with_test, test=(X, Y)))
+    list(fit(without))
+    assert weights(with_test) == weights(without)
+
+
+def test_without_a_test_there_are_no_results_of_one():
+    assert [(epoch.test_loss, epoch.test_accuracy) for epoch in fit(line(), epochs=1)] == [(None, None)]
+
+
+@pytest.mark.parametrize("y", [Y, Y.ravel(), np.arange(10)[:, None], np.arange(10) > 4])
+def test_a_regression_has_no_accuracy(y):
+    def loss(prediction, target):
+        return nn.mse_loss(prediction.reshape(target.shape), target)
+
+    assert train.evaluate(line(), loss, X, y)[1] is None
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 1000])
+def test_evaluating_in_batches_is_evaluating_at_once(batch_size):
+    model, (x, y) = classifier(), classes()
+    logits = model(x)
+    loss, accuracy = train.evaluate(model, nn.cross_entropy, x, y, batch_size)
+    assert (loss, accuracy) == (
+        pytest.approx(nn.cross_entropy(logits, y).item(), rel=1e-12),
+        np.mean(logits.data.argmax(1) == y),
+    )
+
+
+def test_evaluating_records_nothing():
+    operations = []
+
+    def model(x):
+        out = line()(x)
+        operations.append(out.op)
+        return out
+
+    train.evaluate(model, nn.mse_loss, X, Y)
+    assert operations == [None]
+
+
+def test_evaluating_leaves_gradients_and_weights_alone():
+    model = line()
+    train.evaluate(model, nn.mse_loss, X, Y)
+    assert (weights(model), [p.grad for p in model.parameters()]) == (weights(line()), [None, None])
+
+
+@pytest.mark.parametrize(("x", "y"), [(X, Y[:-1]), (X[:0], Y[:0])])
+def test_evaluating_refuses_what_cannot_be_batched(x, y):
+    with pytest.raises(ValueError, match="example"):
+        train.evaluate(line(), nn.mse_loss, x, y)
+
+
+# ── What is refused at once ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"epochs": -1}, ValueError, "number of epochs, 0 or more, but got -1"),
+        ({"epochs": 1.5}, ValueError, "number of epochs, 0 or more, but got 1.5"),
+        ({"epochs": True}, ValueError, "number of epochs, 0 or more, but got True"),
+        ({"epochs": "3"}, ValueError, "number of epochs, 0 or more, but got '3'"),
+        ({"epochs": None}, ValueError, "number of epochs, 0 or more, but got None"),
+        ({"batch_size": 0}, ValueError, "batch size of at least 1, but got 0"),
+        ({"batch_size": 2.0}, TypeError, "batch size that is an integer, but got 2.0"),
+        ({"y": Y[:-1]}, ValueError, "10 examples and 9 labels"),
+        ({"x": X[:0], "y": Y[:0]}, ValueError, "at least one example"),
+        ({"test": (X, Y[:-1])}, ValueError, "10 examples and 9 labels"),
+        ({"test": (X[:0], Y[:0])}, ValueError, "at least one example"),
+    ],
+    ids=str,
+)
+def test_fit_refuses_when_it_is_called_what_it_cannot_train_with(options, error, message):
+    with pytest.raises(error, match=message):
+        fit(line(), **options)
+
+
+def test_a_loss_of_more_than_one_number_is_refused():
+    with pytest.raises(ValueError, match="one element"):
+        next(fit(line(), loss=lambda prediction, target: prediction - target))
+
+
+# ── Divergence ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def breaking(at, number, model):
+    """A loss that is `number` in its call number `at`, and what the weights were just before."""
+    before = []
+
+    def loss(prediction, target):
+        before.append(weights(model))
+        return nn.mse_loss(prediction, target) * (number if len(before) == at else 1.0)
+
+    return loss, before
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_stops_training_and_says_where_and_what_to_do(number):
+    model = line()
+    loss, _ = breaking(5, number, model)
+    with pytest.raises(train.DivergedError, match=rf"became {number} in epoch 2, batch 2: .* smaller than 0\.1"):
+        list(fit(model, loss=loss))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_does_not_reach_the_weights(number):
+    model = line()
+    loss, before = breaking(5, number, model)
+    with pytest.raises(train.DivergedError):
+        list(fit(model, loss=loss))
+    assert weights(model) == before[-1]
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("lr", [3.0, 30.0])
+def test_a_learning_rate_that_is_too_large_ends_with_finite_weights(lr):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng))
+    with pytest.raises(train.DivergedError):
+        list(fit(model, optimizer=SGD(model.parameters(), lr=lr), x=X.astype(np.float32), y=Y.astype(np.float32), epochs=500))
+    assert all(np.isfinite(p.data).all() for p in model.parameters())
+
+
+def test_divergence_is_an_arithmetic_error():
+    assert issubclass(train.DivergedError, ArithmeticError)
+
+
+# ── What training leaves behind ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_the_caller_computes_between_epochs_is_recorded():
+    assert [(Value(2.0) ** 2).op for _ in fit(line(), test=(X, Y))] == ["power"] * 3
+
+
+@pytest.fixture
+def no_collector():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("test", [None, (X, Y)])
+def test_no_graph_survives_its_step(test):
+    losses, alive = [], []
+
+    def loss(prediction, target):
+        alive.extend(each() for each in losses if each() is not None)
+        out = nn.mse_loss(prediction, target)
+        losses.extend(map(weakref.ref, (prediction, out)))
+        return out
+
+    for _ in fit(line(), loss=loss, test=test):
+        alive.extend(each() for each in losses if each() is not None)
+    assert (len(losses) >= 18, alive) == (True, [])
+
+
+# ── Convergence ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("losses", "options", "expected"),
+    [
+        ([], {}, False),
+        ([1.0] * 5, {}, False),  # five numbers are four steps
+        ([1.0] * 6, {}, True),
+        (np.ones(6), {}, True),
+        ([1.0] * 3, {"window": 2}, True),
+        ([9.0, 8.0, 7.0, 1.0, 1.0, 1.0], {"window": 2}, True),
+        ([9.0, 8.0, 7.0, 1.0, 1.0, 1.0], {"window": 3}, False),
+        ([1.0, 1.0, 1.0, 1.0, 1.0, 1.002], {}, False),
+        ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0005], {}, True),
+        ([1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.5], {}, True),  # what counts is the change's size next to the loss
+        ([1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 2e-9], {}, False),
+        ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {}, False),  # swinging back and forth
+        ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {"tolerance": 0.1}, True),
+        ([1.0, 0.9995, 0.999, 0.9985, 0.998, 0.9975], {}, False),  # small steps that add up
+        ([0.0] * 6, {}, True),
+        ([0.0] * 6, {"tolerance": 0}, True),
+        ([-2.0] * 6, {}, True),
+        ([math.nan] * 6, {}, False),
+        ([math.inf] * 6, {}, False),
+        ([math.nan] + [1.0] * 6, {}, True),  # long ago
+    ],
+)
+def test_descent_has_converged_when_the_loss_stays_within_a_narrow_band(losses, options, expected):
+    assert train.has_converged(losses, **options) is expected
+
+
+@pytest.mark.parametrize("options", [{"window": 0}, {"window": -1}, {"tolerance": -1e-3}, {"tolerance": math.nan}], ids=str)
+def test_convergence_within_no_window_or_no_band_is_refused(options):
+    with pytest.raises(ValueError, match="a window of at least 1 and a tolerance of at least 0"):
+        train.has_converged([1.0] * 6, **options)
+
+
+def test_a_loop_can_stop_when_the_loss_has_converged():
+    losses = []
+    for epoch in fit(line(), y=Y + 0.1 * np.sin(20 * X), batch_size=10, epochs=1000):
+        losses.append(epoch.loss)
+        if train.has_converged(losses):
+            break
+    assert 10 < len(losses) < 500
+
+
+# ── It learns ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_line_is_found():
+    model = line()
+    list(fit(model, optimizer=SGD(model.parameters(), lr=0.3), epochs=60))
+    assert (model.weight.item(), model.bias.item()) == pytest.approx((3, -2), abs=1e-6)
+
+
+def test_the_loss_falls_from_epoch_to_epoch():
+    losses = [epoch.loss for epoch in islice(fit(line(), epochs=10), 10)]
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "epochs", "settings"),
+    [((784, 10), 2, {"lr": 0.1}), ((784, 16, 16, 10), 5, {"lr": 0.02, "momentum": 0.9})],
+    ids=lambda x: "→".join(map(str, x)) if isinstance(x, tuple) else "",
+)
+def test_a_network_learns_to_read_digits(sizes, epochs, settings):
+    rng = np.random.default_rng(0)
+    layers = [layer for ends in pairwise(sizes) for layer in (nn.Linear(*ends, rng=rng), nn.ReLU())]
+    model = nn.Sequential(*layers[:-1])
+    (x, y), tested = data.digits()
+    optimizer = SGD(model.parameters(), **settings)
+    *_, last = train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=epochs, rng=rng, test=tested)
+    assert last.test_accuracy >= 0.80
