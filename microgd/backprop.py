@@ -124,7 +124,7 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
     def apply(x: Any, y: Any) -> Any:
         if not isinstance(x, Node) and not isinstance(y, Node):
             return forward(x, y)  # numbers and arrays alone: nothing to record
-        # An operand that is no node is a constant. It is recorded too, but no gradient is ever computed for it.
+        # An operand that is no node is a constant: it is recorded too, but no gradient is ever computed for it.
         a = x._data if isinstance(x, Node) else as_data(x, y._data)
         b = y._data if isinstance(y, Node) else as_data(y, a)
         if type(a) is not float or type(b) is not float:
@@ -165,9 +165,8 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
 def _freeze(nodes: Sequence[Any]) -> None:
     """Make the arrays of those that are leaves read-only: what is recorded must not change. (Floats cannot.)
 
-    Whoever asks for the leaf's `data` after that gets a new array to write into, while the record keeps this one. What
-    this cannot reach is a view of the array that was taken before. And constants are left alone: whoever writes into
-    one between forward and backward gets what they asked for.
+    Whoever asks for the leaf's `data` after that gets a new array to write into, while the record keeps this one. A view
+    that was taken before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
     """
     for x in nodes:
         if isinstance(x, Node) and x._operation is None and not isinstance(x._data, float):

@@ -193,21 +193,17 @@ def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) 
     return divide(total, float(np.maximum(_count(squares, total) - ddof, 0)))
 
 
-# The three below subtract the largest element first, which changes nothing but keeps exp from overflowing.
-
-
-def _shifted(x: Number, axis: Axis) -> tuple[Any, Any]:
-    """x minus its largest element along `axis`, and that element (0 if it is infinite: inf - inf would be nan)."""
-    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    largest = np.where(np.isfinite(largest), largest, np.zeros_like(largest))
-    return x - largest, largest
+def _shifted(x: Number, axis: Axis) -> Any:
+    """x minus its largest element along `axis`: softmax is the same for it, and exp cannot overflow."""
+    return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
 
 
 @operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims)))
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
-    shifted, largest = _shifted(x, axis)
-    out = np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)) + largest
+    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    largest = np.where(np.isinf(largest), 0.0, largest)  # which needs no shift, and inf - inf would be nan
+    out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
     return out if keepdims else np.squeeze(out, axis)
 
 
@@ -216,7 +212,7 @@ def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
 @operation(lambda g, out, x, axis: out * (g - sum(g * out, axis=axis, keepdims=True)))
 def softmax(x: Number, axis: Axis = -1) -> Number:
     """exp(x) / sum(exp(x)): positive, and summing to 1 along `axis`."""
-    powers = np.exp(_shifted(x, axis)[0])
+    powers = np.exp(_shifted(x, axis))
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
 
@@ -224,7 +220,7 @@ def softmax(x: Number, axis: Axis = -1) -> Number:
 @operation(lambda g, out, x, axis: g - exp(out) * sum(g, axis=axis, keepdims=True))
 def log_softmax(x: Number, axis: Axis = -1) -> Number:
     """log(softmax(x)), finite wherever x is."""
-    shifted = _shifted(x, axis)[0]
+    shifted = _shifted(x, axis)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
@@ -330,8 +326,7 @@ def _concatenate(*arrays: Number, axis: int) -> Number:
 
 def concatenate(arrays: Sequence[Number], axis: int | None = 0) -> Number:
     """The arrays joined along an axis that they have; with None, flattened first."""
-    flat = axis is None
-    return _concatenate(*map(ravel, arrays), axis=0) if flat else _concatenate(*arrays, axis=axis)
+    return _concatenate(*map(ravel, arrays), axis=0) if axis is None else _concatenate(*arrays, axis=axis)
 
 
 @operation(jointly=lambda g, out, *arrays, axis: _parts(g, axis, range(len(arrays))), name="stack")
@@ -359,7 +354,6 @@ def ravel(x: Number) -> Number:
     return reshape(x, -1)
 
 
-# NumPy's functions of these names work on Values too, like those that `operation` has entered itself. (np.concatenate
-# and np.stack take a list, so they lead to the functions above, not to the operations within.)
+# NumPy's functions of these names, too, lead here. (np.concatenate and np.stack take a list, as the functions above do.)
 NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, expand_dims, ravel, var)})
 NUMPY.update({np.amax: max, np.amin: min})
