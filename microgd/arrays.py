@@ -17,6 +17,8 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     """
     if isinstance(x, (float, int)):
         return float(x)
+    if type(x) is np.ndarray and x.dtype.char in "fd" and x.dtype.isnative and x.ndim:
+        return x
     try:
         array = np.asarray(x)
     except ValueError:  # rows of different lengths

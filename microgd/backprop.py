@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import wraps
 from itertools import count
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Operation:
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
 NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
-_next_ticket = count(1).__next__
+_next_ticket, _ticket_of = count(1).__next__, attrgetter("_ticket")
 
 
 def operation(
@@ -136,30 +136,41 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
 
 def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules = op.rules
+    rules, only_operands = op.rules, len(op.rules) if not op.options else -1
 
     def apply(*given: Any, **named: Any) -> Any:
-        nodes = [x for x in given if isinstance(x, Node)]
-        arity = len(rules) or len(given)
-        if any(isinstance(x, Node) for x in (*given[arity:], *named.values())):
-            raise TypeError(f"{op.name} takes Values by position only, and not as options: what is an operand needs a rule")
-        if not nodes:
+        node = None
+        for x in given:
+            if isinstance(x, Node) and (node is None or type(x._data) is not float):
+                node = x
+        operands, extra, options = given, (), ()
+        if named or len(given) != only_operands:
+            operands, extra, options = _sort_out(op, given, named)
+        if node is None:
             return forward(*given, **named)
-        if (len(given) > arity or named) and not op.options:
-            raise TypeError(f"{op.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
-        # What a rule None belongs to, such as the condition of `where`, has no derivative, and stays as it came.
-        fixed = [bool(rules) and rule is None for rule in rules or given]
-        operands = [x._data if f and isinstance(x, Node) else x for x, f in zip(given, fixed, strict=False)]
-        like = next((x._data for x in nodes if type(x._data) is not float), 0.0)
-        _freeze(nodes)
+        if None in rules:  # the condition of `where`, say, has no derivative, and stays as it came
+            operands = tuple(x if rule or not isinstance(x, Node) else x._data for x, rule in zip(operands, rules, strict=True))
         saved = [
-            x._data if isinstance(x, Node) else x if f else as_data(x, like) for x, f in zip(operands, fixed, strict=False)
+            x._data if isinstance(x, Node) else as_data(x, node._data) if not rules or rules[i] else x
+            for i, x in enumerate(operands)
         ]
-        out = forward(*saved, *given[arity:], **named)  # Python complains about options that are missing or unknown
-        options = {**op.options, **dict(zip(op.options, given[arity:], strict=False)), **named}
-        return _record(type(nodes[0]), out, op, (*operands, *saved, *options.values()))
+        _freeze(operands)
+        # Python itself complains here about an operand or an option that is missing or unknown.
+        return _record(type(node), forward(*saved, *extra, **named), op, (*operands, *saved, *options))
 
     return apply
+
+
+def _sort_out(op: Operation, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], Any]:
+    """The operands of a call, what came after them, and the values of all options in order."""
+    arity = len(op.rules) or len(given)
+    operands, extra = given[:arity], given[arity:]
+    for x in (*extra, *named.values()):
+        if isinstance(x, Node):
+            raise TypeError(f"{op.name} takes Values by position only, and not as options: what is an operand needs a rule")
+    if (extra or named) and not op.options:
+        raise TypeError(f"{op.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
+    return operands, extra, {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
 
 
 def _freeze(nodes: Sequence[Any]) -> None:
@@ -226,7 +237,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
             if isinstance(x, Node) and x not in gradients:
                 gradients[x] = None
                 nodes.append(x)
-    nodes.sort(key=attrgetter("_ticket"), reverse=True)
+    nodes.sort(key=_ticket_of, reverse=True)
     for node in nodes:
         g = gradients.pop(node)
         yield node, g
@@ -255,14 +266,15 @@ def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[t
     Given numbers, rules compute numbers: so does `backward`. Given the nodes themselves (`create_graph`), what they
     compute is recorded like everything else, and can be differentiated again.
     """
-    arity = (len(node._record) - len(op.options)) // 2
-    operands, saved, options = node._record[:arity], node._record[arity : 2 * arity], node._record[2 * arity :]
-    out, given = (node, tuple(map(_unchanged, operands, saved))) if create_graph else (node._data, saved)
-    shares = op.jointly(g, out, *given, **dict(zip(op.options, options, strict=True))) if op.jointly else None
+    arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
+    operands, saved = node._record[:arity], node._record[arity:]
+    out, given = cast(Any, node._data), saved
+    if create_graph:
+        out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
+    shares = op.jointly(g, out, *given[:arity], **dict(zip(op.options, given[arity:], strict=True))) if op.jointly else None
     for i, x in enumerate(operands):
         if isinstance(x, Node):
-            share = shares[i] if shares else op.rules[i](g, out, *given, *options)
-            yield x, _fit(share, saved[i], op)
+            yield x, _fit(shares[i] if shares else op.rules[i](g, out, *given), saved[i], op)
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
@@ -277,7 +289,7 @@ def _unchanged(x: Any, saved: Any) -> Any:
 def _fit(g: Any, x: Data, op: Operation) -> Any:
     """The gradient in the shape and the dtype of the operand, which held `x`: so that it can be taken off it."""
     shape = () if isinstance(x, float) else x.shape
-    if type(g) is np.ndarray and shape and g.shape == shape and g.dtype == x.dtype:  # type: ignore[union-attr]
+    if type(g) is np.ndarray and shape and g.shape == shape and g.dtype is x.dtype:  # type: ignore[union-attr]
         return g
     if not isinstance(g, Node):
         g = np.asarray(as_data(g, x))

@@ -13,7 +13,7 @@ from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import Node, operation
 from microgd.data import check_labels, check_rng
-from microgd.operations import Number, mean, reshape, softmax, square, transpose
+from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import load_arrays, save_arrays
 from microgd.value import Value
 
@@ -113,8 +113,8 @@ def _rows(x: Number) -> Number:
 # is their outer product, out_i having used weight_ij with the factor x_j; the matrix product sums it over the examples.
 @operation(
     lambda g, out, x, weight, bias: g @ weight,
-    lambda g, out, x, weight, bias: transpose(transpose(_rows(x)) @ _rows(g)),
-    lambda g, out, x, weight, bias: g,
+    lambda g, out, x, weight, bias: (_rows(x).T @ _rows(g)).T,
+    lambda g, out, x, weight, bias: _rows(g).sum(axis=0),
 )
 def linear(x: Number, weight: Number, bias: Number) -> Number:
     """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
@@ -252,18 +252,28 @@ def _held(x: Any) -> Data:
 
 
 # The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: what the network says, less
-# what it should have said. (Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.)
-def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any) -> Number:
-    wanted = np.zeros(logits.shape, logits.dtype)
-    wanted[np.arange(len(labels)), labels] = 1
-    return (softmax(logits) - wanted) * (g * (1 / len(labels)))
+# what it should have said. (Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.) Computing the loss
+# gives the softmax on the way, so it is kept; only a graph of gradients has to have it computed by operations.
+def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any, kept: list[Any]) -> Number:
+    here, scale = (np.arange(len(labels)), labels), g * (1 / len(labels))
+    if isinstance(logits, Node) or not kept:
+        wanted = np.zeros(logits.shape, logits.dtype)
+        wanted[here] = 1
+        return (softmax(logits) - wanted) * scale
+    difference = kept[0] * scale
+    difference[here] -= scale
+    return difference
 
 
 @operation(_cross_entropy_rule, None, name="cross_entropy")
-def _cross_entropy(logits: Number, labels: Any) -> Number:
+def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
     shifted = logits - logits.max(axis=1, keepdims=True)
     picked = shifted[np.arange(len(labels)), labels]
-    return (np.log(np.exp(shifted).sum(axis=1)) - picked).sum() / len(labels)
+    probabilities = np.exp(shifted, out=shifted)
+    sums = probabilities.sum(axis=1)
+    probabilities /= sums[:, None]
+    kept.append(probabilities)
+    return (np.log(sums) - picked).sum() / len(labels)
 
 
 def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
@@ -278,4 +288,4 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
         raise ValueError(f"expected logits of shape (examples, classes), with at least one example, but got shape {shape}")
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
-    return _cross_entropy(logits, check_labels(labels, *shape))
+    return _cross_entropy(logits, check_labels(labels, *shape), [])

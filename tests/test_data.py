@@ -5,9 +5,10 @@ import hashlib
 import socket
 import sys
 import threading
+from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -205,21 +206,35 @@ def test_a_gzipped_file_that_is_cut_off_anywhere_is_named(folder, name):
     assert [length for length, reason in enumerate(reasons) if str(path) not in (reason or "")] == []
 
 
+def kind(name):
+    return "images" if "images" in name else "labels"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unpacked_file_that_is_cut_off_among_its_images_or_labels_is_named(folder, name):
     unpack(folder, name)
-    path, header = folder / name, 16 if "images" in name else 8
+    path, header = folder / name, {"images": 16, "labels": 8}[kind(name)]
     content = path.read_bytes()
-    lengths = range(header, len(content))
-    reasons = {length: refusal(folder, path, content[:length]) for length in lengths}
-    assert [length for length, reason in reasons.items() if str(path) not in (reason or "")] == []
+    reasons = {refusal(folder, path, content[:length]) for length in range(header, len(content))}
+    assert reasons == {f"{path} is not an IDX file of {kind(name)}, or not a whole one"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unpacked_file_with_more_than_it_should_have_is_named(folder, name):
     unpack(folder, name)
-    reason = refusal(folder, folder / name, (folder / name).read_bytes() + b"\0")
-    assert str(folder / name) in (reason or "")
+    path = folder / name
+    reason = refusal(folder, path, path.read_bytes() + b"\0")
+    assert reason == f"{path} is not an IDX file of {kind(name)}, or not a whole one"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("at", range(4))
+def test_a_file_that_does_not_begin_as_idx_files_do_is_named(folder, name, at):
+    unpack(folder, name)
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    content[at] += 1
+    assert refusal(folder, path, content) == f"{path} is not an IDX file of {kind(name)}, or not a whole one"
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
@@ -473,10 +488,11 @@ def test_each_call_draws_another_order():
     assert order(rng=rng) != order(rng=rng)
 
 
-def test_every_example_comes_first_about_as_often():
+def test_every_order_is_about_as_frequent():
     rng = np.random.default_rng(0)
-    first = np.bincount([order(5, rng)[0] for _ in range(500)], minlength=5)
-    assert np.abs(first - 100).max() < 30  # more than 3 standard deviations
+    frequencies = Counter(tuple(order(3, rng)) for _ in range(600))
+    assert set(frequencies) == set(permutations(range(3)))
+    assert max(abs(n - 100) for n in frequencies.values()) < 40  # more than 4 standard deviations
 
 
 def test_minibatches_keep_shapes_and_dtypes():
@@ -509,6 +525,12 @@ def test_minibatches_refuse_at_once_what_cannot_be_batched(x, y, size, error, me
         data.minibatches(x, y, size)
 
 
+@pytest.mark.parametrize("rng", [0, 42, np.random, np.random.default_rng])
+def test_minibatches_refuse_at_once_what_is_no_generator(rng):
+    with pytest.raises(TypeError, match=r"such as np\.random\.default_rng\(0\), but got"):
+        data.minibatches([1], [1], 1, rng)
+
+
 # ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -523,6 +545,10 @@ def test_an_encoded_label_stands_for_its_text(texts):
 @given(st.lists(st.sampled_from(["cat", "dog", "Cat", "", "ant"])))
 def test_names_are_the_different_texts_in_alphabetical_order(texts):
     assert data.encode_labels(texts).names == sorted(set(texts))
+
+
+def test_the_names_of_an_array_of_texts_are_plain_texts():
+    assert [type(name) for name in data.encode_labels(np.array(["b", "a"])).names] == [str, str]
 
 
 @pytest.mark.parametrize("texts", [["b", "a"], ("b", "a"), np.array(["b", "a"]), iter(["b", "a"])])
@@ -559,8 +585,8 @@ def test_one_hot_takes_integers_of_any_kind(dtype):
         ([0.0, 1.0], TypeError, "integers, but got dtype float64"),
         ([True], TypeError, "integers, but got dtype bool"),
         (["cat"], TypeError, "encode_labels"),
-        ([[0], [1]], ValueError, r"one per example, but got shape \(2, 1\)"),
-        (1, ValueError, r"one per example, but got shape \(\)"),
+        ([[0], [1]], ValueError, r"labels of shape \(2,\).*, but got shape \(2, 1\)"),
+        (1, ValueError, r"labels of shape \(1,\).*, but got shape \(\)"),
     ],
 )
 def test_one_hot_refuses_labels_that_are_none(labels, error, message):

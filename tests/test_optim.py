@@ -311,6 +311,11 @@ def test_any_real_number_that_is_not_negative_is_a_learning_rate(number):
     assert SGD([Value(1.0)], lr=number).lr == number
 
 
+def test_a_setting_that_there_is_not_cannot_be_set():
+    with pytest.raises(AttributeError, match="learning_rate"):
+        SGD([Value(1.0)], lr=0.1).learning_rate = 0.2
+
+
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(ValueError, match="nesterov needs a momentum above 0"):
         SGD([Value(1.0)], lr=0.1, nesterov=True)

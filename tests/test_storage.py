@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import stat
 import subprocess
 import sys
 import zipfile
@@ -170,6 +171,15 @@ def test_saving_that_fails_leaves_no_other_file_behind(path, monkeypatch, owner,
     assert list(path.parent.iterdir()) == []
 
 
+@FAILURES
+def test_saving_that_fails_names_the_file_and_the_cause(path, monkeypatch, owner, name, at):
+    full = OSError(28, "no space left on device")
+    monkeypatch.setattr(owner, name, failing(getattr(owner, name), at, full))
+    with pytest.raises(OSError, match=r"no space left on device.*model\.npz'$") as refused:
+        network(seed=1).save(path)
+    assert refused.value.errno == 28
+
+
 def test_what_cannot_be_written_leaves_the_old_file_whole(path):
     save_arrays(path, {"w": np.ones(2)})
     with pytest.raises(ValueError, match="Object arrays"):
@@ -177,13 +187,23 @@ def test_what_cannot_be_written_leaves_the_old_file_whole(path):
     assert bits(load_arrays(path)) == bits({"w": np.ones(2)})
 
 
-def test_the_content_is_on_the_disk_before_it_gets_its_name(path, monkeypatch):
-    on_disk, named = [], []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda number: (on_disk.append(os.fstat(number).st_size), fsync(number)))
-    monkeypatch.setattr(os, "replace", lambda *paths: (named.append(on_disk[-1:]), replace(*paths)))
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems flush folders")
+def test_the_content_reaches_the_disk_before_it_gets_its_name_and_the_name_after(path, monkeypatch):
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def noted_fsync(number):
+        found = os.fstat(number)
+        events.append("folder" if stat.S_ISDIR(found.st_mode) else f"{found.st_size} bytes")
+        fsync(number)
+
+    def noted_replace(*paths):
+        events.append("name")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     network(seed=1).save(path)
-    assert named == [[path.stat().st_size]]
+    assert events == [f"{path.stat().st_size} bytes", "name", "folder"]
 
 
 def test_the_temporary_file_lies_beside_the_file_since_renaming_works_on_one_disk_only(path, monkeypatch):
@@ -240,10 +260,11 @@ def attempt(path, content):
     return "the same" if bits(model.state_dict()) == saved else "something else"
 
 
-@pytest.fixture
-def whole(path):
-    """What is in a file that network(seed=1) was saved to."""
-    network(seed=1).save(path)
+@pytest.fixture(params=["save", "savez_compressed"])
+def whole(path, request):
+    """What is in a file that network(seed=1) was saved to, by microgd or by NumPy."""
+    model = network(seed=1)
+    model.save(path) if request.param == "save" else np.savez_compressed(path, **model.state_dict())
     return path.read_bytes()
 
 
@@ -260,7 +281,9 @@ def test_a_file_with_a_byte_changed_is_refused_or_has_lost_nothing(path, whole, 
     assert {i: outcome for i, outcome in outcomes.items() if outcome not in ("refused", "the same")} == {}
 
 
-def test_any_bit_changed_in_the_numbers_is_found_out(path, whole):
+def test_any_bit_changed_in_the_numbers_is_found_out(path):
+    network(seed=1).save(path)
+    whole = path.read_bytes()
     start = whole.index(network(seed=1)[0].weight.data.tobytes("F"))
     outcomes = [
         attempt(path, whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :])

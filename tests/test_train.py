@@ -210,6 +210,11 @@ def test_a_regression_has_no_accuracy(y):
     assert train.evaluate(line(), loss, X, y)[1] is None
 
 
+def test_a_regression_on_whole_numbers_has_no_accuracy():
+    model = line()
+    assert train.evaluate(lambda x: model(x).ravel(), nn.mse_loss, X, np.arange(10))[1] is None
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 1000])
 def test_evaluating_in_batches_is_evaluating_at_once(batch_size):
     model, (x, y) = classifier(), classes()
@@ -262,6 +267,9 @@ def test_evaluating_refuses_what_cannot_be_batched(x, y):
         ({"x": X[:0], "y": Y[:0]}, ValueError, "at least one example"),
         ({"test": (X, Y[:-1])}, ValueError, "10 examples and 9 labels"),
         ({"test": (X[:0], Y[:0])}, ValueError, "at least one example"),
+        ({"test": (X,)}, TypeError, r"the pair \(x, y\), but got tuple"),
+        ({"test": X}, TypeError, r"the pair \(x, y\), but got ndarray"),
+        ({"rng": 0}, TypeError, r"such as np\.random\.default_rng\(0\), but got 0"),
     ],
     ids=str,
 )
@@ -270,9 +278,10 @@ def test_fit_refuses_when_it_is_called_what_it_cannot_train_with(options, error,
         fit(line(), **options)
 
 
-def test_a_loss_of_more_than_one_number_is_refused():
-    with pytest.raises(ValueError, match="one element"):
-        next(fit(line(), loss=lambda prediction, target: prediction - target))
+@pytest.mark.parametrize("made", [lambda prediction: prediction, lambda prediction: 1.0, lambda prediction: None])
+def test_a_loss_that_is_no_value_of_one_element_is_refused(made):
+    with pytest.raises(TypeError, match="a loss that is a Value of one element"):
+        next(fit(line(), loss=lambda prediction, target: made(prediction)))
 
 
 # ── Divergence ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,6 +304,11 @@ def test_a_loss_that_is_not_finite_stops_training_and_says_where_and_what_to_do(
     loss, _ = breaking(5, number, model)
     with pytest.raises(train.DivergedError, match=rf"became {number} in epoch 2, batch 2: .* smaller than 0\.1"):
         list(fit(model, loss=loss))
+
+
+def test_a_loss_that_is_not_finite_from_the_beginning_says_to_look_at_the_data():
+    with pytest.raises(train.DivergedError, match=r"became nan in epoch 1, batch 1: .* the data"):
+        next(fit(line(), x=X * math.nan))
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -368,6 +382,7 @@ def test_no_graph_survives_its_step(test):
         ([1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.5], {}, True),  # what counts is the change's size next to the loss
         ([1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 2e-9], {}, False),
         ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {}, False),  # swinging back and forth
+        ([1.0, 1.1, 1.0, 1.1, 1.0], {"window": 4}, False),
         ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {"tolerance": 0.1}, True),
         ([1.0, 0.9995, 0.999, 0.9985, 0.998, 0.9975], {}, False),  # small steps that add up
         ([0.0] * 6, {}, True),
