@@ -140,14 +140,13 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
 
     def apply(*given: Any, **named: Any) -> Any:
         node = None
-        for x in given:
+        for x in (*given, *named.values()) if named else given:
             if isinstance(x, Node) and (node is None or type(x._data) is not float):
                 node = x
-        operands, extra, options = given, (), ()
-        if named or len(given) != only_operands:
-            operands, extra, options = _sort_out(op, given, named)
         if node is None:
             return forward(*given, **named)
+        simple = len(given) == only_operands and not named
+        operands, extra, options = (given, (), ()) if simple else _sort_out(op, given, named)
         if None in rules:  # the condition of `where`, say, has no derivative, and stays as it came
             operands = tuple(x if rule or not isinstance(x, Node) else x._data for x, rule in zip(operands, rules, strict=True))
         saved = [
@@ -207,9 +206,9 @@ def backward(output: Node, gradient: Data | None = None) -> None:
 
     A leaf's `grad` accumulates: a second call, for this output or another, adds to it, as the gradients of several
     losses, or of the parts of a batch, add up. So set it to None (`zero_grad`) before each step of training: else the
-    step goes along the sum of all gradients since the beginning. A computed value's `grad` only shows what this pass
-    found there. No pass reads it; were it summed and read, as in engines that work on `grad` itself, a second call would
-    pass the first one's share on again. Here two calls give each leaf exactly twice what one does.
+    step goes along the sum of all gradients since the beginning. A computed value's `grad` only shows what the last pass
+    found there; were it added up too and passed on, a second call would count the first one's share again. As it is, two
+    calls give each leaf exactly twice what one does.
 
     One pass gives the derivatives of one number, so `output` has one element; or `gradient` says how a later number
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.

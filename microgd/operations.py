@@ -1,16 +1,14 @@
 """Every operation: what it computes and, beside it, its derivative rule. Read this file second, as a table.
 
-In a rule, `g` is the upstream gradient (d output / d result), `out` the result, and `x`, `y` are the operands. A rule
-returns d output / d operand, the upstream gradient times the local derivative: that of sin is g * cos(x). There is one
-for each operand. All of them may be numbers, arrays or Values, so rules are written with operators and operations.
+In a rule, `g` is the upstream gradient (d output / d result), `out` the result, and `x`, `y` are the operands. There is
+one rule for each operand, and it returns d output / d operand, the upstream gradient times the local derivative: that
+of sin is g * cos(x). All may be numbers, arrays or Values, so rules are written with operators and operations.
 
 Rules leave three things to the engine (`_fit` in backprop.py): summing the gradient of an operand that was broadcast,
 its dtype, and repeating a number that holds for all elements. Where there is no derivative, or a choice of slopes, they
 give what PyTorch gives, and say what that is.
 """
 
-# mypy: disable-error-code=has-type
-# (Rules speak of operations that are made further down.)
 from __future__ import annotations
 
 import operator
@@ -95,8 +93,8 @@ def divide(x: Number, y: Number) -> Number:
 
 
 # x**0 is 1 everywhere, so its derivative is 0 everywhere: y - (y != 0) keeps the exponent 0 there, where y - 1 would
-# give 0 * inf = nan at x = 0. As for the exponent, 0**y is 0 for all y > 0, so its derivative is 0, not 0 * log(0); and
-# at y = 0, where 0**y jumps to 1, 0 by convention.
+# give 0 * inf = nan at x = 0. For the exponent, 0**y is 0 for all y > 0, and so is its derivative, not 0 * log(0); at
+# 0**0 it is 0 by convention.
 @operation(
     lambda g, out, x, y: g * y * power(x, y - (y != 0)),
     lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)),
@@ -301,7 +299,7 @@ def scatter(x: Number, index: Any, shape: tuple[int, ...]) -> Number:
     """Zeros of the given shape with x added at the index: the transpose of indexing."""
     zeros = np.zeros(shape, getattr(x, "dtype", np.float64))
     parts = index if isinstance(index, tuple) else (index,)
-    if all(isinstance(part, int | slice | None | type(...)) for part in parts):
+    if all(isinstance(part, (int, slice, type(None), type(...))) for part in parts):
         zeros[index] = x  # no place can be picked twice
     else:
         np.add.at(zeros, index, x)
@@ -316,7 +314,7 @@ def _parts(g: Number, axis: int, places: Iterable[Any]) -> list[Number]:
 
 def _lengthwise(g: Number, out: Number, *arrays: Number, axis: int) -> list[Number]:
     ends = np.cumsum([_shape(array)[axis] for array in arrays])
-    return _parts(g, axis, (slice(end - _shape(array)[axis], end) for array, end in zip(arrays, ends, strict=True)))
+    return _parts(g, axis, map(slice, (0, *ends), ends))
 
 
 @operation(jointly=_lengthwise, name="concatenate")
@@ -344,16 +342,11 @@ def squeeze(x: Number, axis: Axis = None) -> Number:
     return reshape(x, np.squeeze(np.broadcast_to(0.0, _shape(x)), axis).shape)  # NumPy finds the shape on a dummy
 
 
-def expand_dims(x: Number, axis: int | tuple[int, ...]) -> Number:
-    """x with new axes of length 1."""
-    return reshape(x, np.expand_dims(np.broadcast_to(0.0, _shape(x)), axis).shape)
-
-
 def ravel(x: Number) -> Number:
     """x flattened."""
     return reshape(x, -1)
 
 
 # NumPy's functions of these names, too, lead here. (np.concatenate and np.stack take a list, as the functions above do.)
-NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, expand_dims, ravel, var)})
+NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, ravel, var)})
 NUMPY.update({np.amax: max, np.amin: min})

@@ -162,10 +162,7 @@ class Value(Node):
         """The axes in another order, `transpose(1, 0, 2)` or `transpose((1, 0, 2))`; without any, in reverse."""
         return ops.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
-    @property
-    def T(self) -> Any:  # noqa: N802 (NumPy's name)
-        """The axes in reverse: a matrix transposed."""
-        return ops.transpose(self)
+    T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
     # `hash` is identity, so that Values can be keys, while == compares what they hold, as in PyTorch.
     __eq__, __ne__, __hash__ = _compared(np.equal), _compared(np.not_equal), object.__hash__
