@@ -411,14 +411,14 @@ def test_sequential_refuses_what_cannot_be_called(layer):
 @pytest.mark.parametrize(
     ("activation", "function"),
     [(nn.ReLU(), lambda x: max(x, 0.0)), (nn.Sigmoid(), lambda x: 1 / (1 + math.exp(-x))), (nn.Tanh(), math.tanh)],
-    ids=repr,
+    ids=["ReLU", "Sigmoid", "Tanh"],
 )
 def test_an_activation_is_its_function_of_each_element(activation, function):
     x = [[-2.0, -0.5, 0.0], [0.5, 2.0, 3.0]]
     np.testing.assert_allclose(activation(Value(x)).data, [[function(element) for element in row] for row in x], rtol=1e-15)
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Sigmoid(), nn.Tanh()], ids=repr)
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Sigmoid(), nn.Tanh()], ids=["ReLU", "Sigmoid", "Tanh"])
 def test_an_activation_has_no_parameters(activation):
     assert activation.parameters() == []
 
