@@ -19,6 +19,8 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
         return float(x)
     if type(x) is np.ndarray and x.dtype.char in "fd" and x.dtype.isnative and x.ndim:
         return x
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError("expected a number or an array of numbers, but got a masked array, whose mask would be lost")
     try:
         array = np.asarray(x)
     except ValueError:  # rows of different lengths

@@ -49,8 +49,8 @@ class Node:
     with the last name for its output, at any depth. Slots and a flat record keep a million nodes at about 220 MB.
     """
 
-    __slots__ = ("__weakref__", "_data", "_operation", "_record", "_ticket", "grad", "name")
-    _data: Data  # a Python float, or an array of float32 or float64
+    __slots__ = ("__weakref__", "_held", "_operation", "_record", "_ticket", "grad", "name")
+    _held: Data  # a Python float, or an array of float32 or float64
     _operation: Operation | None  # None for a leaf
     _record: tuple[Any, ...]  # the operands, then the numbers each of them held, then the options; () for a leaf
     _ticket: int  # when it was recorded: a later node has a larger one; 0 for a leaf
@@ -125,8 +125,8 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
         if not isinstance(x, Node) and not isinstance(y, Node):
             return forward(x, y)  # numbers and arrays alone: nothing to record
         # An operand that is no node is a constant: it is recorded too, but no gradient is ever computed for it.
-        a = x._data if isinstance(x, Node) else as_data(x, y._data)
-        b = y._data if isinstance(y, Node) else as_data(y, a)
+        a = x._held if isinstance(x, Node) else as_data(x, y._held)
+        b = y._held if isinstance(y, Node) else as_data(y, a)
         if type(a) is not float or type(b) is not float:
             _freeze((x, y))
         return _record(type(x if isinstance(x, Node) else y), forward(a, b), op, (x, y, a, b))
@@ -141,20 +141,22 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
     def apply(*given: Any, **named: Any) -> Any:
         node = None
         for x in (*given, *named.values()) if named else given:
-            if isinstance(x, Node) and (node is None or type(x._data) is not float):
+            if isinstance(x, Node) and (node is None or type(x._held) is not float):
                 node = x
         if node is None:
             return forward(*given, **named)
         simple = len(given) == only_operands and not named
         operands, extra, options = (given, (), ()) if simple else _sort_out(op, given, named)
+        if len(operands) < len(rules):
+            raise TypeError(f"{op.name} takes {len(rules)} operands, all by position, but got {len(operands)}")
+        _freeze(operands)
         if None in rules:  # the condition of `where`, say, has no derivative, and stays as it came
-            operands = tuple(x if rule or not isinstance(x, Node) else x._data for x, rule in zip(operands, rules, strict=True))
+            operands = tuple(x if rule or not isinstance(x, Node) else x._held for x, rule in zip(operands, rules, strict=True))
         saved = [
-            x._data if isinstance(x, Node) else as_data(x, node._data) if not rules or rules[i] else x
+            x._held if isinstance(x, Node) else as_data(x, node._held) if not rules or rules[i] else x
             for i, x in enumerate(operands)
         ]
-        _freeze(operands)
-        # Python itself complains here about an operand or an option that is missing or unknown.
+        # Python itself complains here about an option that is missing or unknown.
         return _record(type(node), forward(*saved, *extra, **named), op, (*operands, *saved, *options))
 
     return apply
@@ -179,8 +181,8 @@ def _freeze(nodes: Sequence[Any]) -> None:
     that was taken before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
     """
     for x in nodes:
-        if isinstance(x, Node) and x._operation is None and not isinstance(x._data, float):
-            x._data.setflags(write=False)
+        if isinstance(x, Node) and x._operation is None and not isinstance(x._held, float):
+            x._held.setflags(write=False)
 
 
 def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, ...]) -> SomeNode:
@@ -188,7 +190,7 @@ def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, .
     if type(data) is not float and (type(data) is not np.ndarray or not data.ndim or data.dtype.char not in "fd"):
         data = as_data(data)
     node = object.__new__(kind)
-    node._data = data
+    node._held = data
     node.grad = node.name = None
     if is_recording():
         node._operation, node._record, node._ticket = op, record, _next_ticket()
@@ -247,11 +249,11 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         if op.binary and not create_graph:  # the last two lines, written out for what most nodes are: half the time
             (x, y, a, b), (rule_x, rule_y) = node._record, op.rules
             if isinstance(x, Node):
-                share = rule_x(g, node._data, a, b)
+                share = rule_x(g, node._held, a, b)
                 share = share if type(share) is type(a) is float else _fit(share, a, op)
                 gradients[x] = share if gradients[x] is None else gradients[x] + share
             if isinstance(y, Node):
-                share = rule_y(g, node._data, a, b)
+                share = rule_y(g, node._held, a, b)
                 share = share if type(share) is type(b) is float else _fit(share, b, op)
                 gradients[y] = share if gradients[y] is None else gradients[y] + share
             continue
@@ -267,31 +269,34 @@ def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[t
     """
     arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
     operands, saved = node._record[:arity], node._record[arity:]
-    out, given = cast(Any, node._data), saved
+    out, given = cast(Any, node._held), saved
     if create_graph:
         out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
     shares = op.jointly(g, out, *given[:arity], **dict(zip(op.options, given[arity:], strict=True))) if op.jointly else None
     for i, x in enumerate(operands):
         if isinstance(x, Node):
-            yield x, _fit(shares[i] if shares else op.rules[i](g, out, *given), saved[i], op)
+            yield x, _fit(shares[i] if shares else op.rules[i](g, out, *given), saved[i], op, create_graph)
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
     """The operand as a node. A leaf that has changed since holds other numbers than the result was computed from."""
     if not isinstance(x, Node):
         return saved
-    if x._data is not saved and not np.array_equal(x._data, saved, equal_nan=True):
+    if x._held is not saved and not np.array_equal(x._held, saved, equal_nan=True):
         raise RuntimeError(f"{x.name or 'a leaf'} has changed since it was used: compute the output again, then differentiate")
     return x
 
 
-def _fit(g: Any, x: Data, op: Operation) -> Any:
+def _fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
     """The gradient in the shape and the dtype of the operand, which held `x`: so that it can be taken off it."""
     shape = () if isinstance(x, float) else x.shape
     if type(g) is np.ndarray and shape and g.shape == shape and g.dtype is x.dtype:  # type: ignore[union-attr]
         return g
-    if not isinstance(g, Node):
-        g = np.asarray(as_data(g, x))
+    if not isinstance(g, Node) or not create_graph:
+        try:
+            g = np.asarray(as_data(g, x))
+        except TypeError as error:
+            raise TypeError(f"a rule of {op.name} gave no gradient: {error}") from None
     if not g.shape and shape:  # one number that holds for every element
         g = g * np.ones(shape, x.dtype)  # type: ignore[union-attr]
     if g.shape != shape:
@@ -308,7 +313,7 @@ def _fit(g: Any, x: Data, op: Operation) -> Any:
 
 def seed(output: Node, gradient: Any = None) -> Data:
     """Where the reverse pass begins: d output / d output, which is 1, or the gradient that the caller gives."""
-    data = output._data
+    data = output._held
     if gradient is None:
         if np.size(data) != 1:
             raise ValueError(

@@ -109,7 +109,7 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole gzip file: {error}") from error
     axes = 3 if "images" in name else 1
-    lengths = np.frombuffer(content[4 : 4 + 4 * axes], ">u4")
+    lengths = np.frombuffer(content[4 : 4 + 4 * axes].ljust(4 * axes, b"\0"), ">u4")
     if content[:4] != bytes([0, 0, 8, axes]) or len(content) != 4 + 4 * axes + np.prod(lengths, dtype=np.int64):
         raise ValueError(f"{path} is not an IDX file of {'images' if axes == 3 else 'labels'}, or not a whole one")
     if check and hashlib.sha256(content).hexdigest() != _MNIST[name][1]:

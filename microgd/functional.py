@@ -27,6 +27,7 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     >>> slope.item(), gradients(slope, [x])
     (12.0, [12.0])
     """
+    inputs = inputs if isinstance(inputs, Value) else list(inputs)
     if isinstance(inputs, Value) or not all(isinstance(x, Value) for x in (output, *inputs)):
         raise TypeError("gradients takes a Value and a list of Values")
     wanted, found = set(inputs), dict[Node, Any]()
@@ -36,7 +37,7 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
             if len(found) == len(wanted):
                 break
     taken: set[int] = set()
-    results = [found.get(x, 0.0 if isinstance(x._data, float) else np.zeros_like(x._data)) for x in inputs]
+    results = [found.get(x, 0.0 if isinstance(x._held, float) else np.zeros_like(x._held)) for x in inputs]
     if create_graph:
         return [g if isinstance(g, Value) else Value(g) for g in results]
     return [owned(g, taken) for g in results]
@@ -50,8 +51,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     """The function that returns `function`'s value and its gradient, as a pair.
 
     `argnums` says by position which arguments to differentiate with respect to; for several of them the gradient is a
-    tuple. They are numbers or arrays, and so are the results; given Values, the results are Values, recorded and
-    differentiable. `function` must compute one element (`ValueError`).
+    tuple. They are numbers or arrays, and so are the results; where they are Values, so are the results, recorded and
+    differentiable. Other Values that `function` uses are constants to it, except the arguments of a `grad` around this
+    one. `function` must compute one element (`ValueError`).
 
     >>> value_and_grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
     (18.0, (12.0, 9.0))

@@ -59,7 +59,14 @@ class Module:
 
     def state_dict(self) -> dict[str, Data]:
         """A copy of every parameter's data, by name. A parameter that is held in two places appears under both names."""
-        return {name: value.detach().data for name, value in _leaves("", self, ())}
+        return {name: value.detach().data for name, value in self._leaves().items()}
+
+    def _leaves(self) -> dict[str, Value]:
+        """Every parameter by name, under all the names that it has."""
+        found = list(_leaves("", self, ()))
+        if len(dict(found)) < len(found):
+            raise ValueError(f"two parameters have the same name: {[name for name, _ in found]}")
+        return dict(found)
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set every parameter to the data of its name.
@@ -67,7 +74,7 @@ class Module:
         Unknown and missing names and other shapes are a `ValueError`, and what is no number a `TypeError`, both before
         anything has changed.
         """
-        leaves = dict(_leaves("", self, ()))
+        leaves = self._leaves()
         if leaves.keys() != state.keys():
             missing, unknown = sorted(leaves.keys() - state.keys()), sorted(map(str, state.keys() - leaves.keys()))
             raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")
@@ -181,7 +188,7 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def _parts(self) -> Mapping[Any, Any]:
-        return dict(enumerate(self.layers))
+        return {name: part for name, part in vars(self).items() if name != "layers"} | dict(enumerate(self.layers))
 
     def forward(self, x: Any) -> Any:
         """What the last layer makes of what the one before it makes of x, and so on."""
@@ -238,17 +245,16 @@ def mse_loss(prediction: Any, target: Any) -> Any:
 
     Both have the same shape (`ValueError`): (n, 1) and (n,) would broadcast to n × n differences, and a wrong loss.
     """
-    prediction, target = (x if isinstance(x, Value) else as_data(x) for x in (prediction, target))
-    if np.shape(_held(prediction)) != np.shape(_held(target)):
-        raise ValueError(
-            f"expected a prediction and a target of the same shape, but got {np.shape(_held(prediction))} "
-            f"and {np.shape(_held(target))}"
-        )
+    if not isinstance(target, Value):
+        target = as_data(target, _numbers(prediction))
+    shape, wanted = np.shape(_numbers(prediction)), np.shape(_numbers(target))
+    if shape != wanted or 0 in shape:
+        raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}")
     return mean(square(prediction - target))
 
 
-def _held(x: Any) -> Data:
-    return x._data if isinstance(x, Value) else x
+def _numbers(x: Any) -> Data:
+    return x._held if isinstance(x, Value) else as_data(x)
 
 
 # The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: what the network says, less
@@ -283,7 +289,7 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     shape, or no examples at all are a `ValueError`, labels that are no integers a `TypeError`.
     """
     logits = logits if isinstance(logits, Value) else as_data(logits)
-    shape = np.shape(_held(logits))
+    shape = np.shape(_numbers(logits))
     if len(shape) != 2 or not shape[0]:
         raise ValueError(f"expected logits of shape (examples, classes), with at least one example, but got shape {shape}")
     if isinstance(labels, Value):

@@ -19,7 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgd.backprop import NUMPY, operation
+from microgd.arrays import as_data
+from microgd.backprop import NUMPY, Node, operation
 
 Number: TypeAlias = Any  # a float, an array or a Value: operations take and give all three
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -63,8 +64,6 @@ tan        = elementwise(np.tan,         lambda g, out, x: g * (1.0 + out * out)
 arcsin     = elementwise(np.arcsin,      lambda g, out, x: divide(g, sqrt(1.0 - x * x)))
 arccos     = elementwise(np.arccos,      lambda g, out, x: -divide(g, sqrt(1.0 - x * x)))
 arctan     = elementwise(np.arctan,      lambda g, out, x: divide(g, 1.0 + x * x))
-arctan2    = elementwise(np.arctan2,     lambda g, out, x, y: divide(g * y, x * x + y * y),
-                                        lambda g, out, x, y: -divide(g * x, x * x + y * y))
 hypot      = elementwise(np.hypot,       lambda g, out, x, y: divide(g * x, out), lambda g, out, x, y: divide(g * y, out))
 sinh       = elementwise(np.sinh,        lambda g, out, x: g * cosh(x))
 cosh       = elementwise(np.cosh,        lambda g, out, x: g * sinh(x))
@@ -93,10 +92,10 @@ def divide(x: Number, y: Number) -> Number:
 
 
 # x**0 is 1 everywhere, so its derivative is 0 everywhere: y - (y != 0) keeps the exponent 0 there, where y - 1 would
-# give 0 * inf = nan at x = 0. For the exponent, 0**y is 0 for all y > 0, and so is its derivative, not 0 * log(0); at
-# 0**0 it is 0 by convention.
+# give 0 * inf = nan at x = 0. (If y itself varies, only there: y * x**(y - 1) still grows with y.) For the exponent, 0**y
+# is 0 for all y > 0, and so is its derivative, not 0 * log(0); at 0**0 it is 0 by convention.
 @operation(
-    lambda g, out, x, y: g * y * power(x, y - (y != 0)),
+    lambda g, out, x, y: g * y * power(x, y - ((y != 0) | ((x != 0) & isinstance(y, Node)))),
     lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)),
 )
 def power(x: Number, y: Number) -> Number:
@@ -137,7 +136,8 @@ def where(condition: Any, x: Number, y: Number) -> Number:
 @operation(lambda g, out, x, min, max: where(x == out, g, 0.0))
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
-    return np.clip(x, min, max)
+    low, high = (bound if bound is None else as_data(bound, x) for bound in (min, max))
+    return np.clip(x, low, high)
 
 
 # ── Reductions: along `axis` (one, several, negative ones, or None for all), `keepdims` as in NumPy ──────────────────
@@ -159,7 +159,7 @@ def _count(x: Number, out: Number) -> float:
 
 def _to_ties(g: Number, out: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
     """The gradient of a maximum or minimum: the elements that tie for it share it equally."""
-    ties = x == _spread(out, x, axis, keepdims)
+    ties = (x == _spread(out, x, axis, keepdims)) | (x != x)  # a nan is not equal to itself
     share = divide(g, np.maximum(np.sum(ties, axis=axis, keepdims=keepdims), 1.0))
     return where(ties, _spread(share, x, axis, keepdims), 0.0)
 
@@ -193,13 +193,13 @@ def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) 
 
 def _shifted(x: Number, axis: Axis) -> Any:
     """x minus its largest element along `axis`: softmax is the same for it, and exp cannot overflow."""
-    return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return x - np.max(x, axis=axis, keepdims=True)
 
 
 @operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims)))
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
-    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    largest = np.max(x, axis=axis, keepdims=True)
     largest = np.where(np.isinf(largest), 0.0, largest)  # which needs no shift, and inf - inf would be nan
     out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
     return out if keepdims else np.squeeze(out, axis)

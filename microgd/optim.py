@@ -77,8 +77,10 @@ class SGD:
         for i, (p, move) in enumerate(zip(self.parameters, moves, strict=True)):
             if move is not None:
                 nudge, self._velocity[i] = move
-                nudge += p._data
-                p._data = nudge
+                nudge += p._held
+                if isinstance(p._held, np.ndarray):
+                    p._held.setflags(write=False)  # who holds the old array would write into it in vain
+                p._held = nudge
 
     def nudges(self) -> list[Data]:
         """What the next `step()` will add to each parameter, in its shape and dtype: a step down the slope.
@@ -86,7 +88,7 @@ class SGD:
         It changes nothing. A parameter whose `grad` is None gets zeros.
         """
         moves = [self._move(p, v) for p, v in zip(self.parameters, self._velocity, strict=True)]
-        return [0.0 * p._data if move is None else move[0] for p, move in zip(self.parameters, moves, strict=True)]
+        return [0.0 * p._held if move is None else move[0] for p, move in zip(self.parameters, moves, strict=True)]
 
     def _move(self, p: Value, velocity: Data | None) -> tuple[Data, Data | None] | None:
         """The parameter's nudge, in memory of its own, and its new velocity; None if it has no gradient."""
@@ -96,7 +98,7 @@ class SGD:
             raise ValueError(f"a parameter of shape {p.shape} has a grad of shape {np.shape(p.grad)}")
         g = np.asarray(p.grad, p.dtype) if p.shape else float(p.grad)
         if self.weight_decay:
-            g = g + self.weight_decay * p._data
+            g = g + self.weight_decay * p._held
         if self.momentum:
             velocity = 1.0 * g if velocity is None else self.momentum * velocity + g
             g = g + self.momentum * velocity if self.nesterov else velocity

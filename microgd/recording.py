@@ -10,32 +10,34 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# A context variable, not a global: another thread or asyncio task neither sees nor disturbs this one's setting.
+# Context variables, not globals: another thread or asyncio task neither sees nor disturbs this one's setting.
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
+_before: ContextVar[tuple[bool, ...]] = ContextVar("before", default=())  # the settings to return to, the last one first
 is_recording = _recording.get
 
 
 class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function, like contextlib.suppress)
-    """Within this context operations are recorded, or are not."""
+    """Within this context operations are recorded, or are not. It may be entered again, by several threads too."""
 
     def __init__(self, on: bool) -> None:
-        self.on, self.tokens = on, list[Any]()
+        self.on = on
 
     def __enter__(self) -> None:
-        self.tokens.append(_recording.set(self.on))
+        _before.set((is_recording(), *_before.get()))
+        _recording.set(self.on)
 
     def __exit__(self, *exception: object) -> None:
-        _recording.reset(self.tokens.pop())
+        last, *others = _before.get()
+        _before.set(tuple(others))
+        _recording.set(last)
 
     def __call__(self, function: F) -> F:
         """Make the function run within the context."""
         # The body of these runs after the call has returned, and would be recorded after all.
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise TypeError("no_grad cannot decorate a generator or a coroutine: write `with no_grad():` inside it")
+        kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+        if any(kind(function) for kind in kinds):
+            raise TypeError("no_grad cannot decorate a generator or a coroutine: use `with no_grad():` in it, around no yield")
         return super().__call__(function)
-
-    def _recreate_cm(self) -> recording:  # a context for each call: threads may share the decorated function
-        return recording(self.on)
 
 
 def no_grad(function: Callable[..., Any] | None = None) -> Any:

@@ -55,9 +55,10 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     import zipfile
     import zlib
 
-    broken = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError, RuntimeError)
+    broken = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, KeyError, ValueError, RuntimeError)
+    whole = Path(path).read_bytes()
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}  # which checks each one's CRC-32
         return {
             name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)

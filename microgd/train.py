@@ -53,8 +53,8 @@ def fit(
     (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws. `loss(model(x), y)` is the mean
     over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer labels, the accuracy.
 
-    `DivergedError` when a loss is infinite or nan, before it can reach the weights; `ValueError` at once where there
-    are no examples or not as many x as y.
+    `DivergedError` when a loss is infinite or nan, before the step that it would lead to; `ValueError` at once where
+    there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     x, y = np.asarray(x), np.asarray(y)
     if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
@@ -104,6 +104,8 @@ def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: 
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
     value.backward()
+    if not any(p.grad is not None for p in optimizer.parameters):
+        raise ValueError("the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?")
     optimizer.step()
     return number
 

@@ -35,7 +35,7 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
     def apply(self: Value, other: Any) -> Any:
         if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
             return NotImplemented  # so that Python says that a Value does not equal None
-        result = test(self._data, other._data if isinstance(other, Value) else other)
+        result = test(self._held, other._held if isinstance(other, Value) else other)
         return result if np.ndim(result) else bool(result)
 
     return apply
@@ -59,7 +59,7 @@ class Value(Node):
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
         given = as_data(data)
-        self._data = given if isinstance(given, float) else np.array(given)
+        self._held = given if isinstance(given, float) else np.array(given)
         self.grad = None
         self.name = name
         self._operation, self._record, self._ticket = None, (), 0
@@ -73,45 +73,46 @@ class Value(Node):
         Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). What was recorded before a change
         keeps the numbers that it was recorded with, and its gradients stay right.
         """
-        if isinstance(self._data, float):
-            return self._data
+        if isinstance(self._held, float):
+            return self._held
         if self._operation is not None:
-            self._data.flags.writeable = False
-        elif not self._data.flags.writeable:
+            self._held.flags.writeable = False
+        elif not self._held.flags.writeable:
             # A record holds on to this array (`_freeze` in backprop.py). The caller may be about to write into it,
             # so from here on the leaf has an array of its own. Arrays that nobody asks for are never copied.
-            self._data = self._data.copy("K")
-        return self._data
+            self._held = self._held.copy("K")
+        return self._held
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
         if self._operation is not None:
             raise AttributeError("the data of a computed value cannot be assigned: it belongs to the recorded computation")
-        if new is self._data:  # after `value.data -= step`, which has already changed the array
+        if new is self._held:  # after `value.data -= step`, which has already changed the array
             return
-        given = as_data(new, self._data)
+        given = as_data(new, self._held)
         if np.shape(given) != self.shape:
             raise ValueError(f"expected data of shape {self.shape}, but got shape {np.shape(given)}")
-        if isinstance(self._data, float):
-            self._data = given
+        if isinstance(self._held, float):
+            self._held = given
         else:
-            self._data = np.empty_like(self._data)  # of the same dtype, and the same layout in memory
-            self._data[...] = given
+            self._held.flags.writeable = False  # who holds the old array would write into it in vain
+            self._held = np.empty_like(self._held)  # of the same dtype, and the same layout in memory
+            self._held[...] = given
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""
         if self.size != 1:
             raise ValueError(f"only a value of one element has an item; this one has shape {self.shape}")
-        return float(np.asarray(self._data).item())
+        return float(np.asarray(self._held).item())
 
     def detach(self) -> Value:
         """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
-        return type(self)(self._data)
+        return type(self)(self._held)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the axes; () is a number."""
-        return () if isinstance(self._data, float) else self._data.shape
+        return () if isinstance(self._held, float) else self._held.shape
 
     @property
     def ndim(self) -> int:
@@ -121,12 +122,12 @@ class Value(Node):
     @property
     def size(self) -> int:
         """The number of elements."""
-        return 1 if isinstance(self._data, float) else self._data.size
+        return 1 if isinstance(self._held, float) else self._held.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64; float64 for a number."""
-        return np.dtype(np.float64) if isinstance(self._data, float) else self._data.dtype
+        return np.dtype(np.float64) if isinstance(self._held, float) else self._held.dtype
 
     @property
     def op(self) -> str | None:
@@ -160,7 +161,7 @@ class Value(Node):
 
     def transpose(self, *axes: Any) -> Any:
         """The axes in another order, `transpose(1, 0, 2)` or `transpose((1, 0, 2))`; without any, in reverse."""
-        return ops.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        return ops.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
@@ -176,7 +177,7 @@ class Value(Node):
             how = "with " + ", ".join(options) + " (an array cannot take in a Value)" if options else f"as .{method}"
             raise TypeError(f"numpy.{ufunc.__name__} does not take Values {how}")
         if ufunc in _TESTS:
-            return ufunc(*(x._data if isinstance(x, Value) else x for x in operands))
+            return ufunc(*(x._held if isinstance(x, Value) else x for x in operands))
         return self.__array_function__(ufunc, (), operands, {})
 
     def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
@@ -218,4 +219,4 @@ class Value(Node):
         dtype = ", dtype=float32" if self.dtype == np.float32 else ""
         named = f", name={self.name!r}" if self.name else ""
         grad = "" if self.grad is None else f", grad={shown(self.grad)}"
-        return f"Value({shown(self._data)}{dtype}{named}{grad})"
+        return f"Value({shown(self._held)}{dtype}{named}{grad})"

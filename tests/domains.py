@@ -208,7 +208,6 @@ DOMAINS: dict[str, Domain] = {
         ("arcsin", (-0.8, 0.8)),
         ("arccos", (-0.8, 0.8)),
         ("arctan", ()),
-        ("arctan2", (0.3, 2), ()),
         ("hypot", (0.3, 2), ()),
         ("sinh", ()),
         ("cosh", ()),

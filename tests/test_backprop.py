@@ -323,6 +323,23 @@ def test_results_without_a_record_do_not_share_memory_with_their_operands():
     assert y.data.tolist() == [2.0, 4.0]
 
 
+def test_changing_the_condition_of_where_leaves_the_recorded_gradients_right():
+    condition, x = Value([1.0, 0.0]), Value([5.0, 6.0])
+    out = operations.where(condition, x, 0.0).sum()
+    condition.data[:] = [0.0, 1.0]
+    out.backward()
+    assert x.grad.tolist() == [1.0, 0.0]
+    assert condition.grad is None
+
+
+def test_an_old_array_cannot_be_written_to_after_another_has_taken_its_place():
+    p = Value([1.0, 2.0])
+    old = p.data
+    p.data = [3.0, 4.0]
+    with pytest.raises(ValueError, match="read-only"):
+        old[0] = 9.0
+
+
 # ── Depth and memory ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -385,11 +402,33 @@ def test_no_grad_refuses_what_would_run_after_it():
     async def number():
         return Value(1.0) * 2
 
-    for function in (numbers, number):
+    async def stream():
+        yield Value(1.0) * 2
+
+    for function in (numbers, number, stream):
         with pytest.raises(TypeError, match="with no_grad"):
             no_grad(function)
         with pytest.raises(TypeError, match="with no_grad"):
             no_grad()(function)
+
+
+def test_one_no_grad_may_be_used_by_several_threads_at_once():
+    context, barrier, seen = no_grad(), threading.Barrier(4), []
+
+    def work():
+        for _ in range(50):
+            barrier.wait()
+            with context:
+                inside = (Value(1.0) * 2).op
+            seen.append((inside, (Value(1.0) * 2).op))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {(None, "multiply")}
+    assert len(seen) == 200
 
 
 def test_no_grad_holds_for_its_own_thread_alone():
@@ -451,3 +490,41 @@ def test_a_result_that_is_no_number_is_a_type_error(registry):
 
     with pytest.raises(TypeError, match="str"):
         spell(Value(1.0))
+
+
+@pytest.mark.parametrize("gradient", [None, "text", 1j, Value(1.0)])
+def test_a_rule_that_gives_no_number_is_an_error_that_names_the_operation(registry, gradient):
+    @operation(lambda g, out, x: gradient)
+    def silent(x):
+        return x * 1.0
+
+    x = Value(1.0)
+    with pytest.raises(TypeError, match="a rule of silent"):
+        silent(x).backward()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("misuse", [lambda f: operation(f)(Value(1.0)), lambda f: operation()(f)])
+def test_an_operation_without_rules_is_a_type_error(registry, misuse):
+    with pytest.raises(TypeError, match="@operation"):
+        misuse(lambda x: x)
+
+
+def test_operands_given_by_name_or_left_out_are_a_type_error(registry):
+    @operation(lambda g, out, x, w, *options: g * w, lambda g, out, x, w, *options: g * x)
+    def scale(x, w, a=2.0):
+        return x * w
+
+    for call in (lambda: scale(Value(3.0), w=5.0), lambda: scale(Value(3.0)), lambda: operations.where([True], Value([1.0]))):
+        with pytest.raises(TypeError, match="operands, all by position"):
+            call()
+    assert scale(Value(3.0), 5.0, a=1.0).data == 15.0
+
+
+def test_a_masked_array_is_a_type_error_from_both_sides():
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    for call in (lambda: Value(masked), lambda: Value([1.0, 2.0]) * masked, lambda: masked * Value([1.0, 2.0])):
+        with pytest.raises(TypeError):
+            call()
+    with pytest.raises(TypeError):
+        np.ma.getdata(Value([1.0, 2.0]))

@@ -186,3 +186,8 @@ def test_a_hessian_by_two_grads():
 
     rows = [grad(slope)(np.array([1.0, -1.0]), i) for i in range(2)]
     np.testing.assert_allclose(rows, a + np.diag([6.0, -6.0]))
+
+
+def test_inputs_may_come_from_a_generator():
+    x, y = Value(2.0), Value(3.0)
+    assert gradients(x * y, (v for v in (x, y))) == [3.0, 2.0]

@@ -74,6 +74,15 @@ def test_parameters_that_hold_equal_numbers_are_different_parameters():
     assert len(Holding(a=Value([1.0, 2.0]), b=Value([1.0, 2.0])).parameters()) == 2
 
 
+def test_what_a_subclass_of_sequential_holds_besides_is_a_parameter():
+    class Scaled(nn.Sequential):
+        def __init__(self, *layers):
+            super().__init__(*layers)
+            self.scale = Value(2.0)
+
+    assert {name for name, _ in Scaled(nn.Linear(1, 1)).named_parameters()} == {"scale", "0.weight", "0.bias"}
+
+
 def test_a_computed_value_in_an_attribute_is_no_parameter():
     w = Value(2.0)
     assert [name for name, _ in Holding(w=w, squared=w**2, more=[w + 1]).named_parameters()] == ["w"]
@@ -143,6 +152,12 @@ def test_the_state_holds_every_parameters_numbers():
 def test_a_shared_parameter_is_in_the_state_under_both_names():
     shared = Value(1.0)
     assert list(Holding(a=shared, b=(shared,)).state_dict()) == ["a", "b.0"]
+
+
+@pytest.mark.parametrize("parts", [{1: Value(1.0), "1": Value(2.0)}, {"a.b": Value(1.0), "a": {"b": Value(2.0)}}])
+def test_two_parameters_of_one_name_are_refused_since_one_of_them_would_be_lost(parts):
+    with pytest.raises(ValueError, match="same name"):
+        Holding(parts=parts).state_dict()
 
 
 def test_the_state_is_a_copy():
@@ -439,7 +454,7 @@ def test_mse_loss_of_two_numbers_is_their_squared_difference():
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
 def test_mse_losss_gradients_are_right_once_and_twice(shape):
     rng = np.random.default_rng(0)
-    check_gradients(nn.mse_loss, rng.normal(size=shape), rng.normal(size=shape), order=2)
+    check_gradients(lambda *both: 3 * nn.mse_loss(*both), rng.normal(size=shape), rng.normal(size=shape), order=2)
 
 
 def test_mse_losss_gradient_is_twice_the_mean_difference():
@@ -456,6 +471,12 @@ def test_mse_loss_refuses_another_shape_even_one_that_broadcasts(left, right, wr
     with pytest.raises(ValueError, match="same shape") as refused:
         nn.mse_loss(Value(np.ones(left)), wrap(np.ones(right)))
     assert f"{left} and {right}" in str(refused.value)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_mse_loss_refuses_an_empty_batch(shape):
+    with pytest.raises(ValueError, match="empty"):
+        nn.mse_loss(Value(np.ones(shape)), np.ones(shape))
 
 
 # ── cross_entropy ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -479,7 +500,25 @@ def test_cross_entropys_gradient_is_the_probabilities_minus_one_at_the_label():
 @pytest.mark.parametrize("labels", [[0], [2, 2, 1, 0]])
 def test_cross_entropys_gradients_are_right_once_and_twice(labels):
     logits = np.random.default_rng(0).normal(size=(len(labels), 3))
-    check_gradients(lambda x: nn.cross_entropy(x, labels), logits, order=2)
+    check_gradients(lambda x: 3 * nn.cross_entropy(x, labels), logits, order=2)  # 3: what comes from above counts
+
+
+def test_a_second_backward_through_cross_entropy_adds_the_same_gradient_again():
+    logits = Value([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
+    loss = nn.cross_entropy(logits, [2, 0])
+    loss.backward()
+    once = logits.grad.copy()
+    loss.backward()
+    np.testing.assert_array_equal(logits.grad, 2 * once)
+
+
+def test_writing_into_logits_leaves_the_gradient_of_an_earlier_cross_entropy_right():
+    logits, same = Value([[1.0, 2.0, 3.0]]), Value([[1.0, 2.0, 3.0]])
+    loss = nn.cross_entropy(logits, [0])
+    logits.data[...] = 100.0
+    loss.backward()
+    nn.cross_entropy(same, [0]).backward()
+    np.testing.assert_array_equal(logits.grad, same.grad)
 
 
 @pytest.mark.parametrize(("label", "expected"), [(0, 0.0), (1, 1000.0), (2, 2000.0)])
@@ -591,3 +630,35 @@ def test_losses_and_gradients_are_torchs(torch, name, target, dtype, tolerance):
     expected = [their_loss.item(), *(p.grad.numpy() for p in theirs.parameters())]
     for mine, reference in zip(got, expected, strict=True):
         np.testing.assert_allclose(mine, reference, rtol=tolerance, atol=tolerance * np.abs(reference).max())
+
+
+def test_a_mean_squared_error_of_nothing_is_a_value_error():
+    with pytest.raises(ValueError, match="not empty"):
+        nn.mse_loss(Value(np.zeros((0, 2))), np.zeros((0, 2)))
+
+
+def test_integer_targets_do_not_widen_the_loss():
+    x = Value(np.ones((2, 1), np.float32))
+    assert nn.mse_loss(x, np.array([[1], [2]])).inputs[0].dtype == np.float32
+
+
+def test_a_sequential_of_ones_own_keeps_its_other_parameters():
+    class Scaled(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(2, 1, bias=False))
+            self.scale = Value(1.0)
+
+    assert [name for name, _ in Scaled().named_parameters()] == ["scale", "0.weight"]
+
+
+def test_two_parameters_of_one_name_are_a_value_error():
+    model = nn.Module()
+    model.parts = {1: Value(1.0), "1": Value(2.0)}
+    with pytest.raises(ValueError, match="same name"):
+        model.state_dict()
+
+
+@pytest.mark.parametrize("options", [{"dtype": int}, {"bias": np.random.default_rng(0)}, {"rng": 0}])
+def test_a_linear_layer_refuses_options_of_another_kind(options):
+    with pytest.raises(TypeError, match="expected"):
+        nn.Linear(2, 3, **options)

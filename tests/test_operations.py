@@ -209,6 +209,7 @@ CONVENTIONS = [
     ("minimum gives half at a tie", lambda x: operations.minimum(x, [1.0, 1.0, 1.0]), [0.0, 1.0, 2.0], [1.0, 0.5, 0.0]),
     ("maximum, right operand", lambda x: operations.maximum([1.0, 1.0, 1.0], x), [0.0, 1.0, 2.0], [0.0, 0.5, 1.0]),
     ("minimum, right operand", lambda x: operations.minimum([1.0, 1.0, 1.0], x), [0.0, 1.0, 2.0], [1.0, 0.5, 0.0]),
+    ("max of nan", lambda x: x.max(), [1.0, np.nan, 3.0], [0.0, 1.0, 0.0]),
     ("clip passes 1 at its bounds", lambda x: x.clip(-1, 1), [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 1.0, 1.0, 0.0]),
     ("x**0 is constant", lambda x: x**0, [0.0, -1.0, 2.0], [0.0, 0.0, 0.0]),
     ("x**1 at 0", lambda x: x**1, [0.0, -1.0], [1.0, 1.0]),
@@ -233,6 +234,25 @@ def test_second_derivative_of_a_power_at_zero_and_below(n, x, second):
     value = Value(x)
     (slope,) = gradients(value**n, [value], create_graph=True)
     assert gradients(slope, [value]) == [second]
+
+
+def test_the_mixed_derivatives_of_a_power_are_right_where_the_exponent_is_zero():
+    x, y = Value(2.0), Value(0.0)
+    (slope,) = gradients(x**y, [x], create_graph=True)  # y * x**(y - 1), which grows with y by 1 / x
+    assert gradients(slope, [y]) == [0.5]
+    check_gradients(lambda x, y: x**y, [0.5, 2.0, 3.0], 0.0, order=2)
+
+
+@pytest.mark.parametrize("bound", [np.float64(0.5), np.array([0, 1]), 1, True])
+def test_the_bounds_of_clip_widen_nothing(bound):
+    assert Value(np.ones(2, np.float32)).clip(bound, None).dtype == np.float32
+
+
+def test_transpose_takes_as_many_axes_as_there_are():
+    x = Value(np.ones((2, 3)))
+    for axes in [(0,), (0, 1, 2)]:
+        with pytest.raises(ValueError, match="axes"):
+            x.transpose(*axes)
 
 
 def test_where_selects_the_upstream_gradient_and_never_multiplies_it():

@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from microgd import Value, data, nn, train
+from microgd import Value, data, nn, no_grad, train
 from microgd.optim import SGD
 
 X = np.linspace(-1, 1, 10)[:, None]
@@ -123,13 +123,13 @@ def test_the_seconds_are_those_of_the_training_without_the_test(monkeypatch):
 
 
 def test_every_epoch_uses_every_example_once_in_another_order():
-    seen = []
+    model, seen = line(), []
 
-    def model(x):
+    def noting(x):
         seen.extend(x.ravel().tolist())
-        return Value(x, name="x")
+        return model(x)
 
-    list(train.fit(model, nn.mse_loss, SGD([Value(0.0)], lr=0.1), X, Y, epochs=3, batch_size=4, rng=np.random.default_rng(0)))
+    list(fit(noting, optimizer=SGD(model.parameters(), lr=0.1)))
     orders = [seen[i : i + 10] for i in (0, 10, 20)]
     assert [sorted(order) for order in orders] == [X.ravel().tolist()] * 3
     assert all(first != second for first, second in pairwise([X.ravel().tolist(), *orders]))
@@ -268,7 +268,7 @@ def test_evaluating_refuses_what_cannot_be_batched(x, y):
         ({"test": (X, Y[:-1])}, ValueError, "10 examples and 9 labels"),
         ({"test": (X[:0], Y[:0])}, ValueError, "at least one example"),
         ({"test": (X,)}, TypeError, r"the pair \(x, y\), but got tuple"),
-        ({"test": X}, TypeError, r"the pair \(x, y\), but got ndarray"),
+        ({"test": X[:2]}, TypeError, r"the pair \(x, y\), but got ndarray"),
         ({"rng": 0}, TypeError, r"such as np\.random\.default_rng\(0\), but got 0"),
     ],
     ids=str,
@@ -282,6 +282,16 @@ def test_fit_refuses_when_it_is_called_what_it_cannot_train_with(options, error,
 def test_a_loss_that_is_no_value_of_one_element_is_refused(made):
     with pytest.raises(TypeError, match="a loss that is a Value of one element"):
         next(fit(line(), loss=lambda prediction, target: made(prediction)))
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    with pytest.raises(ValueError, match="depends on no parameter of the optimizer"):
+        next(fit(line(), optimizer=SGD(line().parameters(), lr=0.1)))
+
+
+def test_training_where_nothing_is_recorded_is_refused():
+    with no_grad(), pytest.raises(ValueError, match="no_grad"):
+        next(fit(line()))
 
 
 # ── Divergence ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -439,3 +449,9 @@ def test_a_network_learns_to_read_digits(sizes, epochs, settings):
     optimizer = SGD(model.parameters(), **settings)
     *_, last = train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=epochs, rng=rng, test=tested)
     assert last.test_accuracy >= 0.80
+
+
+@pytest.mark.parametrize("rng", [0, 1, np.random, np.random.RandomState(0)])
+def test_a_random_generator_of_another_kind_is_a_type_error(rng):
+    with pytest.raises(TypeError, match="default_rng"):
+        train.fit(line(), nn.mse_loss, SGD([Value(0.0)], lr=0.1), X, Y, epochs=1, rng=rng)
