@@ -63,14 +63,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """What is remembered of an operation: a derivative rule for each operand, and its options with their defaults.
-
-    One with any number of operands, such as concatenate, has instead one rule, `jointly`, that returns all gradients.
-    """
+    """What is remembered of an operation: a derivative rule for each operand, and its options with their defaults."""
 
     name: str
     rules: tuple[Any, ...]
-    jointly: Any
+    jointly: Any  # where there may be any number of operands, as for concatenate: one rule that returns all gradients
     options: dict[str, Any]
     binary: bool  # two operands, a rule for each, no options
 

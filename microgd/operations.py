@@ -48,8 +48,6 @@ negative   = operation(lambda g, out, x: -g,                                   n
 positive   = elementwise(np.positive,    lambda g, out, x: g)
 square     = elementwise(np.square,      lambda g, out, x: g * (2.0 * x))
 sqrt       = elementwise(np.sqrt,        lambda g, out, x: divide(g, 2.0 * out))
-cbrt       = elementwise(np.cbrt,        lambda g, out, x: divide(g, 3.0 * out * out))
-reciprocal = elementwise(np.reciprocal,  lambda g, out, x: -g * out * out)
 exp        = elementwise(np.exp,         lambda g, out, x: g * out)
 exp2       = elementwise(np.exp2,        lambda g, out, x: g * out * _ln(2))
 expm1      = elementwise(np.expm1,       lambda g, out, x: g * exp(x))
@@ -64,7 +62,6 @@ tan        = elementwise(np.tan,         lambda g, out, x: g * (1.0 + out * out)
 arcsin     = elementwise(np.arcsin,      lambda g, out, x: divide(g, sqrt(1.0 - x * x)))
 arccos     = elementwise(np.arccos,      lambda g, out, x: -divide(g, sqrt(1.0 - x * x)))
 arctan     = elementwise(np.arctan,      lambda g, out, x: divide(g, 1.0 + x * x))
-hypot      = elementwise(np.hypot,       lambda g, out, x, y: divide(g * x, out), lambda g, out, x, y: divide(g * y, out))
 sinh       = elementwise(np.sinh,        lambda g, out, x: g * cosh(x))
 cosh       = elementwise(np.cosh,        lambda g, out, x: g * sinh(x))
 tanh       = elementwise(np.tanh,        lambda g, out, x: g * (1.0 - out * out))
@@ -175,13 +172,10 @@ def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callabl
     return operation(rule)(reduce)
 
 
-# fmt: off
-# (From here on sum, max and min are these, not Python's own.)
-sum  = reduction(np.sum,  lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
+# From here on sum, max and min are these, not Python's own.
+sum = reduction(np.sum, lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
 mean = reduction(np.mean, lambda g, out, x, axis, keepdims: _spread(divide(g, _count(x, out)), x, axis, keepdims))
-max  = reduction(np.max,  _to_ties)
-min  = reduction(np.min,  _to_ties)
-# fmt: on
+max, min = reduction(np.max, _to_ties), reduction(np.min, _to_ties)
 
 
 def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Number:

@@ -147,7 +147,7 @@ class Value(Node):
     __matmul__, __rmatmul__ = ops.matmul, _reflected(ops.matmul)
     __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
     __getitem__ = ops.getitem
-    abs, square, sqrt, sign, reciprocal = ops.absolute, ops.square, ops.sqrt, ops.sign, ops.reciprocal
+    abs, square, sqrt, sign = ops.absolute, ops.square, ops.sqrt, ops.sign
     exp, exp2, expm1, log, log2, log10, log1p = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
     arcsin, arccos, arctan, sigmoid, relu = ops.arcsin, ops.arccos, ops.arctan, ops.sigmoid, ops.relu
