@@ -312,10 +312,8 @@ def seed(output: Node, gradient: Any = None) -> Data:
     """Where the reverse pass begins: d output / d output, which is 1, or the gradient that the caller gives."""
     data = output._held
     if gradient is None:
-        if np.size(data) != 1:
-            raise ValueError(
-                f"a value of shape {np.shape(data)} has no gradient by itself: sum it, or give backward a gradient"
-            )
+        if not isinstance(data, float) and data.size != 1:
+            raise ValueError(f"a value of shape {data.shape} has no gradient by itself: sum it, or give backward a gradient")
         return 1.0 if isinstance(data, float) else np.ones_like(data)
     given = as_data(gradient, data)
     if np.shape(given) != np.shape(data):

@@ -92,11 +92,15 @@ class SGD:
 
     def _move(self, p: Value, velocity: Data | None) -> tuple[Data, Data | None] | None:
         """The parameter's nudge, in memory of its own, and its new velocity; None if it has no gradient."""
-        if p.grad is None:
+        g, held = p.grad, p._held
+        if g is None:
             return None
-        if np.shape(p.grad) != p.shape:
-            raise ValueError(f"a parameter of shape {p.shape} has a grad of shape {np.shape(p.grad)}")
-        g = np.asarray(p.grad, p.dtype) if p.shape else float(p.grad)
+        if np.shape(g) != np.shape(held):
+            raise ValueError(f"a parameter of shape {p.shape} has a grad of shape {np.shape(g)}")
+        if isinstance(held, float):
+            g = float(g)
+        elif not isinstance(g, np.ndarray) or g.dtype is not held.dtype:
+            g = np.asarray(g, held.dtype)
         if self.weight_decay:
             g = g + self.weight_decay * p._held
         if self.momentum:

@@ -101,9 +101,11 @@ class Value(Node):
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""
-        if self.size != 1:
+        if isinstance(self._held, float):
+            return self._held
+        if self._held.size != 1:
             raise ValueError(f"only a value of one element has an item; this one has shape {self.shape}")
-        return float(np.asarray(self._held).item())
+        return float(self._held.item())
 
     def detach(self) -> Value:
         """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
