@@ -15,7 +15,7 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
 
     Integers and booleans become floats, in an array of the dtype of `like`. Anything else is a `TypeError`.
     """
-    if isinstance(x, (float, int)):
+    if isinstance(x, (float, int, np.float32)):
         return float(x)
     if type(x) is np.ndarray and x.dtype.char in "fd" and x.dtype.isnative and x.ndim:
         return x

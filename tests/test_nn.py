@@ -447,6 +447,11 @@ def test_mse_loss_is_the_mean_of_the_squared_differences(wrap):
     assert nn.mse_loss(Value(prediction), wrap(target)).item() == (1.0 + 4.0 + 0.0 + 9.0) / 4
 
 
+@pytest.mark.parametrize("target", [[0, 1], np.array([0, 1]), [False, True]])
+def test_whole_numbers_as_targets_do_not_widen_float32(target):
+    assert nn.mse_loss(Value(np.ones(2, np.float32)), target).inputs[0].dtype == np.float32
+
+
 def test_mse_loss_of_two_numbers_is_their_squared_difference():
     assert nn.mse_loss(Value(5.0), 2).item() == 9.0
 

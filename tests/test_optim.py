@@ -163,6 +163,15 @@ def test_a_step_does_not_write_into_an_array_that_was_taken_from_a_parameter():
     np.testing.assert_array_equal(taken, [1.0, 2.0])
 
 
+def test_an_array_that_was_taken_from_a_parameter_cannot_be_written_into_in_vain_after_a_step():
+    p = Value([1.0, 2.0])
+    taken = p.data
+    p.grad = np.ones(2)
+    SGD([p], lr=0.1).step()
+    with pytest.raises(ValueError, match="read-only"):
+        taken[0] = 7.0
+
+
 @every_setting
 def test_steps_leave_the_gradients_as_they_are(settings):
     p = Value([1.0, 2.0])

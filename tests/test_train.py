@@ -289,6 +289,12 @@ def test_an_optimizer_of_another_model_is_refused():
         next(fit(line(), optimizer=SGD(line().parameters(), lr=0.1)))
 
 
+def test_a_parameter_that_the_loss_does_not_use_stays_where_it_is():
+    model, unused = line(), Value(5.0)
+    list(fit(model, optimizer=SGD([unused, *model.parameters()], lr=0.1)))
+    assert unused.data == 5.0
+
+
 def test_training_where_nothing_is_recorded_is_refused():
     with no_grad(), pytest.raises(ValueError, match="no_grad"):
         next(fit(line()))
