@@ -53,7 +53,7 @@ class Node:
     _held: Data  # a Python float, or an array of float32 or float64
     _operation: Operation | None  # None for a leaf
     _record: tuple[Any, ...]  # the operands, then the numbers each of them held, then the options; () for a leaf
-    _ticket: int  # when it was recorded: a later node has a larger one; 0 for a leaf
+    _ticket: int  # when it was recorded: later nodes have larger ones; 0 for a leaf, -1 if computed within no_grad
     grad: Data | None
     name: str | None
 
@@ -192,7 +192,7 @@ def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, .
     if is_recording():
         node._operation, node._record, node._ticket = op, record, _next_ticket()
     else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
-        node._operation, node._record, node._ticket = None, (), 0
+        node._operation, node._record, node._ticket = None, (), -1
         _freeze((node,))  # the array may be a view of an operand's
     return node
 

@@ -82,6 +82,7 @@ class Module:
         for name, data in new.items():
             if np.shape(data) != leaves[name].shape:
                 raise ValueError(f"{name} has shape {leaves[name].shape}, but shape {np.shape(data)} came")
+            new[name] = data if isinstance(data, float) else data.astype(leaves[name].dtype, copy=False)
         for name, data in new.items():
             leaves[name].data = data
 
@@ -100,7 +101,7 @@ class Module:
 def _leaves(name: str, part: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Value]]:
     """Every leaf in a module, list, tuple or dictionary, with its path; `above` are those that this part is in."""
     if isinstance(part, Value):
-        if part.op is None:  # a computed value that the module keeps is a result, nothing to train
+        if part._ticket == 0:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
             yield name, part
     elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
         held = part._parts() if isinstance(part, Module) else part
@@ -262,7 +263,7 @@ def _numbers(x: Any) -> Data:
 # gives the softmax on the way, so it is kept; only a graph of gradients has to have it computed by operations.
 def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any, kept: list[Any]) -> Number:
     here, scale = (np.arange(len(labels)), labels), g * (1 / len(labels))
-    if isinstance(logits, Node) or not kept:
+    if isinstance(logits, Value):
         wanted = np.zeros(logits.shape, logits.dtype)
         wanted[here] = 1
         return (softmax(logits) - wanted) * scale

@@ -172,10 +172,9 @@ def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callabl
     return operation(rule)(reduce)
 
 
-# From here on sum, max and min are these, not Python's own.
 sum = reduction(np.sum, lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
 mean = reduction(np.mean, lambda g, out, x, axis, keepdims: _spread(divide(g, _count(x, out)), x, axis, keepdims))
-max, min = reduction(np.max, _to_ties), reduction(np.min, _to_ties)
+max, min = reduction(np.max, _to_ties), reduction(np.min, _to_ties)  # from here on not Python's own, and nor is sum
 
 
 def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Number:

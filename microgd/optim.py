@@ -88,7 +88,8 @@ class SGD:
         It changes nothing. A parameter whose `grad` is None gets zeros.
         """
         moves = [self._move(p, v) for p, v in zip(self.parameters, self._velocity, strict=True)]
-        return [0.0 * p._held if move is None else move[0] for p, move in zip(self.parameters, moves, strict=True)]
+        still = [np.zeros_like(p._held) if p.shape else 0.0 for p in self.parameters]
+        return [zeros if move is None else move[0] for zeros, move in zip(still, moves, strict=True)]
 
     def _move(self, p: Value, velocity: Data | None) -> tuple[Data, Data | None] | None:
         """The parameter's nudge, in memory of its own, and its new velocity; None if it has no gradient."""

@@ -34,6 +34,8 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> Non
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        if error.errno is None:
+            raise
         raise type(error)(error.errno, error.strerror, os.fspath(path)) from None  # the name that the caller knows
     finally:
         with contextlib.suppress(OSError):
@@ -51,11 +53,10 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
 
     `FileNotFoundError` where there is none, `ValueError` where the file is broken or something else.
     """
-    import struct
     import zipfile
     import zlib
 
-    broken = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, KeyError, ValueError, RuntimeError)
+    broken = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
     whole = Path(path).read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgd.arrays import Data
 from microgd.data import check_rng, minibatches
 from microgd.optim import SGD
 from microgd.recording import no_grad
@@ -20,7 +21,7 @@ Loss = Callable[[Any, Any], Value]
 
 
 class DivergedError(ArithmeticError):
-    """The loss became infinite or not a number."""
+    """The loss, or a gradient, became infinite or not a number."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def fit(
     (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws. `loss(model(x), y)` is the mean
     over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer labels, the accuracy.
 
-    `DivergedError` when a loss is infinite or nan, before the step that it would lead to; `ValueError` at once where
+    `DivergedError` when a loss or a gradient is infinite or nan, before it reaches the weights; `ValueError` at once where
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     x, y = np.asarray(x), np.asarray(y)
@@ -106,8 +107,15 @@ def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: 
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError("the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?")
+    if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
+        raise DivergedError(f"a gradient became infinite or nan in {where}: try a learning rate smaller than {optimizer.lr:g}")
     optimizer.step()
     return number
+
+
+def _is_finite(g: Data) -> bool:
+    """Whether all elements are; their sum says so at a fraction of the cost, except where finite ones overflow it."""
+    return isfinite(np.sum(g)) or bool(np.isfinite(g).all())
 
 
 @no_grad

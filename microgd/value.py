@@ -95,9 +95,10 @@ class Value(Node):
         if isinstance(self._held, float):
             self._held = given
         else:
+            replacement = np.empty_like(self._held)  # of the same dtype, and the same layout in memory
+            replacement[...] = given
             self._held.flags.writeable = False  # who holds the old array would write into it in vain
-            self._held = np.empty_like(self._held)  # of the same dtype, and the same layout in memory
-            self._held[...] = given
+            self._held = replacement
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""

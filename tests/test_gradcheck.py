@@ -125,3 +125,15 @@ def test_a_function_that_is_not_finite_is_a_value_error():
 def test_another_order_is_a_value_error(order):
     with pytest.raises(ValueError, match="order"):
         check_gradients(operations.exp, 1.0, order=order)
+
+
+def test_a_rule_that_forgets_the_upstream_gradient_is_found_for_one_element_too():
+    forgetful = operation(lambda g, out, x: 2.0 * x, name="forgetful")(lambda x: np.sum(np.square(x)))
+    with pytest.raises(GradientError):
+        check_gradients(forgetful, [1.0, 2.0])
+
+
+def test_the_error_shows_the_derivative_itself_for_one_element():
+    with pytest.raises(GradientError) as caught:
+        check_gradients(squared(lambda g, out, x: g * x), 3.0)
+    np.testing.assert_allclose((caught.value.expected, caught.value.got), (6.0, 3.0))

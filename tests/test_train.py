@@ -461,3 +461,25 @@ def test_a_network_learns_to_read_digits(sizes, epochs, settings):
 def test_a_random_generator_of_another_kind_is_a_type_error(rng):
     with pytest.raises(TypeError, match="default_rng"):
         train.fit(line(), nn.mse_loss, SGD([Value(0.0)], lr=0.1), X, Y, epochs=1, rng=rng)
+
+
+def test_a_gradient_that_overflows_stops_training_before_it_reaches_the_weights():
+    rng = np.random.default_rng(26)
+    model = nn.Sequential(nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng))  # float32, with float64 data
+    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match=r"gradient .* epoch"):
+        list(train.fit(model, nn.mse_loss, SGD(model.parameters(), lr=30.0), X, Y, epochs=3, batch_size=4, rng=rng))
+    assert all(np.isfinite(p.data).all() for p in model.parameters())
+
+
+def test_a_result_that_a_module_keeps_is_no_parameter_even_when_it_was_not_recorded():
+    class Keeping(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(1, 1, rng=np.random.default_rng(0))
+
+        def forward(self, x):
+            self.hidden = self.layer(x)
+            return self.hidden
+
+    model = Keeping()
+    train.evaluate(model, nn.mse_loss, X, Y)
+    assert list(model.state_dict()) == ["layer.weight", "layer.bias"]

@@ -278,3 +278,10 @@ def test_leaves_can_be_copied_and_pickled():
     x.sum().backward()
     for twin in (copy.copy(x), copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
         assert (twin.data.tolist(), twin.name, twin.grad.tolist()) == ([1.0, 2.0], "x", [1.0, 1.0])
+
+
+def test_an_assignment_that_fails_changes_nothing():
+    x = Value(np.ones(2, np.float32))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        x.data = [1e300, 2.0]
+    assert x.data.tolist() == [1.0, 1.0]
