@@ -31,14 +31,14 @@ def stretch(feature):
 
 
 def fit_line(feature, target, lr, tolerance=1e-10, most_steps=10_000, show=lambda step, loss, w, b: None):
-    """Descend from w = b = 0 until the loss has converged or overflows; the parameters and the loss before every step."""
+    """Descend from w = b = 0 until the loss has converged, or grows without end; the parameters and the loss before every step."""
     w, b = Value(0.0, name="w"), Value(0.0, name="b")
     optimizer = optim.SGD([w, b], lr=lr)
     losses = []
     while not train.has_converged(losses, tolerance) and len(losses) < most_steps:
         loss = nn.mse_loss(w * feature + b, target)
-        if not np.isfinite(loss.item()):
-            break
+        if losses and not loss.item() < 1e6 * losses[0]:
+            break  # it grows without end
         optimizer.zero_grad()
         loss.backward()
         show(len(losses), loss.item(), w, b)
