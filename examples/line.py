@@ -31,7 +31,7 @@ def stretch(feature):
 
 
 def fit_line(feature, target, lr, tolerance=1e-10, most_steps=10_000, show=lambda step, loss, w, b: None):
-    """Descend from w = b = 0 until the loss has converged, or grows without end; the parameters and the loss before every step."""
+    """Descend from w = b = 0 until the loss has converged or grows without end; w, b, and the loss before every step."""
     w, b = Value(0.0, name="w"), Value(0.0, name="b")
     optimizer = optim.SGD([w, b], lr=lr)
     losses = []
