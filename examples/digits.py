@@ -95,17 +95,18 @@ def main(arguments=None):
     rng = np.random.default_rng(options.seed)
     sizes = NETWORKS + (ON_ALL_DIGITS if options.full else [])
     learned.networks = {"-".join(map(str, layers)): network(layers, rng) for layers in sizes}
-    try:
-        if options.load:
+    if options.load:
+        try:
             learned.load(options.load)
+        except (OSError, ValueError) as error:
+            sys.exit(f"--load {options.load}: {error}")
+    try:
         for model in learned.networks.values():
             learn(model, digits, options.epochs, rng)
             show(model, digits.test)
     except KeyboardInterrupt:
         print("\nstopped")
         return 130
-    except (OSError, ValueError) as error:
-        sys.exit(f"--load {options.load}: {error}")
     finally:
         if options.save:
             learned.save(options.save)

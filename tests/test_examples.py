@@ -116,6 +116,16 @@ def test_training_goes_on_from_what_was_saved(tmp_path, capsys):
 
 
 @needs_tqdm
+def test_a_file_that_cannot_be_loaded_is_not_overwritten(tmp_path):
+    path = tmp_path / "other.npz"
+    np.savez(path, something=np.ones(2))
+    before = path.read_bytes()
+    with pytest.raises(SystemExit):
+        example("digits").main(["--epochs", "1", "--load", str(path), "--save", str(path)])
+    assert path.read_bytes() == before
+
+
+@needs_tqdm
 @pytest.mark.parametrize("arguments", [["--data", "nowhere"], ["--load", "nowhere.npz"], ["--save", "nowhere/learned.npz"]])
 def test_a_file_that_is_not_there_is_one_clear_line(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
