@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import NDArray
 
 Data: TypeAlias = float | NDArray[Any]
+
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def as_data(x: Any, like: Data = 0.0) -> Data:
@@ -15,10 +18,11 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
 
     Integers and booleans become floats, in an array of the dtype of `like`. Anything else is a `TypeError`.
     """
+    # There is only one object for each of NumPy's dtypes, as a rule; a copy of one takes the long way, to the same end.
+    if type(x) is ndarray and (x.dtype is _FLOAT32 or x.dtype is _FLOAT64) and x.ndim:
+        return x
     if isinstance(x, (float, int, np.float32)):
         return float(x)
-    if type(x) is np.ndarray and x.dtype.char in "fd" and x.dtype.isnative and x.ndim:
-        return x
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("expected a number or an array of numbers, but got a masked array, whose mask would be lost")
     try:

@@ -27,14 +27,15 @@ forwards it would take a pass for each of those elements.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
-from itertools import count
+from itertools import count, repeat
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy import ndarray
 
 from microgd.arrays import Data, as_data
 from microgd.recording import is_recording
@@ -74,7 +75,7 @@ class Operation:
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
 NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
-_next_ticket, _ticket_of = count(1).__next__, attrgetter("_ticket")
+_new, _next_ticket, _ticket_of = object.__new__, count(1).__next__, attrgetter("_ticket")
 
 
 def operation(
@@ -119,40 +120,48 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
     """The operation as a function of two operands: `a * b` comes here. (`_any_operands` would do, but more slowly.)"""
 
     def apply(x: Any, y: Any) -> Any:
-        if not isinstance(x, Node) and not isinstance(y, Node):
-            return forward(x, y)  # numbers and arrays alone: nothing to record
         # An operand that is no node is a constant: it is recorded too, but no gradient is ever computed for it.
-        a = x._held if isinstance(x, Node) else as_data(x, y._held)
-        b = y._held if isinstance(y, Node) else as_data(y, a)
+        if isinstance(x, Node):
+            kind, a = type(x), x._held
+            b = y._held if isinstance(y, Node) else as_data(y, a)
+        elif isinstance(y, Node):
+            kind, b = type(y), y._held
+            a = as_data(x, b)
+        else:
+            return forward(x, y)  # numbers and arrays alone: nothing to record
         if type(a) is not float or type(b) is not float:
-            _freeze((x, y))
-        return _record(type(x if isinstance(x, Node) else y), forward(a, b), op, (x, y, a, b))
+            _freeze(x)
+            _freeze(y)
+        return _record(kind, forward(a, b), op, (x, y, a, b))
 
     return apply
 
 
 def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules, only_operands = op.rules, len(op.rules) if not op.options else -1
+    rules, only_operands = op.rules or repeat(op.jointly), len(op.rules) if not op.options else -1
 
     def apply(*given: Any, **named: Any) -> Any:
-        node = None
-        for x in (*given, *named.values()) if named else given:
-            if isinstance(x, Node) and (node is None or type(x._held) is not float):
-                node = x
-        if node is None:
+        for node in (*given, *named.values()) if named else given:
+            if isinstance(node, Node):
+                break
+        else:
             return forward(*given, **named)
-        simple = len(given) == only_operands and not named
-        operands, extra, options = (given, (), ()) if simple else _sort_out(op, given, named)
-        if len(operands) < len(rules):
-            raise TypeError(f"{op.name} takes {len(rules)} operands, all by position, but got {len(operands)}")
-        _freeze(operands)
-        if None in rules:  # the condition of `where`, say, has no derivative, and stays as it came
-            operands = tuple(x if rule or not isinstance(x, Node) else x._held for x, rule in zip(operands, rules, strict=True))
-        saved = [
-            x._held if isinstance(x, Node) else as_data(x, node._held) if not rules or rules[i] else x
-            for i, x in enumerate(operands)
-        ]
+        extra = options = ()
+        if named or len(given) != only_operands:
+            given, extra, options = _sort_out(op, given, named)
+        operands, saved = [], []
+        for x, rule in zip(given, rules, strict=False):
+            if isinstance(x, Node):
+                held = x._held
+                if x._operation is None:
+                    _freeze(x)
+                if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
+                    x = held
+            else:
+                held = as_data(x, node._held) if rule else x
+            operands.append(x)
+            saved.append(held)
         # Python itself complains here about an option that is missing or unknown.
         return _record(type(node), forward(*saved, *extra, **named), op, (*operands, *saved, *options))
 
@@ -166,34 +175,37 @@ def _sort_out(op: Operation, given: tuple[Any, ...], named: dict[str, Any]) -> t
     for x in (*extra, *named.values()):
         if isinstance(x, Node):
             raise TypeError(f"{op.name} takes Values by position only, and not as options: what is an operand needs a rule")
-    if (extra or named) and not op.options:
+    if len(operands) < arity:
+        raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(operands)}")
+    if not named and len(extra) == len(op.options):
+        return operands, extra, extra
+    if not op.options:
         raise TypeError(f"{op.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
     return operands, extra, {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
 
 
-def _freeze(nodes: Sequence[Any]) -> None:
-    """Make the arrays of those that are leaves read-only: what is recorded must not change. (Floats cannot.)
+def _freeze(x: Any) -> None:
+    """Make the array of a leaf read-only: what is recorded must not change. (Floats cannot.)
 
     Whoever asks for the leaf's `data` after that gets a new array to write into, while the record keeps this one. A view
     that was taken before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
     """
-    for x in nodes:
-        if isinstance(x, Node) and x._operation is None and not isinstance(x._held, float):
-            x._held.setflags(write=False)
+    if isinstance(x, Node) and x._operation is None and type(x._held) is not float:
+        x._held.setflags(False)
 
 
 def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, ...]) -> SomeNode:
     """A node that holds a result and remembers what it was made by and from."""
-    if type(data) is not float and (type(data) is not np.ndarray or not data.ndim or data.dtype.char not in "fd"):
+    if type(data) is not float:
         data = as_data(data)
-    node = object.__new__(kind)
+    node = _new(kind)
     node._held = data
     node.grad = node.name = None
     if is_recording():
         node._operation, node._record, node._ticket = op, record, _next_ticket()
     else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
         node._operation, node._record, node._ticket = None, (), -1
-        _freeze((node,))  # the array may be a view of an operand's
+        _freeze(node)  # the array may be a view of an operand's
     return node
 
 
@@ -243,7 +255,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         if op is None:
             continue
         # A value that was used twice moves the output in two ways at once: the total change is their sum.
-        if op.binary and not create_graph:  # the last two lines, written out for what most nodes are: half the time
+        if op.binary and not create_graph:  # the general case below, written out for what most nodes are: half the time
             (x, y, a, b), (rule_x, rule_y) = node._record, op.rules
             if isinstance(x, Node):
                 share = rule_x(g, node._held, a, b)
@@ -254,25 +266,16 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
                 share = share if type(share) is type(b) is float else _fit(share, b, op)
                 gradients[y] = share if gradients[y] is None else gradients[y] + share
             continue
-        for x, share in _shares(node, op, g, create_graph):
-            gradients[x] = share if gradients[x] is None else gradients[x] + share
-
-
-def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any]]:
-    """Each operand that is a node, with what comes to it through this one.
-
-    Given numbers, rules compute numbers: so does `backward`. Given the nodes themselves (`create_graph`), what they
-    compute is recorded like everything else, and can be differentiated again.
-    """
-    arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
-    operands, saved = node._record[:arity], node._record[arity:]
-    out, given = cast(Any, node._held), saved
-    if create_graph:
-        out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
-    shares = op.jointly(g, out, *given[:arity], **dict(zip(op.options, given[arity:], strict=True))) if op.jointly else None
-    for i, x in enumerate(operands):
-        if isinstance(x, Node):
-            yield x, _fit(shares[i] if shares else op.rules[i](g, out, *given), saved[i], op, create_graph)
+        arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
+        operands, saved = node._record[:arity], node._record[arity:]
+        # Given numbers, rules compute numbers. Given the nodes themselves, what they compute is recorded like everything
+        # else, and can be differentiated again.
+        out, given = (node, (*map(_unchanged, operands, saved), *saved[arity:])) if create_graph else (node._held, saved)
+        shares = op.jointly and op.jointly(g, out, *given[:arity], **dict(zip(op.options, given[arity:], strict=True)))
+        for i, x in enumerate(operands):
+            if isinstance(x, Node):
+                share = _fit(shares[i] if shares else op.rules[i](g, out, *given), saved[i], op, create_graph)
+                gradients[x] = share if gradients[x] is None else gradients[x] + share
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
@@ -286,9 +289,9 @@ def _unchanged(x: Any, saved: Any) -> Any:
 
 def _fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
     """The gradient in the shape and the dtype of the operand, which held `x`: so that it can be taken off it."""
-    shape = () if isinstance(x, float) else x.shape
-    if type(g) is np.ndarray and shape and g.shape == shape and g.dtype is x.dtype:  # type: ignore[union-attr]
+    if type(g) is type(x) is ndarray and g.shape == x.shape and g.dtype is x.dtype:
         return g
+    shape = () if isinstance(x, float) else x.shape
     if not isinstance(g, Node) or not create_graph:
         try:
             g = np.asarray(as_data(g, x))
@@ -323,8 +326,10 @@ def seed(output: Node, gradient: Any = None) -> Data:
 
 def owned(g: Any, taken: set[int]) -> Any:
     """The gradient in memory of its own: rules may pass g on as it is, or a view of it."""
-    if isinstance(g, np.ndarray):
-        if id(g if g.base is None else g.base) in taken or not g.flags.writeable:
+    if isinstance(g, ndarray):
+        memory = id(g if g.base is None else g.base)
+        if memory in taken or not g.flags.writeable:
             g = g.copy()
-        taken.add(id(g if g.base is None else g.base))
+            memory = id(g)
+        taken.add(memory)
     return g

@@ -143,6 +143,9 @@ def check_rng(rng: np.random.Generator | None) -> np.random.Generator:
     return np.random.default_rng() if rng is None else rng
 
 
+_INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
+
+
 def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
     """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
     array = np.asarray(labels)
@@ -151,9 +154,10 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
         raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}; {hint}")
     if array.shape != (examples,):
         raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
-    array = array.astype(np.int64, copy=False)
+    if array.dtype is not _INT64:
+        array = array.astype(_INT64)
     # As unsigned integers negative ones are huge, so one comparison finds both kinds.
-    if array.size and array.view(np.uint64).max() >= classes:
+    if examples and np.maximum.reduce(array.view(_UINT64)) >= classes:
         wrong = array[(array < 0) | (array >= classes)][0]
         raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
     return array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -74,11 +75,11 @@ class SGD:
         What was computed with the old weights keeps them: each parameter gets a new array.
         """
         moves = [self._move(p, v) for p, v in zip(self.parameters, self._velocity, strict=True)]
-        for i, (p, move) in enumerate(zip(self.parameters, moves, strict=True)):
+        for i, move in enumerate(moves):
             if move is not None:
-                nudge, self._velocity[i] = move
+                p, (nudge, self._velocity[i]) = self.parameters[i], move
                 nudge += p._held
-                if isinstance(p._held, np.ndarray):
+                if type(nudge) is np.ndarray:
                     p._held.setflags(write=False)  # who holds the old array would write into it in vain
                 p._held = nudge
 
@@ -96,14 +97,10 @@ class SGD:
         g, held = p.grad, p._held
         if g is None:
             return None
-        if np.shape(g) != np.shape(held):
-            raise ValueError(f"a parameter of shape {p.shape} has a grad of shape {np.shape(g)}")
-        if isinstance(held, float):
-            g = float(g)
-        elif not isinstance(g, np.ndarray) or g.dtype is not held.dtype:
-            g = np.asarray(g, held.dtype)
+        if type(g) is not type(held) or (type(g) is np.ndarray and (g.shape != held.shape or g.dtype is not held.dtype)):
+            g = _gradient(g, held)
         if self.weight_decay:
-            g = g + self.weight_decay * p._held
+            g = g + self.weight_decay * held
         if self.momentum:
             velocity = 1.0 * g if velocity is None else self.momentum * velocity + g
             g = g + self.momentum * velocity if self.nesterov else velocity
@@ -112,6 +109,13 @@ class SGD:
     def __repr__(self) -> str:
         settings = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}, nesterov={self.nesterov}"
         return f"SGD(parameters={len(self.parameters)}, {settings})"
+
+
+def _gradient(given: Any, held: Data) -> Data:
+    """What somebody has put into the `grad` of a parameter, in its dtype."""
+    if np.shape(given) != np.shape(held):
+        raise ValueError(f"a parameter of shape {np.shape(held)} has a grad of shape {np.shape(given)}")
+    return float(given) if isinstance(held, float) else np.asarray(given, held.dtype)
 
 
 def _setting(name: str, number: float) -> float:

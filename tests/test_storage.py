@@ -288,7 +288,7 @@ def test_a_file_that_claims_another_compression_is_refused(path, whole, method):
 def test_any_bit_changed_in_the_numbers_is_found_out(path):
     network(seed=1).save(path)
     whole = path.read_bytes()
-    start = whole.index(network(seed=1)[0].weight.data.tobytes("F"))
+    start = whole.index(network(seed=1)[0].weight.data.tobytes("A"))
     outcomes = [
         attempt(path, whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :])
         for i in range(start, start + 24)
