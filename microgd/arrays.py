@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Data: TypeAlias = float | NDArray[Any]
 
+_NUMBERS = (float, int, np.float32)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -21,7 +22,7 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     # There is only one object for each of NumPy's dtypes, as a rule; a copy of one takes the long way, to the same end.
     if type(x) is ndarray and (x.dtype is _FLOAT32 or x.dtype is _FLOAT64) and x.ndim:
         return x
-    if isinstance(x, (float, int, np.float32)):
+    if isinstance(x, _NUMBERS):
         return float(x)
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("expected a number or an array of numbers, but got a masked array, whose mask would be lost")

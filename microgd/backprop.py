@@ -70,7 +70,7 @@ class Operation:
     rules: tuple[Any, ...]
     jointly: Any  # where there may be any number of operands, as for concatenate: one rule that returns all gradients
     options: dict[str, Any]
-    binary: bool  # two operands, a rule for each, no options
+    plain: int  # 1 or 2, if it has as many operands, a rule for each, and no options, as most have; else 0
 
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
@@ -105,15 +105,27 @@ def operation(
         named = name or forward.__name__
         parameters = [] if isinstance(forward, np.ufunc) else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
-        binary = len(rules) == 2 and None not in rules and not options
-        op = OPERATIONS[named] = Operation(named, rules, jointly, options, binary)
-        apply = wraps(forward)(_two_operands(op, forward) if binary else _any_operands(op, forward))
+        plain = 0 if options or None in rules or len(rules) > 2 else len(rules)
+        op = OPERATIONS[named] = Operation(named, rules, jointly, options, plain)
+        apply = wraps(forward)((_any_operands, _one_operand, _two_operands)[plain](op, forward))
         apply.__name__ = apply.__qualname__ = named
         if hasattr(np, named):
             NUMPY[getattr(np, named)] = apply
         return apply
 
     return decorate
+
+
+def _one_operand(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation as a function of one operand."""
+
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Node):
+            return forward(x)  # a number or an array: nothing to record
+        _freeze(x)
+        return _record(type(x), forward(x._held), op, (x, x._held))
+
+    return apply
 
 
 def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,11 +163,11 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
         if named or len(given) != only_operands:
             given, extra, options = _sort_out(op, given, named)
         operands, saved = [], []
-        for x, rule in zip(given, rules, strict=False):
+        for x, rule in zip(given, rules):  # noqa: B905 (`strict` costs more than the loop)
             if isinstance(x, Node):
                 held = x._held
-                if x._operation is None:
-                    _freeze(x)
+                if x._operation is None and type(held) is not float:
+                    held.setflags(False)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
                     x = held
             else:
@@ -163,7 +175,8 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
             operands.append(x)
             saved.append(held)
         # Python itself complains here about an option that is missing or unknown.
-        return _record(type(node), forward(*saved, *extra, **named), op, (*operands, *saved, *options))
+        out = forward(*saved, *extra, **named) if options else forward(*saved)
+        return _record(type(node), out, op, (*operands, *saved, *options))
 
     return apply
 
@@ -196,7 +209,7 @@ def _freeze(x: Any) -> None:
 
 def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, ...]) -> SomeNode:
     """A node that holds a result and remembers what it was made by and from."""
-    if type(data) is not float:
+    if type(data) is not float and (type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim):
         data = as_data(data)
     node = _new(kind)
     node._held = data
@@ -227,9 +240,8 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     taken: set[int] = set()
     for node, g in list(reverse_pass(output, seed(output, gradient))):  # a list: all is computed before any is stored
         if node._operation is None and node.grad is not None:
-            node.grad = node.grad + g
-        else:
-            node.grad = g if type(g) is float else owned(g, taken)
+            g = node.grad + g
+        node.grad = g if type(g) is float else owned(g, taken)
 
 
 def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[tuple[Node, Any]]:
@@ -246,16 +258,17 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         for x in node._record:
             if isinstance(x, Node) and x not in gradients:
                 gradients[x] = None
-                nodes.append(x)
+                if x._operation is not None:
+                    nodes.append(x)
     nodes.sort(key=_ticket_of, reverse=True)
     for node in nodes:
-        g = gradients.pop(node)
-        yield node, g
         op = node._operation
         if op is None:
-            continue
+            break  # the output itself is a leaf
+        g = gradients.pop(node)
+        yield node, g
         # A value that was used twice moves the output in two ways at once: the total change is their sum.
-        if op.binary and not create_graph:  # the general case below, written out for what most nodes are: half the time
+        if op.plain == 2 and not create_graph:  # the general case below, written out for what most nodes are: half the time
             (x, y, a, b), (rule_x, rule_y) = node._record, op.rules
             if isinstance(x, Node):
                 share = rule_x(g, node._held, a, b)
@@ -266,16 +279,29 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
                 share = share if type(share) is type(b) is float else _fit(share, b, op)
                 gradients[y] = share if gradients[y] is None else gradients[y] + share
             continue
+        if op.plain and not create_graph:
+            x, a = node._record
+            share = op.rules[0](g, node._held, a)
+            share = share if type(share) is type(a) is float else _fit(share, a, op)
+            gradients[x] = share if gradients[x] is None else gradients[x] + share
+            continue
         arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
-        operands, saved = node._record[:arity], node._record[arity:]
         # Given numbers, rules compute numbers. Given the nodes themselves, what they compute is recorded like everything
         # else, and can be differentiated again.
-        out, given = (node, (*map(_unchanged, operands, saved), *saved[arity:])) if create_graph else (node._held, saved)
-        shares = op.jointly and op.jointly(g, out, *given[:arity], **dict(zip(op.options, given[arity:], strict=True)))
+        operands, saved, out = node._record[:arity], node._record[arity:], node._held
+        given = saved
+        if create_graph:
+            out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
+        arguments, shares = (g, out, *given), None
+        if op.jointly:
+            shares = op.jointly(*arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True)))
         for i, x in enumerate(operands):
             if isinstance(x, Node):
-                share = _fit(shares[i] if shares else op.rules[i](g, out, *given), saved[i], op, create_graph)
+                share, held = shares[i] if shares else op.rules[i](*arguments), saved[i]
+                if not (type(share) is type(held) is ndarray and share.shape == held.shape and share.dtype is held.dtype):
+                    share = _fit(share, held, op, create_graph)
                 gradients[x] = share if gradients[x] is None else gradients[x] + share
+    yield from gradients.items()  # what is left are the leaves
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
@@ -326,7 +352,7 @@ def seed(output: Node, gradient: Any = None) -> Data:
 
 def owned(g: Any, taken: set[int]) -> Any:
     """The gradient in memory of its own: rules may pass g on as it is, or a view of it."""
-    if isinstance(g, ndarray):
+    if type(g) is ndarray:
         memory = id(g if g.base is None else g.base)
         if memory in taken or not g.flags.writeable:
             g = g.copy()

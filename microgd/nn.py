@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike, DTypeLike
 
 from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import Node, operation
 from microgd.data import check_labels, check_rng, one_hot
-from microgd.operations import Number, matmul, mean, reshape, softmax, square
+from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import load_arrays, save_arrays
 from microgd.value import Value
 
@@ -120,20 +121,27 @@ def _rows(x: Number) -> Number:
 _FEW = 16  # outputs: with fewer, the weight's rows are kept together in memory; with more, its columns
 
 
+def _product(x: Number, y: Number) -> Number:
+    """x @ y, of stacks of rows x and a matrix y: for matrices `dot` gives the same half a microsecond sooner."""
+    return x.dot(y) if type(x) is type(y) is ndarray and x.ndim < 3 else x @ y
+
+
 def _weight_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
-    if x.ndim != 2:
-        x, g = _rows(x), _rows(g)
-    return matmul(g.T, x) if g.shape[1] < _FEW else matmul(x.T, g).T
+    x, g = _rows(x), _rows(g)
+    return _product(g.T, x) if g.shape[1] < _FEW else _product(x.T, g).T
+
+
+def _bias_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
+    g = _rows(g)
+    return _product(np.ones(len(g), g.dtype), g)  # the sum over the examples; BLAS is faster at it than `sum`
 
 
 # One node for what would be three (transpose, matmul, add). For an example x and its gradient g, the weight's gradient
 # is their outer product, out_i having used weight_ij with the factor x_j; the matrix product sums it over the examples.
-@operation(
-    lambda g, out, x, weight, bias: matmul(g, weight), _weight_rule, lambda g, out, x, weight, bias: _rows(g).sum(axis=0)
-)
+@operation(lambda g, out, x, weight, bias: _product(g, weight), _weight_rule, _bias_rule)
 def linear(x: Number, weight: Number, bias: Number) -> Number:
     """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
-    out = matmul(x, weight.T)
+    out = _product(x, weight.T)
     out += bias
     return out
 
@@ -275,15 +283,17 @@ def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any, kep
 
 @operation(_cross_entropy_rule, None, name="cross_entropy")
 def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
-    shifted = np.subtract(logits, np.maximum.reduce(logits, 1, keepdims=True), order="C")
-    here = np.arange(0, shifted.size, shifted.shape[1]) + labels  # where they are, row after row: faster than pairs
-    picked = shifted.take(here)
-    difference = np.exp(shifted, shifted)
-    sums = np.add.reduce(difference, 1, keepdims=True)
-    difference /= sums
-    difference.reshape(-1)[here] -= 1
-    kept.append(difference)
-    return np.add.reduce(np.log(sums[:, 0]) - picked) / len(labels)
+    # A row for each class: NumPy adds up ten long rows several times faster than many short ones.
+    powers, examples = logits.T.copy(), len(labels)
+    powers -= np.maximum.reduce(powers, 0)  # softmax is the same, and exp cannot overflow
+    flat, here = powers.reshape(-1), labels * examples + np.arange(examples)  # where the labels are, in the rows end to end
+    picked = flat[here]
+    np.exp(powers, powers)
+    sums = np.add.reduce(powers, 0)
+    powers /= sums
+    flat[here] -= 1.0
+    kept.append(powers.T)
+    return np.add.reduce(np.log(sums) - picked) / examples
 
 
 def cross_entropy(logits: Any, labels: ArrayLike) -> Any:

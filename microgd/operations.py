@@ -248,8 +248,6 @@ def _matmul_y(g: Number, out: Number, x: Number, y: Number) -> Number:
 @operation(_matmul_x, _matmul_y)
 def matmul(x: Number, y: Number) -> Number:
     """x @ y of vectors, matrices, or stacks of matrices with broadcasting, by the rules of `numpy.matmul`."""
-    if type(x) is type(y) is np.ndarray and 0 < x.ndim <= 2 and 0 < y.ndim <= 2:
-        return x.dot(y)  # the same, half a microsecond sooner; for stacks it would be another product
     return np.matmul(x, y)
 
 

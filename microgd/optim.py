@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from microgd.arrays import Data
 from microgd.value import Value
@@ -74,13 +75,12 @@ class SGD:
 
         What was computed with the old weights keeps them: each parameter gets a new array.
         """
-        moves = [self._move(p, v) for p, v in zip(self.parameters, self._velocity, strict=True)]
-        for i, move in enumerate(moves):
-            if move is not None:
-                p, (nudge, self._velocity[i]) = self.parameters[i], move
+        nudges, self._velocity = self._moves()
+        for p, nudge in zip(self.parameters, nudges):  # noqa: B905
+            if nudge is not None:
                 nudge += p._held
-                if type(nudge) is np.ndarray:
-                    p._held.setflags(write=False)  # who holds the old array would write into it in vain
+                if type(nudge) is ndarray:
+                    p._held.setflags(False)  # who holds the old array would write into it in vain
                 p._held = nudge
 
     def nudges(self) -> list[Data]:
@@ -88,23 +88,29 @@ class SGD:
 
         It changes nothing. A parameter whose `grad` is None gets zeros.
         """
-        moves = [self._move(p, v) for p, v in zip(self.parameters, self._velocity, strict=True)]
+        nudges, _ = self._moves()
         still = [np.zeros_like(p._held) if p.shape else 0.0 for p in self.parameters]
-        return [zeros if move is None else move[0] for zeros, move in zip(still, moves, strict=True)]
+        return [zeros if nudge is None else nudge for zeros, nudge in zip(still, nudges, strict=True)]
 
-    def _move(self, p: Value, velocity: Data | None) -> tuple[Data, Data | None] | None:
-        """The parameter's nudge, in memory of its own, and its new velocity; None if it has no gradient."""
-        g, held = p.grad, p._held
-        if g is None:
-            return None
-        if type(g) is not type(held) or (type(g) is np.ndarray and (g.shape != held.shape or g.dtype is not held.dtype)):
-            g = _gradient(g, held)
-        if self.weight_decay:
-            g = g + self.weight_decay * held
-        if self.momentum:
-            velocity = 1.0 * g if velocity is None else self.momentum * velocity + g
-            g = g + self.momentum * velocity if self.nesterov else velocity
-        return g * -self._lr, velocity
+    def _moves(self) -> tuple[list[Any], list[Data | None]]:
+        """Each parameter's nudge, in memory of its own, or None if it has no gradient; and the new velocities."""
+        nudges: list[Any] = []
+        velocity, momentum, decay, factor = list(self._velocity), self.momentum, self.weight_decay, -self._lr
+        for i, p in enumerate(self.parameters):
+            g, held = p.grad, p._held
+            if g is None:
+                nudges.append(None)
+                continue
+            if not (type(g) is type(held) is ndarray and g.shape == held.shape and g.dtype is held.dtype):
+                g = _gradient(g, held)
+            if decay:
+                g = g + decay * held
+            if momentum:
+                last = velocity[i]
+                velocity[i] = v = 1.0 * g if last is None else momentum * last + g
+                g = g + momentum * v if self.nesterov else v
+            nudges.append(g * factor)
+        return nudges, velocity
 
     def __repr__(self) -> str:
         settings = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}, nesterov={self.nesterov}"
