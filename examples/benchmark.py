@@ -275,6 +275,7 @@ def work_chain(length):
     tracemalloc.start()
     y = chain()
     held = tracemalloc.get_traced_memory()[0] / length
+    tracemalloc.stop()
     del y
     return {**times, "bytes": held}
 

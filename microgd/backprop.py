@@ -30,8 +30,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
+from heapq import heappop, heappush
 from itertools import count, repeat
-from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,7 +75,7 @@ class Operation:
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
 NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
-_new, _next_ticket, _ticket_of = object.__new__, count(1).__next__, attrgetter("_ticket")
+_new, _next_ticket = object.__new__, count(1).__next__
 
 
 def operation(
@@ -238,7 +238,7 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
     taken: set[int] = set()
-    for node, g in list(reverse_pass(output, seed(output, gradient))):  # a list: all is computed before any is stored
+    for node, g in dict(reverse_pass(output, seed(output, gradient))).items():  # all is computed before any is stored
         if node._operation is None and node.grad is not None:
             g = node.grad + g
         node.grad = g if type(g) is float else owned(g, taken)
@@ -249,23 +249,15 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
 
     A node may pass its gradient on only when all that used it have added their shares. Were it to go earlier, what
     comes in later would have to travel all the way down again: 60 doublings y = y + y are 61 nodes, but 2**60 paths.
-    So the order matters: each node after all that used it. Such an order costs nothing to find. An operand exists before
-    the result does, so it is the order in which the operations were recorded, backwards.
+    So the order matters: each node after all that used it. Such an order is easy to find. What uses a node was recorded
+    after it, so it is the order in which the nodes were recorded, backwards: the next one is always the last recorded of
+    those that something has come in for. No recursion: a graph may be a million nodes deep.
     """
-    gradients: dict[Node, Any] = {output: g}  # what has come in, by identity; None where nothing has yet
-    nodes = [output]
-    for node in nodes:  # the list grows while we walk along it. No recursion: a graph may be a million nodes deep
-        for x in node._record:
-            if isinstance(x, Node) and x not in gradients:
-                gradients[x] = None
-                if x._operation is not None:
-                    nodes.append(x)
-    nodes.sort(key=_ticket_of, reverse=True)
-    for node in nodes:
-        op = node._operation
-        if op is None:
-            break  # the output itself is a leaf
-        g = gradients.pop(node)
+    gradients: dict[Node, Any] = {output: g}  # what has come in, by identity
+    waiting = [(-output._ticket, output)] if output._operation else []  # a heap: its smallest is the last recorded
+    while waiting:
+        node = heappop(waiting)[1]
+        op, g = node._operation, gradients.pop(node)
         yield node, g
         # A value that was used twice moves the output in two ways at once: the total change is their sum.
         if op.plain == 2 and not create_graph:  # the general case below, written out for what most nodes are: half the time
@@ -273,17 +265,29 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
             if isinstance(x, Node):
                 share = rule_x(g, node._held, a, b)
                 share = share if type(share) is type(a) is float else _fit(share, a, op)
-                gradients[x] = share if gradients[x] is None else gradients[x] + share
+                if x in gradients:
+                    share = gradients[x] + share
+                elif x._operation is not None:
+                    heappush(waiting, (-x._ticket, x))
+                gradients[x] = share
             if isinstance(y, Node):
                 share = rule_y(g, node._held, a, b)
                 share = share if type(share) is type(b) is float else _fit(share, b, op)
-                gradients[y] = share if gradients[y] is None else gradients[y] + share
+                if y in gradients:
+                    share = gradients[y] + share
+                elif y._operation is not None:
+                    heappush(waiting, (-y._ticket, y))
+                gradients[y] = share
             continue
         if op.plain and not create_graph:
             x, a = node._record
             share = op.rules[0](g, node._held, a)
             share = share if type(share) is type(a) is float else _fit(share, a, op)
-            gradients[x] = share if gradients[x] is None else gradients[x] + share
+            if x in gradients:
+                share = gradients[x] + share
+            elif x._operation is not None:
+                heappush(waiting, (-x._ticket, x))
+            gradients[x] = share
             continue
         arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
         # Given numbers, rules compute numbers. Given the nodes themselves, what they compute is recorded like everything
@@ -300,7 +304,11 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
                 share, held = shares[i] if shares else op.rules[i](*arguments), saved[i]
                 if not (type(share) is type(held) is ndarray and share.shape == held.shape and share.dtype is held.dtype):
                     share = _fit(share, held, op, create_graph)
-                gradients[x] = share if gradients[x] is None else gradients[x] + share
+                if x in gradients:
+                    share = gradients[x] + share
+                elif x._operation is not None:
+                    heappush(waiting, (-x._ticket, x))
+                gradients[x] = share
     yield from gradients.items()  # what is left are the leaves
 
 
