@@ -18,21 +18,21 @@ gradient times the local derivative.
 For tensors a local derivative is a Jacobian, one number for each element of the result and each of the operand: for
 the 784 * 10 weights of a digit network and the 32 * 10 results of a mini-batch, 320 × 7,840 numbers, nine in ten of
 them 0. Nobody builds it. The chain rule needs only its product with the gradient that arrives, a *vector-Jacobian
-product*, which costs about as much as the operation itself: for an elementwise exp it is g * out. So this is what a
-derivative *rule* is: it takes the upstream gradient g, in the shape of the result, and returns the operand's gradient,
-in the shape of the operand. One pass backwards gives the gradient of one output for every element of every leaf;
-forwards it would take a pass for each of those elements.
+product*, which costs about as much as the operation itself: for an elementwise exp it is g * out. So a derivative
+*rule* takes the upstream gradient g, in the shape of the result, and returns the operand's gradient, in the shape of the
+operand. One pass backwards gives the gradient of one output for every element of every leaf; forwards it would take a
+pass for each of those elements.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from heapq import heappop, heappush
 from itertools import count, repeat
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy import ndarray
@@ -47,16 +47,26 @@ class Node:
     """A value in the computation graph: what it holds and, unless it is a leaf, what it was made by and from.
 
     A node points only backwards, to its operands. So there are no cycles, and Python's reference counting frees a graph
-    with the last name for its output, at any depth. Slots and a flat record keep a million nodes at about 220 MB.
+    with the last name for its output, at any depth. Slots, and no tuple a node, keep a million nodes at about 170 MB.
     """
 
-    __slots__ = ("__weakref__", "_held", "_operation", "_record", "_ticket", "grad", "name")
+    __slots__ = ("__weakref__", "_a", "_b", "_held", "_operation", "_ticket", "_x", "_y", "grad", "name")
     _held: Data  # a Python float, or an array of float32 or float64
     _operation: Operation | None  # None for a leaf
-    _record: tuple[Any, ...]  # the operands, then the numbers each of them held, then the options; () for a leaf
+    _x: Any  # the operands, x and y if it has two; all in a tuple here if the operation is not plain
+    _y: Any
+    _a: Any  # the numbers that each of them held; all in a tuple here, and the options after them, if it is not plain
+    _b: Any
     _ticket: int  # when it was recorded: later nodes have larger ones; 0 for a leaf, -1 if computed within no_grad
     grad: Data | None
     name: str | None
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The operands of the operation that computed this, in order: Values, and constants as they were given."""
+        if self._operation is None:
+            return ()
+        return (self._x, self._y)[: self._operation.plain] if self._operation.plain else self._x
 
 
 # ── Forward: an operation computes, and is recorded ──────────────────────────────────────────────────────────────────
@@ -123,7 +133,7 @@ def _one_operand(op: Operation, forward: Callable[..., Any]) -> Callable[..., An
         if not isinstance(x, Node):
             return forward(x)  # a number or an array: nothing to record
         _freeze(x)
-        return _record(type(x), forward(x._held), op, (x, x._held))
+        return _record(type(x), forward(x._held), op, x, None, x._held, None)
 
     return apply
 
@@ -144,7 +154,7 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
         if type(a) is not float or type(b) is not float:
             _freeze(x)
             _freeze(y)
-        return _record(kind, forward(a, b), op, (x, y, a, b))
+        return _record(kind, forward(a, b), op, x, y, a, b)
 
     return apply
 
@@ -154,29 +164,28 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
     rules, only_operands = op.rules or repeat(op.jointly), len(op.rules) if not op.options else -1
 
     def apply(*given: Any, **named: Any) -> Any:
-        for node in (*given, *named.values()) if named else given:
-            if isinstance(node, Node):
-                break
-        else:
+        node = None
+        for x in (*given, *named.values()) if named else given:
+            if isinstance(x, Node) and (node is None or type(node._held) is float):
+                node = x
+        if node is None:
             return forward(*given, **named)
-        extra = options = ()
-        if named or len(given) != only_operands:
-            given, extra, options = _sort_out(op, given, named)
-        operands, saved = [], []
-        for x, rule in zip(given, rules):  # noqa: B905 (`strict` costs more than the loop)
+        simple = len(given) == only_operands and not named
+        given, extra, options = (given, (), ()) if simple else _sort_out(op, given, named)
+        saved: list[Any] = []
+        for x, rule in zip(given, rules):  # noqa: B905 (`strict` would cost more than the loop)
             if isinstance(x, Node):
-                held = x._held
+                held: Any = x._held
                 if x._operation is None and type(held) is not float:
                     held.setflags(False)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
-                    x = held
+                    given = tuple(held if other is x else other for other in given)
             else:
                 held = as_data(x, node._held) if rule else x
-            operands.append(x)
             saved.append(held)
         # Python itself complains here about an option that is missing or unknown.
         out = forward(*saved, *extra, **named) if options else forward(*saved)
-        return _record(type(node), out, op, (*operands, *saved, *options))
+        return _record(type(node), out, op, given, None, (*saved, *options), None)
 
     return apply
 
@@ -192,8 +201,6 @@ def _sort_out(op: Operation, given: tuple[Any, ...], named: dict[str, Any]) -> t
         raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(operands)}")
     if not named and len(extra) == len(op.options):
         return operands, extra, extra
-    if not op.options:
-        raise TypeError(f"{op.name} takes {arity} operand(s) and no options, but got {len(given)} and {list(named)}")
     return operands, extra, {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
 
 
@@ -203,11 +210,12 @@ def _freeze(x: Any) -> None:
     Whoever asks for the leaf's `data` after that gets a new array to write into, while the record keeps this one. A view
     that was taken before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
     """
-    if isinstance(x, Node) and x._operation is None and type(x._held) is not float:
-        x._held.setflags(False)
+    held: Any = x._held if isinstance(x, Node) and x._operation is None else 0.0
+    if type(held) is not float:
+        held.setflags(False)  # write=False
 
 
-def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, ...]) -> SomeNode:
+def _record(kind: type[SomeNode], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> SomeNode:
     """A node that holds a result and remembers what it was made by and from."""
     if type(data) is not float and (type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim):
         data = as_data(data)
@@ -215,9 +223,9 @@ def _record(kind: type[SomeNode], data: Any, op: Operation, record: tuple[Any, .
     node._held = data
     node.grad = node.name = None
     if is_recording():
-        node._operation, node._record, node._ticket = op, record, _next_ticket()
+        node._operation, node._ticket, node._x, node._y, node._a, node._b = op, _next_ticket(), x, y, a, b
     else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
-        node._operation, node._record, node._ticket = None, (), -1
+        node._operation, node._ticket = None, -1
         _freeze(node)  # the array may be a view of an operand's
     return node
 
@@ -238,7 +246,11 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
     taken: set[int] = set()
-    for node, g in dict(reverse_pass(output, seed(output, gradient))).items():  # all is computed before any is stored
+    nodes, gradients = [], []  # all is computed before any is stored
+    for node, g in reverse_pass(output, seed(output, gradient)):
+        nodes.append(node)
+        gradients.append(g)
+    for node, g in zip(nodes, gradients):  # noqa: B905
         if node._operation is None and node.grad is not None:
             g = node.grad + g
         node.grad = g if type(g) is float else owned(g, taken)
@@ -253,63 +265,53 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     after it, so it is the order in which the nodes were recorded, backwards: the next one is always the last recorded of
     those that something has come in for. No recursion: a graph may be a million nodes deep.
     """
-    gradients: dict[Node, Any] = {output: g}  # what has come in, by identity
-    waiting = [(-output._ticket, output)] if output._operation else []  # a heap: its smallest is the last recorded
+    gradients: dict[Node, Any] = {output: g}  # what has come in so far
+    waiting = [(-output._ticket, output)] if output._operation else []  # a heap: its first is the last recorded
+
+    def arrive(x: Node, share: Any, held: Any, op: Operation) -> None:
+        kind = type(held)
+        if type(share) is not kind or (kind is ndarray and (share.shape != held.shape or share.dtype is not held.dtype)):
+            share = _fit(share, held, op, create_graph)
+        if x in gradients:  # used twice, x moves the output in two ways at once: the total change is their sum
+            share = gradients[x] + share
+        elif x._operation is not None:
+            heappush(waiting, (-x._ticket, x))
+        gradients[x] = share
+
     while waiting:
         node = heappop(waiting)[1]
-        op, g = node._operation, gradients.pop(node)
+        g, out, op = gradients.pop(node), node._held, cast(Operation, node._operation)
         yield node, g
-        # A value that was used twice moves the output in two ways at once: the total change is their sum.
         if op.plain == 2 and not create_graph:  # the general case below, written out for what most nodes are: half the time
-            (x, y, a, b), (rule_x, rule_y) = node._record, op.rules
+            x, y, a, b = node._x, node._y, node._a, node._b
             if isinstance(x, Node):
-                share = rule_x(g, node._held, a, b)
-                share = share if type(share) is type(a) is float else _fit(share, a, op)
-                if x in gradients:
-                    share = gradients[x] + share
-                elif x._operation is not None:
-                    heappush(waiting, (-x._ticket, x))
-                gradients[x] = share
+                arrive(x, op.rules[0](g, out, a, b), a, op)
             if isinstance(y, Node):
-                share = rule_y(g, node._held, a, b)
-                share = share if type(share) is type(b) is float else _fit(share, b, op)
-                if y in gradients:
-                    share = gradients[y] + share
-                elif y._operation is not None:
-                    heappush(waiting, (-y._ticket, y))
-                gradients[y] = share
-            continue
-        if op.plain and not create_graph:
-            x, a = node._record
-            share = op.rules[0](g, node._held, a)
-            share = share if type(share) is type(a) is float else _fit(share, a, op)
-            if x in gradients:
-                share = gradients[x] + share
-            elif x._operation is not None:
-                heappush(waiting, (-x._ticket, x))
-            gradients[x] = share
-            continue
-        arity = len(op.rules) or (len(node._record) - len(op.options)) // 2
-        # Given numbers, rules compute numbers. Given the nodes themselves, what they compute is recorded like everything
-        # else, and can be differentiated again.
-        operands, saved, out = node._record[:arity], node._record[arity:], node._held
-        given = saved
-        if create_graph:
-            out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
-        arguments, shares = (g, out, *given), None
-        if op.jointly:
-            shares = op.jointly(*arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True)))
-        for i, x in enumerate(operands):
-            if isinstance(x, Node):
-                share, held = shares[i] if shares else op.rules[i](*arguments), saved[i]
-                if not (type(share) is type(held) is ndarray and share.shape == held.shape and share.dtype is held.dtype):
-                    share = _fit(share, held, op, create_graph)
-                if x in gradients:
-                    share = gradients[x] + share
-                elif x._operation is not None:
-                    heappush(waiting, (-x._ticket, x))
-                gradients[x] = share
+                arrive(y, op.rules[1](g, out, a, b), b, op)
+        elif op.plain and not create_graph:
+            arrive(node._x, op.rules[0](g, out, node._a), node._a, op)
+        else:
+            for x, share, held in _shares(node, op, g, create_graph):
+                arrive(x, share, held, op)
     yield from gradients.items()  # what is left are the leaves
+
+
+def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
+    """Each operand that is a node, what comes to it through this one, and the number that it held.
+
+    Given numbers, rules compute numbers: so does `backward`. Given the nodes themselves (`create_graph`), what they
+    compute is recorded like everything else, and can be differentiated again.
+    """
+    operands, saved = node.inputs, (node._a, node._b)[: op.plain] if op.plain else node._a
+    arity, out, given = len(operands), cast(Any, node._held), saved
+    if create_graph:
+        out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
+    arguments, shares = (g, out, *given), None
+    if op.jointly:
+        shares = op.jointly(*arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True)))
+    for i, x in enumerate(operands):
+        if isinstance(x, Node):
+            yield x, shares[i] if shares else op.rules[i](*arguments), saved[i]
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
@@ -323,8 +325,6 @@ def _unchanged(x: Any, saved: Any) -> Any:
 
 def _fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
     """The gradient in the shape and the dtype of the operand, which held `x`: so that it can be taken off it."""
-    if type(g) is type(x) is ndarray and g.shape == x.shape and g.dtype is x.dtype:
-        return g
     shape = () if isinstance(x, float) else x.shape
     if not isinstance(g, Node) or not create_graph:
         try:

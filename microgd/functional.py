@@ -128,7 +128,7 @@ def _depends(output: Node, on: Sequence[Node]) -> bool:
     for node in nodes:
         if node in wanted:
             return True
-        for x in node._record:
+        for x in node.inputs:
             if isinstance(x, Node) and x not in seen:
                 seen.add(x)
                 nodes.append(x)

@@ -78,9 +78,10 @@ class SGD:
         nudges, self._velocity = self._moves()
         for p, nudge in zip(self.parameters, nudges):  # noqa: B905
             if nudge is not None:
-                nudge += p._held
-                if type(nudge) is ndarray:
-                    p._held.setflags(False)  # who holds the old array would write into it in vain
+                old: Any = p._held
+                nudge += old
+                if type(old) is ndarray:
+                    old.setflags(write=False)  # who holds the old array would write into it in vain
                 p._held = nudge
 
     def nudges(self) -> list[Data]:

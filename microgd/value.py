@@ -62,7 +62,7 @@ class Value(Node):
         self._held = given if isinstance(given, float) else np.array(given)
         self.grad = None
         self.name = name
-        self._operation, self._record, self._ticket = None, (), 0
+        self._operation, self._ticket = None, 0
 
     backward = backward
 
@@ -136,11 +136,6 @@ class Value(Node):
     def op(self) -> str | None:
         """The name of the operation that computed this value; None for a leaf."""
         return None if self._operation is None else self._operation.name
-
-    @property
-    def inputs(self) -> tuple[Any, ...]:
-        """The operands of that operation in order: Values, and constants as they were given."""
-        return self._record[: (len(self._record) - len(self._operation.options)) // 2] if self._operation else ()
 
     __add__, __radd__ = ops.add, _reflected(ops.add)
     __sub__, __rsub__ = ops.subtract, _reflected(ops.subtract)
