@@ -11,9 +11,8 @@ graph*. Its *leaves*, a and b, were made by no recorded operation; derivatives w
 
 How fast does y change when a does? Every operation has *local derivatives*: ∂c/∂a = b = 3, ∂y/∂c = 1, and directly
 ∂y/∂a = 1. The chain rule multiplies them along each path from y to a, and adds up the paths: dy/da = 1 * 3 + 1 = 4.
-Backpropagation computes this sum from the output backwards, so that what paths have in common is computed once: each
-value collects its *gradient*, d output / d value, from all that used it, and passes on to each of its operands that
-gradient times the local derivative.
+Backpropagation computes this sum backwards, and what paths have in common once: each value collects its *gradient*,
+d output / d value, from all that used it, and passes on to each operand that gradient times the local derivative.
 
 For tensors a local derivative is a Jacobian, one number for each element of the result and each of the operand: for
 the 784 * 10 weights of a digit network and the 32 * 10 results of a mini-batch, 320 × 7,840 numbers, nine in ten of
@@ -70,8 +69,6 @@ class Node:
 
 
 # ── Forward: an operation computes, and is recorded ──────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
     """What is remembered of an operation: a derivative rule for each operand, and its options with their defaults."""
@@ -161,7 +158,7 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
 
 def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules, only_operands = op.rules or repeat(op.jointly), len(op.rules) if not op.options else -1
+    rules, only_operands = op.rules, len(op.rules) if not op.options else -1
 
     def apply(*given: Any, **named: Any) -> Any:
         node = None
@@ -170,10 +167,18 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
                 node = x
         if node is None:
             return forward(*given, **named)
-        simple = len(given) == only_operands and not named
-        given, extra, options = (given, (), ()) if simple else _sort_out(op, given, named)
+        extra, options = (), cast(Any, ())
+        if len(given) != only_operands or named:
+            arity = len(rules) or len(given)
+            given, extra = given[:arity], given[arity:]
+            if any(isinstance(x, Node) for x in (*extra, *named.values())):
+                raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
+            if len(given) < arity:
+                raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
+            complete = not named and len(extra) == len(op.options)
+            options = extra if complete else {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
         saved: list[Any] = []
-        for x, rule in zip(given, rules):  # noqa: B905 (`strict` would cost more than the loop)
+        for x, rule in zip(given, rules or repeat(op.jointly)):  # noqa: B905 (`strict` would cost more than the loop)
             if isinstance(x, Node):
                 held: Any = x._held
                 if x._operation is None and type(held) is not float:
@@ -190,25 +195,11 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
     return apply
 
 
-def _sort_out(op: Operation, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], Any]:
-    """The operands of a call, what came after them, and the values of all options in order."""
-    arity = len(op.rules) or len(given)
-    operands, extra = given[:arity], given[arity:]
-    for x in (*extra, *named.values()):
-        if isinstance(x, Node):
-            raise TypeError(f"{op.name} takes Values by position only, and not as options: what is an operand needs a rule")
-    if len(operands) < arity:
-        raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(operands)}")
-    if not named and len(extra) == len(op.options):
-        return operands, extra, extra
-    return operands, extra, {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
-
-
 def _freeze(x: Any) -> None:
     """Make the array of a leaf read-only: what is recorded must not change. (Floats cannot.)
 
-    Whoever asks for the leaf's `data` after that gets a new array to write into, while the record keeps this one. A view
-    that was taken before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
+    Whoever asks for the leaf's `data` after that gets a new array, while the record keeps this one. A view that was taken
+    before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
     """
     held: Any = x._held if isinstance(x, Node) and x._operation is None else 0.0
     if type(held) is not float:
@@ -231,16 +222,13 @@ def _record(kind: type[SomeNode], data: Any, op: Operation, x: Any, y: Any, a: A
 
 
 # ── Backward: the chain rule ─────────────────────────────────────────────────────────────────────────────────────────
-
-
 def backward(output: Node, gradient: Data | None = None) -> None:
     """Store d output / d value in the `grad` of every value that `output` was computed from, and in its own.
 
     A leaf's `grad` accumulates: a second call, for this output or another, adds to it, as the gradients of several
     losses, or of the parts of a batch, add up. So set it to None (`zero_grad`) before each step of training: else the
     step goes along the sum of all gradients since the beginning. A computed value's `grad` only shows what the last pass
-    found there; were it added up too and passed on, a second call would count the first one's share again. As it is, two
-    calls give each leaf exactly twice what one does.
+    found there: were it added up and passed on, a second call would count the first one's share again.
 
     One pass gives the derivatives of one number, so `output` has one element; or `gradient` says how a later number
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
@@ -261,9 +249,8 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
 
     A node may pass its gradient on only when all that used it have added their shares. Were it to go earlier, what
     comes in later would have to travel all the way down again: 60 doublings y = y + y are 61 nodes, but 2**60 paths.
-    So the order matters: each node after all that used it. Such an order is easy to find. What uses a node was recorded
-    after it, so it is the order in which the nodes were recorded, backwards: the next one is always the last recorded of
-    those that something has come in for. No recursion: a graph may be a million nodes deep.
+    Such an order is easy to find. What uses a node was recorded after it, so the next one is always the last recorded of
+    those that something has come in for. And there is no recursion: a graph may be a million nodes deep.
     """
     gradients: dict[Node, Any] = {output: g}  # what has come in so far
     waiting = [(-output._ticket, output)] if output._operation else []  # a heap: its first is the last recorded
@@ -299,8 +286,8 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
 def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
     """Each operand that is a node, what comes to it through this one, and the number that it held.
 
-    Given numbers, rules compute numbers: so does `backward`. Given the nodes themselves (`create_graph`), what they
-    compute is recorded like everything else, and can be differentiated again.
+    Given numbers, rules compute numbers. Given the nodes themselves (`create_graph`), what they compute is recorded, and
+    can be differentiated again.
     """
     operands, saved = node.inputs, (node._a, node._b)[: op.plain] if op.plain else node._a
     arity, out, given = len(operands), cast(Any, node._held), saved

@@ -4,9 +4,8 @@ In a rule, `g` is the upstream gradient (d output / d result), `out` the result,
 one rule for each operand, and it returns d output / d operand, the upstream gradient times the local derivative: that
 of sin is g * cos(x). All may be numbers, arrays or Values, so rules are written with operators and operations.
 
-Rules leave three things to the engine (`_fit` in backprop.py): summing the gradient of an operand that was broadcast,
-its dtype, and repeating a number that holds for all elements. Where there is no derivative, or a choice of slopes, they
-give what PyTorch gives, and say what that is.
+Rules leave to the engine (`_fit` in backprop.py) summing the gradient of an operand that was broadcast, its dtype, and
+repeating a number that holds for all elements. Where there is a choice of slopes they give what PyTorch gives, and say so.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ def _shape(x: Number) -> tuple[int, ...]:
 
 
 # ── Elementwise, with broadcasting ───────────────────────────────────────────────────────────────────────────────────
-
-
 def elementwise(function: np.ufunc, *rules: Callable[..., Any]) -> Callable[..., Any]:
     """An operation that is a function of NumPy's, which treats numbers as it treats arrays."""
     made = operation(*rules)(function)
@@ -88,9 +85,9 @@ def divide(x: Number, y: Number) -> Number:
         return np.divide(x, y)
 
 
-# x**0 is 1 everywhere, so its derivative is 0 everywhere: y - (y != 0) keeps the exponent 0 there, where y - 1 would
-# give 0 * inf = nan at x = 0. (If y itself varies, only there: y * x**(y - 1) still grows with y.) For the exponent, 0**y
-# is 0 for all y > 0, and so is its derivative, not 0 * log(0); at 0**0 it is 0 by convention.
+# x**0 is 1 everywhere, so its derivative is 0: y - (y != 0) keeps the exponent 0 there, where y - 1 would give 0 * inf,
+# nan, at x = 0. (If y varies, only there: y * x**(y - 1) still grows with y.) For the exponent, 0**y is 0 for all y > 0,
+# and so is its derivative, not 0 * log(0); at 0**0 it is 0 by convention.
 @operation(
     lambda g, out, x, y: g * y * power(x, y - ((y != 0) | ((x != 0) & isinstance(y, Node)))),
     lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)),
@@ -138,8 +135,6 @@ def clip(x: Number, min: Any = None, max: Any = None) -> Number:
 
 
 # ── Reductions: along `axis` (one, several, negative ones, or None for all), `keepdims` as in NumPy ──────────────────
-
-
 def _spread(g: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
     """A reduction's result, or its gradient, in the shape of x: each element gets its group's."""
     shape = _shape(x)
@@ -216,17 +211,14 @@ def log_softmax(x: Number, axis: Axis = -1) -> Number:
 
 
 # ── Matrix product ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _swapped(x: Number) -> Number:
     """Every matrix in a stack transposed."""
     return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 # Where the transposes come from: out_ij = sum_k x_ik y_kj, so x_ik reaches all of row i, each out_ij with the factor
-# y_kj. Its gradient sums those up: sum_j g_ij y_kj, a product of g and y with y's indices turned round, g @ yᵀ. For y_kj
-# it is sum_i x_ik g_ij, xᵀ @ g. Shapes tell the same: with g (N, M), x (N, K) and y (K, M) no other products have the
-# shapes of x and y. A vector is a matrix of one row on the left, and of one column on the right.
+# y_kj. Its gradient is sum_j g_ij y_kj, a product of g and y with y's indices turned round, g @ yᵀ. For y_kj it is
+# sum_i x_ik g_ij, xᵀ @ g. A vector is a matrix of one row on the left, and of one column on the right.
 def _matmul_x(g: Number, out: Number, x: Number, y: Number) -> Number:
     if y.ndim == 1:
         return reshape(g, (*_shape(g), 1)) * y  # each row of x met the one column y
@@ -252,8 +244,6 @@ def matmul(x: Number, y: Number) -> Number:
 
 
 # ── Shape and place: nothing is computed, so the gradient only has to find its way back ──────────────────────────────
-
-
 @operation(lambda g, out, x, shape: reshape(g, _shape(x)))
 def reshape(x: Number, shape: int | tuple[int, ...]) -> Number:
     """The same elements in another shape; one length may be -1."""

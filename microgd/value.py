@@ -20,15 +20,6 @@ from microgd.backprop import NUMPY, Node, backward
 _TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isinf, np.isnan}
 
 
-def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The operation for `other * value`, where the Value stands on the right."""
-
-    def apply(self: Value, other: Any) -> Any:
-        return function(other, self)
-
-    return apply
-
-
 def _compared(test: np.ufunc) -> Callable[..., Any]:
     """The comparison as a method. It compares what the two hold, and its result is no Value."""
 
@@ -70,16 +61,16 @@ class Value(Node):
     def data(self) -> Data:
         """The number or the array. A leaf's may be changed, in place or by assignment; a computed value's may not.
 
-        Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). What was recorded before a change
-        keeps the numbers that it was recorded with, and its gradients stay right.
+        Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). What was recorded before keeps its
+        numbers, and its gradients stay right.
         """
         if isinstance(self._held, float):
             return self._held
         if self._operation is not None:
             self._held.flags.writeable = False
         elif not self._held.flags.writeable:
-            # A record holds on to this array (`_freeze` in backprop.py). The caller may be about to write into it,
-            # so from here on the leaf has an array of its own. Arrays that nobody asks for are never copied.
+            # A record holds this array (`_freeze` in backprop.py), and the caller may be about to write into it: from
+            # here on the leaf has an array of its own. Arrays that nobody asks for are never copied.
             self._held = self._held.copy("K")
         return self._held
 
@@ -137,12 +128,12 @@ class Value(Node):
         """The name of the operation that computed this value; None for a leaf."""
         return None if self._operation is None else self._operation.name
 
-    __add__, __radd__ = ops.add, _reflected(ops.add)
-    __sub__, __rsub__ = ops.subtract, _reflected(ops.subtract)
-    __mul__, __rmul__ = ops.multiply, _reflected(ops.multiply)
-    __truediv__, __rtruediv__ = ops.divide, _reflected(ops.divide)
-    __pow__, __rpow__ = ops.power, _reflected(ops.power)
-    __matmul__, __rmatmul__ = ops.matmul, _reflected(ops.matmul)
+    __add__, __radd__ = ops.add, lambda self, other: ops.add(other, self)
+    __sub__, __rsub__ = ops.subtract, lambda self, other: ops.subtract(other, self)
+    __mul__, __rmul__ = ops.multiply, lambda self, other: ops.multiply(other, self)
+    __truediv__, __rtruediv__ = ops.divide, lambda self, other: ops.divide(other, self)
+    __pow__, __rpow__ = ops.power, lambda self, other: ops.power(other, self)
+    __matmul__, __rmatmul__ = ops.matmul, lambda self, other: ops.matmul(other, self)
     __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
     __getitem__ = ops.getitem
     abs, square, sqrt, sign = ops.absolute, ops.square, ops.sqrt, ops.sign
@@ -169,7 +160,6 @@ class Value(Node):
     __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
 
     # NumPy's functions, np.exp(value) and np.sum(value, axis=0), and its operators, array * value, come here.
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         if method != "__call__" or options:
             how = "with " + ", ".join(options) + " (an array cannot take in a Value)" if options else f"as .{method}"
@@ -185,14 +175,11 @@ class Value(Node):
         return NUMPY[function](*operands, **options)
 
     # A Value never becomes a number or an array without being asked: that would lose its history, silently.
-
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
         raise TypeError("a Value does not turn into an array by itself: use .data, or np.stack to join Values into one")
 
     def __float__(self) -> float:
-        raise TypeError(
-            "a Value does not turn into a number by itself: use .item() for the number, np.sin in place of math.sin"
-        )
+        raise TypeError("a Value does not turn into a number by itself: use .item() for it, and np.sin in place of math.sin")
 
     __int__ = __complex__ = __index__ = __float__
 
