@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from functools import wraps
 from heapq import heappop, heappush
 from itertools import count, repeat
+from types import BuiltinFunctionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -110,7 +111,8 @@ def operation(
         if not callable(forward) or not (rules or jointly):
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
         named = name or forward.__name__
-        parameters = [] if isinstance(forward, np.ufunc) else list(inspect.signature(forward).parameters.values())
+        known = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
+        parameters = [] if known else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
         plain = 0 if options or None in rules or len(rules) > 2 else len(rules)
         op = OPERATIONS[named] = Operation(named, rules, jointly, options, plain)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:  # pathlib takes as long to import as all of microgd: it is imported where it is used
+    from pathlib import Path
 
 Array = NDArray[Any]
 
@@ -41,16 +44,16 @@ class Digits(NamedTuple):
 
 def digits() -> Digits:
     """A sample of MNIST that comes with the package: of each digit, 600 images to train with and 100 to test with."""
-    return _read_folder(Path(__file__).parent / "sample", check=False)
+    return _read_folder(os.path.join(os.path.dirname(__file__), "sample"), check=False)
 
 
-def mnist(folder: str | Path | None = None) -> Digits:
+def mnist(folder: str | os.PathLike[str] | None = None) -> Digits:
     """All of MNIST, 60,000 images to train with and 10,000 to test with.
 
     Read from the four IDX files in `folder`, gzipped or not (`FileNotFoundError` where one is missing); else downloaded
     once into a cache, which takes 11 MB and the package pooch. A file that is not what it should be is a `ValueError`.
     """
-    return _read_folder(_download() if folder is None else Path(folder), check=True)
+    return _read_folder(_download() if folder is None else folder, check=True)
 
 
 def _download() -> Path:
@@ -62,7 +65,7 @@ def _download() -> Path:
             "downloading MNIST takes the package pooch: pip install pooch tqdm, or give the folder that the files are in"
         ) from None
 
-    cache = Path(pooch.os_cache("microgd"))
+    cache: Path = pooch.os_cache("microgd")
     for name, (digest, _) in _MNIST.items():
         failures = []
         for mirror in _MIRRORS:
@@ -82,8 +85,10 @@ def _has_tqdm() -> bool:
     return find_spec("tqdm") is not None
 
 
-def _read_folder(folder: Path, check: bool) -> Digits:
-    parts = []
+def _read_folder(path: str | os.PathLike[str], check: bool) -> Digits:
+    from pathlib import Path
+
+    folder, parts = Path(path), []
     for part in ("train", "t10k"):
         images = _read_idx(folder, f"{part}-images-idx3-ubyte", check)
         labels = _read_idx(folder, f"{part}-labels-idx1-ubyte", check)

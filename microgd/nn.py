@@ -190,13 +190,16 @@ class Linear(Module):
 
     def forward(self, x: Number) -> Number:
         """The weighted sums for each example; `ValueError` where x does not have `in_features` columns."""
-        held: Any = _numbers(x)
-        weight: Any = self.weight._held
-        if isinstance(held, float) or held.shape[-1] != weight.shape[1]:
-            raise ValueError(f"{self} takes shape (..., {weight.shape[1]}), but got shape {np.shape(held)}")
-        if self.bias is None:
-            return operations.matmul(x, self.weight.T)
-        return linear(x, self.weight, self.bias)
+        try:
+            if self.bias is None:
+                return operations.matmul(x, self.weight.T)
+            return linear(x, self.weight, self.bias)
+        except (ValueError, AttributeError) as error:  # not looked at beforehand: that would cost every step a microsecond
+            shape, (outputs, features) = np.shape(_numbers(x)), self.weight.shape
+            if shape[-1:] == (features,):
+                raise
+            message = f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}"
+            raise ValueError(message) from error
 
     def __repr__(self) -> str:
         return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{', bias=False' if self.bias is None else ''})"

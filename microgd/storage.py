@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> Non
     not at all, so whatever interrupts this leaves the old file or the new one. `OSError` where it cannot be written.
     """
     import zipfile
+    from pathlib import Path
 
     path = Path(os.path.realpath(path))  # of a link, the file that it leads to: renaming would replace the link
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
@@ -57,7 +57,8 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     import zlib
 
     broken = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
-    whole = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        whole = file.read()
     try:
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}  # which checks each one's CRC-32
