@@ -74,7 +74,7 @@ def compared(turns):
         for name in contestant.split(":")[0].split(","):
             times, ratios = [], []
             for measured, beside in zip((turn[name] for turn in taken), mine, strict=True):
-                if abs(measured["loss"] - beside["loss"]) > 1e-3 * beside["loss"]:
+                if abs(measured["loss"] - beside["loss"]) > 1e-5 * beside["loss"]:
                     sys.exit(f"{name} arrived at a loss of {measured['loss']}, microgd at {beside['loss']}")
                 times += measured["times"]
                 ratios += [a / b for a, b in zip(measured["times"], beside["times"], strict=True)]
@@ -199,9 +199,7 @@ def report(options, peers):
             (epochs, right), (their_epochs, theirs) = (run(*arguments) for arguments in work)
             ratio = measure_processes(*([WORKLOADS, *arguments] for arguments in work), min(repeats, 5), progress)
             print(f"loading MNIST and training 784→10 to {GOAL:.0%}, a whole process: PyTorch takes {ratio:.2f} × the time")
-            print(
-                f"(microgd names {right:.2%} of the test digits after {epochs} epochs, PyTorch {theirs:.2%} after {their_epochs})"
-            )
+            print(f"(microgd: {right:.2%} of the test digits after {epochs} epochs, PyTorch {theirs:.2%} after {their_epochs})")
 
 
 def main(arguments=None):

@@ -1,7 +1,6 @@
 """The rules the engine keeps: what is recorded, what the reverse pass does with it, and when memory goes."""
 
 import asyncio
-import gc
 import threading
 import weakref
 
@@ -9,25 +8,6 @@ import numpy as np
 import pytest
 
 from microgd import Value, gradients, no_grad, operation, operations
-from microgd.backprop import OPERATIONS
-
-
-@pytest.fixture
-def registry(monkeypatch):
-    """The registry of operations, to which a test may add."""
-    known = dict(OPERATIONS)
-    yield OPERATIONS
-    OPERATIONS.clear()
-    OPERATIONS.update(known)
-
-
-@pytest.fixture
-def no_collector():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
 
 # ── The reverse pass ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -528,3 +508,12 @@ def test_a_masked_array_is_a_type_error_from_both_sides():
             call()
     with pytest.raises(TypeError):
         np.ma.getdata(Value([1.0, 2.0]))
+
+
+def test_an_integer_constant_takes_the_dtype_of_the_array_even_when_a_number_comes_first(registry):
+    @operation(*[lambda g, out, x, y, z: g * 1.0] * 3)
+    def total(x, y, z):
+        return x + y + z
+
+    out = total(Value(1.0), np.array([1, 2]), Value(np.ones(2, np.float32)))
+    assert out.dtype == np.float32

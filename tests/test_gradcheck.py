@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 
 from microgd import GradientError, Value, check_gradients, operation, operations
-from microgd.backprop import OPERATIONS
 
 X = np.array([[0.5, -1.5], [2.0, 0.25]])
 
 
-@pytest.fixture(autouse=True)
-def registry():
-    known = dict(OPERATIONS)
-    yield
-    OPERATIONS.clear()
-    OPERATIONS.update(known)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def squared(rule):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from microgd import Value, check_gradients, nn, no_grad
+from microgd import Value, check_gradients, nn, no_grad, optim
 
 
 @pytest.fixture
@@ -667,3 +667,53 @@ def test_two_parameters_of_one_name_are_a_value_error():
 def test_a_linear_layer_refuses_options_of_another_kind(options):
     with pytest.raises(TypeError, match="expected"):
         nn.Linear(2, 3, **options)
+
+
+@pytest.mark.parametrize("outputs", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 5, 3)])
+def test_linears_gradients_are_those_of_the_operations_it_is_made_of_for_any_number_of_outputs(outputs, shape):
+    rng = np.random.default_rng(0)
+    layer, x = nn.Linear(3, outputs, rng=rng, dtype=np.float64), Value(rng.normal(size=shape))
+    layer(x).tanh().sum().backward()
+    got = [x.grad, layer.weight.grad, layer.bias.grad]
+    inputs = [Value(x.data), Value(layer.weight.data), Value(layer.bias.data)]
+    (inputs[0] @ inputs[1].T + inputs[2]).tanh().sum().backward()
+    for g, expected in zip(got, inputs, strict=True):
+        np.testing.assert_allclose(g, expected.grad, rtol=1e-13, atol=1e-15, strict=True)
+
+
+@pytest.mark.parametrize("outputs", [2, 15, 16, 40])
+def test_linears_weight_keeps_its_order_in_memory_through_training(outputs):
+    layer = nn.Linear(30, outputs)
+    strides = layer.weight.data.strides
+    optimizer = optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(np.ones((4, 30), np.float32)).sum().backward()
+        assert layer.weight.grad.strides == strides
+        optimizer.step()
+        assert layer.weight.data.strides == strides
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("labels", [np.array([2, 0, 1, 2, 9, 9])[-3::-1], np.array([2, 1, 0, 2], np.int8)])
+def test_cross_entropy_takes_logits_and_labels_in_any_order_in_memory(order, labels):
+    logits = Value(np.asarray(np.random.default_rng(0).normal(size=(4, 3)), order=order))
+    loss = nn.cross_entropy(logits, labels)
+    loss.backward()
+    same = Value(logits.data)
+    expected = -same.log_softmax()[np.arange(4), np.asarray(labels, np.int64)].mean()
+    expected.backward()
+    np.testing.assert_allclose(loss.data, expected.data, rtol=1e-14)
+    np.testing.assert_allclose(logits.grad, same.grad, rtol=1e-13, atol=1e-16)
+
+
+def test_what_linear_keeps_from_call_to_call_cannot_be_written_to():
+    layer, x = nn.Linear(3, 2), np.ones((4, 3), np.float32)
+    for _ in range(2):
+        layer.zero_grad()
+        layer(x).sum().backward()
+        layer.bias.grad += 1.0
+    layer.zero_grad()
+    layer(x).sum().backward()
+    assert layer.bias.grad.tolist() == [4.0, 4.0]

@@ -1,6 +1,5 @@
 """The training loop: what an epoch does and reports, what it leaves behind, and when it stops."""
 
-import gc
 import inspect
 import math
 import weakref
@@ -355,13 +354,6 @@ def test_divergence_is_an_arithmetic_error():
 
 def test_what_the_caller_computes_between_epochs_is_recorded():
     assert [(Value(2.0) ** 2).op for _ in fit(line(), test=(X, Y))] == ["power"] * 3
-
-
-@pytest.fixture
-def no_collector():
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -1,0 +1,132 @@
+"""What computing costs: bytes, and work that is not done. Seconds are measured by examples/benchmark.py, not here."""
+
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microgd import Value, data, grad, gradients, nn, operation, optim, train
+
+BENCHMARK = Path(__file__).parents[1] / "examples" / "benchmark.py"
+
+
+@pytest.fixture
+def traced():
+    """How many bytes Python holds now."""
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("length", [1_000, 10_000, 100_000])
+def test_a_node_of_a_scalar_graph_holds_at_most_250_bytes(length, traced):
+    def chain():
+        y = Value(1.0)
+        for _ in range(length // 2):
+            y = y * 0.999 + 0.001
+        return y
+
+    chain().backward()  # what Python allocates once is no cost of the second graph
+    before = traced()
+    y = chain()
+    assert traced() - before <= 250 * length
+    y.backward()
+    assert traced() - before <= 280 * length  # with a gradient in each node
+    del y
+    assert traced() - before < 1_000
+
+
+def epochs(count, images, batch_size=32):
+    """Train a network for a number of epochs on so many images; a generator of the epochs."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(784, 16, rng=rng), nn.ReLU(), nn.Linear(16, 10, rng=rng))
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    x, y = (array[:images] for array in data.digits().train)
+    return train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=count, batch_size=batch_size, rng=rng)
+
+
+def test_memory_does_not_grow_from_epoch_to_epoch(traced):
+    held = [traced() for _ in epochs(8, images=256)]
+    assert max(held[2:]) - held[1] < 10_000  # one batch's graph holds 100,000
+
+
+def test_an_epoch_of_twice_the_examples_records_twice_the_operations():
+    def recorded(images):
+        first = (Value(1.0) + 1.0)._ticket
+        list(epochs(1, images))
+        return (Value(1.0) + 1.0)._ticket - first - 1
+
+    assert recorded(640) == 2 * recorded(320) == 2 * 10 * 4  # in each batch two layers, a ReLU and the loss
+
+
+@pytest.fixture
+def counted(registry):
+    """An operation, and a list of what its rule was called with."""
+    calls = []
+
+    def rule(g, out, x):
+        calls.append(x)
+        return g * 2.0
+
+    @operation(rule)
+    def doubled(x):
+        return x * 2.0
+
+    return doubled, calls
+
+
+def test_a_gradient_does_not_run_back_beyond_what_it_is_asked_for(counted):
+    doubled, calls = counted
+    x = Value(1.0)
+    for _ in range(10):
+        x = doubled(x)
+    y = doubled(doubled(x))
+    assert gradients(y, [x]) == [4.0]
+    assert len(calls) == 2
+
+
+def test_unrolled_descent_within_a_grad_costs_as_much_each_step(counted):
+    doubled, calls = counted
+
+    def descend(steps):
+        def last(start):
+            x = start
+            for _ in range(steps):
+                x = x - 0.1 * grad(lambda w: doubled(w) ** 2)(x)
+            return x
+
+        calls.clear()
+        grad(last)(1.0)
+        return len(calls)
+
+    assert descend(20) == 2 * descend(10)
+
+
+def test_no_gradient_is_computed_for_a_constant(registry):
+    @operation(lambda g, out, x, y: pytest.fail("a constant got a gradient"), lambda g, out, x, y: g * x)
+    def times(x, y):
+        return x * y
+
+    y = Value([1.0, 2.0])
+    times(np.array([3.0, 4.0]), y).sum().backward()
+    assert y.grad.tolist() == [3.0, 4.0]
+
+
+def test_the_benchmark_runs_and_finds_that_both_steps_compute_the_same():
+    pytest.importorskip("tqdm")
+    shown = subprocess.run([sys.executable, BENCHMARK, "--quick"], capture_output=True, text=True, check=True).stdout
+    assert "784→10" in shown
+    assert "microgd / by hand" in shown
+
+
+def test_the_benchmark_refuses_a_step_that_computes_something_else(tmp_path):
+    pytest.importorskip("tqdm")
+    for name in ("benchmark.py", "workloads.py"):
+        source = BENCHMARK.with_name(name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(source.replace("p[rows, y] -= 1\n", "p[rows, y] -= 1.01\n"), encoding="utf-8")
+    failed = subprocess.run([sys.executable, tmp_path / "benchmark.py", "--quick"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "hand arrived at a loss of" in failed.stderr
