@@ -149,7 +149,7 @@ def plot(rows, settings, path):
     figure, axes = plt.subplots(figsize=(8, 1.6 + 0.4 * len(rows)), layout="constrained")
     for name, (marker, color) in looks.items():
         if name in rows[0]:
-            ratios = [row[name][0] / row["hand"][0] for row in rows]
+            ratios = [row[name][1] / row["hand"][1] for row in rows]
             axes.plot(ratios, range(len(rows)), marker, color=color, markersize=8, label=TITLES[name])
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log", base=2)
@@ -216,6 +216,10 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
+    if options.plot and not Path(options.plot).resolve().parent.is_dir():
+        parser.error(f"--plot: there is no folder {Path(options.plot).resolve().parent}")
+    if options.data and not Path(options.data, "train-images-idx3-ubyte.gz").exists():
+        parser.error(f"--data: there is no train-images-idx3-ubyte.gz in {options.data}")
     peers = [] if options.quick else [name for name in PEERS if find_spec(name)]
     print(f"{date.today()}: {machine()}")
     for name in () if options.quick else PEERS:

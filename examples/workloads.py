@@ -3,6 +3,7 @@
 import gc
 import json
 import random
+import signal
 import statistics
 import sys
 import tracemalloc
@@ -147,13 +148,10 @@ def by_autograd(layers):
 
 def problem(sizes, batch):
     """Weights and biases to start from, and 20 mini-batches: the same ones in every process."""
-    rng = np.random.default_rng(0)
-    layers = [
-        tuple(
-            rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(inputs**0.5) for shape in ((outputs, inputs), (outputs,))
-        )
-        for inputs, outputs in pairwise(sizes)
-    ]
+    rng, layers = np.random.default_rng(0), []
+    for inputs, outputs in pairwise(sizes):
+        bound = inputs**-0.5
+        layers.append([rng.uniform(-bound, bound, shape).astype(np.float32) for shape in ((outputs, inputs), outputs)])
     return layers, [(rng.random((batch, sizes[0]), np.float32), rng.integers(0, sizes[-1], batch)) for _ in range(20)]
 
 
@@ -340,5 +338,6 @@ def work_train_torch(folder):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this silently: benchmark.py says that it has stopped
     for result in globals()[f"work_{sys.argv[1]}"](*sys.argv[2:]):
         print(json.dumps(result), flush=True)
