@@ -236,12 +236,6 @@ class Sequential(Module):
 class _Activation(Module):
     """An elementwise function as a layer."""
 
-    function: Callable[[Any], Any]
-
-    def forward(self, x: Any) -> Any:
-        """The function of each element."""
-        return type(self).function(x)
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -249,19 +243,19 @@ class _Activation(Module):
 class ReLU(_Activation):
     """max(x, 0)."""
 
-    function = operations.relu
+    forward = staticmethod(operations.relu)
 
 
 class Sigmoid(_Activation):
     """1 / (1 + exp(-x)), between 0 and 1."""
 
-    function = operations.sigmoid
+    forward = staticmethod(operations.sigmoid)
 
 
 class Tanh(_Activation):
     """tanh(x), between -1 and 1."""
 
-    function = operations.tanh
+    forward = staticmethod(operations.tanh)
 
 
 # ── Losses ───────────────────────────────────────────────────────────────────────────────────────────────────────────

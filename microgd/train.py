@@ -115,7 +115,7 @@ def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: 
 
 def _is_finite(g: Data) -> bool:
     """Whether all elements are; their sum says so at a fraction of the cost, except where finite ones overflow it."""
-    return isfinite(np.sum(g)) or bool(np.isfinite(g).all())
+    return isfinite(g if isinstance(g, float) else np.add.reduce(g, axis=None)) or bool(np.isfinite(g).all())
 
 
 @no_grad
