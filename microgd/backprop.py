@@ -128,7 +128,7 @@ def operation(
 def _one_operand(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of one operand."""
 
-    def apply(x: Any) -> Any:
+    def apply(x: Any, /) -> Any:
         if not isinstance(x, Node):
             return forward(x)  # a number or an array: nothing to record
         _freeze(x)
@@ -140,7 +140,7 @@ def _one_operand(op: Operation, forward: Callable[..., Any]) -> Callable[..., An
 def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of two operands: `a * b` comes here. (`_any_operands` would do, but more slowly.)"""
 
-    def apply(x: Any, y: Any) -> Any:
+    def apply(x: Any, y: Any, /) -> Any:
         # An operand that is no node is a constant: it is recorded too, but no gradient is ever computed for it.
         if isinstance(x, Node):
             kind, a = type(x), x._held
@@ -169,8 +169,8 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
                 node = x
         if node is None:
             return forward(*given, **named)
-        extra, options = (), cast(Any, ())
-        if len(given) != only_operands or named:
+        extra, options, simple = (), cast(Any, ()), len(given) == only_operands and not named
+        if not simple:
             arity = len(rules) or len(given)
             given, extra = given[:arity], given[arity:]
             if any(isinstance(x, Node) for x in (*extra, *named.values())):
@@ -186,12 +186,12 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
                 if x._operation is None and type(held) is not float:
                     held.setflags(False)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
-                    given = tuple(held if other is x else other for other in given)
+                    given = (*given[: len(saved)], held, *given[len(saved) + 1 :])
             else:
                 held = as_data(x, node._held) if rule else x
             saved.append(held)
         # Python itself complains here about an option that is missing or unknown.
-        out = forward(*saved, *extra, **named) if options else forward(*saved)
+        out = forward(*saved) if simple else forward(*saved, *extra, **named)
         return _record(type(node), out, op, given, None, (*saved, *options), None)
 
     return apply
@@ -239,10 +239,8 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     nodes, gradients = [], []  # all is computed before any is stored
     for node, g in reverse_pass(output, seed(output, gradient)):
         nodes.append(node)
-        gradients.append(g)
+        gradients.append(g if node._operation is not None or node.grad is None else node.grad + g)
     for node, g in zip(nodes, gradients):  # noqa: B905
-        if node._operation is None and node.grad is not None:
-            g = node.grad + g
         node.grad = g if type(g) is float else owned(g, taken)
 
 
@@ -255,7 +253,8 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     those that something has come in for. And there is no recursion: a graph may be a million nodes deep.
     """
     gradients: dict[Node, Any] = {output: g}  # what has come in so far
-    waiting = [(-output._ticket, output)] if output._operation else []  # a heap: its first is the last recorded
+    # A heap: its first is the last recorded. (The id is there for copies, which have the same ticket.)
+    waiting = [(-output._ticket, id(output), output)] if output._operation else []
 
     def arrive(x: Node, share: Any, held: Any, op: Operation) -> None:
         kind = type(held)
@@ -264,11 +263,11 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         if x in gradients:  # used twice, x moves the output in two ways at once: the total change is their sum
             share = gradients[x] + share
         elif x._operation is not None:
-            heappush(waiting, (-x._ticket, x))
+            heappush(waiting, (-x._ticket, id(x), x))
         gradients[x] = share
 
     while waiting:
-        node = heappop(waiting)[1]
+        node = heappop(waiting)[2]
         g, out, op = gradients.pop(node), node._held, cast(Operation, node._operation)
         yield node, g
         if op.plain == 2 and not create_graph:  # the general case below, written out for what most nodes are: half the time

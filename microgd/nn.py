@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike, DTypeLike
 
 from microgd import operations
 from microgd.arrays import Data, as_data
-from microgd.backprop import Node, operation
+from microgd.backprop import operation
 from microgd.data import check_labels, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import load_arrays, save_arrays
@@ -122,8 +123,8 @@ _FEW = 16  # outputs: with fewer, the weight's rows are kept together in memory;
 
 
 def _product(x: Number, y: Number) -> Number:
-    """x @ y, for a matrix y. Of two arrays: `dot` gives the same half a microsecond sooner, if x has no more than 2 axes."""
-    return x @ y if isinstance(x, Node) or isinstance(y, Node) or x.ndim > 2 else x.dot(y)
+    """x @ y, for a matrix y. If both are arrays, and x has at most 2 axes, `dot` gives the same half a microsecond sooner."""
+    return x.dot(y) if isinstance(x, ndarray) and isinstance(y, ndarray) and x.ndim < 3 else x @ y
 
 
 @lru_cache(maxsize=4)

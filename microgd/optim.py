@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.arrays import Data
+from microgd.arrays import Data, as_data
 from microgd.value import Value
 
 
@@ -120,9 +120,10 @@ class SGD:
 
 def _gradient(given: Any, held: Data) -> Data:
     """What somebody has put into the `grad` of a parameter, in its dtype."""
-    if np.shape(given) != np.shape(held):
-        raise ValueError(f"a parameter of shape {np.shape(held)} has a grad of shape {np.shape(given)}")
-    return float(given) if isinstance(held, float) else np.asarray(given, held.dtype)
+    g = as_data(given, held)
+    if np.shape(g) != np.shape(held):
+        raise ValueError(f"a parameter of shape {np.shape(held)} has a grad of shape {np.shape(g)}")
+    return g if isinstance(g, float) or isinstance(held, float) else g.astype(held.dtype, copy=False)
 
 
 def _setting(name: str, number: float) -> float:

@@ -1,6 +1,7 @@
 """The rules the engine keeps: what is recorded, what the reverse pass does with it, and when memory goes."""
 
 import asyncio
+import copy
 import threading
 import weakref
 
@@ -517,3 +518,30 @@ def test_an_integer_constant_takes_the_dtype_of_the_array_even_when_a_number_com
 
     out = total(Value(1.0), np.array([1, 2]), Value(np.ones(2, np.float32)))
     assert out.dtype == np.float32
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_computed_value_is_another_value(copied):
+    x = Value([1.0, 2.0])
+    y = x * 2.0
+    (y * copied(y)).sum().backward()
+    assert x.grad.tolist() == ([8.0, 16.0] if copied is copy.copy else [4.0, 8.0])  # a deep copy has an x of its own
+
+
+def test_a_grad_of_another_shape_that_somebody_set_leaves_all_grads_as_they_were():
+    x, z = Value([1.0, 2.0]), Value([1.0, 2.0])
+    z.grad = np.ones(3)
+    with pytest.raises(ValueError, match="shapes"):
+        (x * z).sum().backward()
+    assert x.grad is None
+    assert z.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_operands_of_small_operations_have_no_names(registry):
+    @operation(lambda g, out, z: g)
+    def same(z):
+        return z + 0.0
+
+    for named in ({"x": Value(2.0)}, {"z": Value(2.0)}):
+        with pytest.raises(TypeError, match="same"):
+            same(**named)

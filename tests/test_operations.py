@@ -8,7 +8,7 @@ from domains import COMPOSED, DOMAINS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from microgd import Value, check_gradients, gradients, operations
+from microgd import Value, check_gradients, gradients, nn, operations
 from microgd.backprop import NUMPY, OPERATIONS
 
 REGISTERED = sorted(OPERATIONS)
@@ -314,3 +314,20 @@ def test_shapes_that_do_not_match_are_a_value_error(call):
 def test_an_axis_that_is_not_there_is_numpys_axis_error():
     with pytest.raises(np.exceptions.AxisError):
         Value([1.0, 2.0]).sum(axis=1)
+
+
+def test_a_value_that_is_the_condition_too_keeps_its_gradient():
+    v = Value([1.0, 0.0, 2.0])
+    operations.where(v, v, 5.0).sum().backward()
+    assert v.grad.tolist() == [1.0, 0.0, 1.0]
+    x = Value([1.0, 0.0, 2.0])
+    (slope,) = gradients(operations.where(x, x * x, x).sum(), [x], create_graph=True)
+    assert slope.data.tolist() == [2.0, 1.0, 4.0]
+
+
+@pytest.mark.parametrize("surplus", [(7,), (7, 8)])
+def test_a_surplus_argument_is_a_type_error(surplus):
+    x = Value([1.0, 2.0])
+    for call in (operations.where, nn.linear):
+        with pytest.raises(TypeError, match="positional arguments but"):
+            call(np.ones((1, 2)), Value(np.ones((2, 2))), x, *surplus)

@@ -369,3 +369,11 @@ def test_parameters_may_come_from_a_generator():
 def test_an_optimizer_shows_its_settings():
     shown = repr(SGD(nn.Linear(2, 1).parameters(), lr=0.1, momentum=0.9, nesterov=True))
     assert shown == "SGD(parameters=2, lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=True)"
+
+
+def test_a_masked_array_as_a_grad_is_a_type_error_and_changes_nothing():
+    p = Value([1.0, 2.0])
+    p.grad = np.ma.array([1.0, 1.0], mask=[True, False])
+    with pytest.raises(TypeError, match="masked"):
+        SGD([p], lr=0.1).step()
+    assert p.data.tolist() == [1.0, 2.0]
