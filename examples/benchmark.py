@@ -31,13 +31,6 @@ def run(*work):
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def seconds(*command):
-    """How long a Python process takes, from its start to its end."""
-    start = perf_counter()
-    subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
-    return perf_counter() - start
-
-
 def measure_steps(peers, settings, rounds, progress):
     """For each setting a dictionary: library -> (microseconds a step, times microgd's time).
 
@@ -97,10 +90,15 @@ def measure_numbers(repeats, progress):
 
 
 def measure_processes(command, other, repeats, progress):
-    """How many times longer the other command takes, as a whole process."""
+    """How many times longer the other command takes, as a whole process, from its start to its end."""
     ratios = []
-    for _ in range(repeats):
-        ratios.append(seconds(*other) / seconds(*command))
+    for turn in range(repeats):
+        times = {}
+        for name in ("command", "other")[:: 1 if turn % 2 else -1]:
+            start = perf_counter()
+            subprocess.run([sys.executable, *(command if name == "command" else other)], stdout=subprocess.DEVNULL, check=True)
+            times[name] = perf_counter() - start
+        ratios.append(times["other"] / times["command"])
         progress.update()
     return statistics.median(ratios)
 
@@ -161,58 +159,68 @@ def plot(rows, settings, path):
     axes.set_title("One step of training, the same computation in each library", fontsize=11)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(looks), frameon=False)
     figure.savefig(path, dpi=150)
-    print(f"\nthe picture is in {path}")
 
 
 # ── The command line ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def report(options, peers):
-    """Measure, and print the tables as they come."""
+def report_steps(options, peers, progress):
+    """The table, and the picture."""
     settings, repeats = ([0], 1) if options.quick else (list(range(len(SETTINGS))), options.repeats)
-    with tqdm(unit="round", leave=False, disable=None) as progress:
-        rows = measure_steps([peer for peer in peers if peer != "micrograd"], settings, repeats, progress)
-        print("One step of stochastic gradient descent, float32 (in brackets: times microgd's time)\n")
-        print(step_table(rows, settings))
-        mean = statistics.geometric_mean([1 / row["hand"][1] for row in rows])
-        print(f"\nmicrogd / by hand, geometric mean: {mean:.2f}")
-        if options.plot:
-            plot(rows, settings, options.plot)
-        if options.quick:
-            return
-        if "micrograd" in peers:
-            ratios = measure_numbers(repeats, progress)
-            print(
-                f"\nmicrograd's README expression, forward and backward: micrograd takes {ratios['expression']:.2f} × the time"
-            )
-            print(f"micrograd's network on two moons, with microgd's Value: micrograd takes {ratios['moons']:.2f} × the time")
-        print("\na chain of scalar operations, forward and backward, a node:")
-        for length in (10**3, 10**4, 10**5, 10**6):
-            chain = run("chain", length)
-            print(
-                f"{length:9,} nodes: {chain['off']:.2f} µs, with the collector {chain['on']:.2f} µs, {chain['bytes']:.0f} bytes"
-            )
-        ratio = measure_processes(["-c", "import numpy"], ["-c", "import microgd"], 2 * repeats, progress)
-        print(f"\nimport microgd takes {ratio:.2f} × the time of import numpy")
-        if options.data and "torch" in peers:
-            work = [("train_microgd", options.data), ("train_torch", options.data)]
-            (epochs, right), (their_epochs, theirs) = (run(*arguments) for arguments in work)
-            ratio = measure_processes(*([WORKLOADS, *arguments] for arguments in work), min(repeats, 5), progress)
-            print(f"loading MNIST and training 784→10 to {GOAL:.0%}, a whole process: PyTorch takes {ratio:.2f} × the time")
-            print(f"(microgd: {right:.2%} of the test digits after {epochs} epochs, PyTorch {theirs:.2%} after {their_epochs})")
+    rows = measure_steps([peer for peer in peers if peer != "micrograd"], settings, repeats, progress)
+    progress.write("One step of stochastic gradient descent, float32. Medians; in brackets the time divided by microgd's,")
+    progress.write(
+        "where a library's and microgd's turns that lie close to each other are compared, and then the median is taken.\n"
+    )
+    progress.write(step_table(rows, settings))
+    progress.write(
+        f"\nmicrogd / by hand, geometric mean: {statistics.geometric_mean([1 / row['hand'][1] for row in rows]):.2f}"
+    )
+    if options.plot:
+        plot(rows, settings, options.plot)
+        progress.write(f"\nThe picture is in {options.plot}.")
+
+
+def report_numbers(options, peers, progress):
+    """micrograd's own examples, and how the cost of a graph grows."""
+    if "micrograd" in peers:
+        ratios = measure_numbers(options.repeats, progress)
+        progress.write("\nmicrograd's time divided by microgd's:")
+        progress.write(f"{ratios['expression']:7.2f}  the expression in its README, forward and backward")
+        progress.write(
+            f"{ratios['moons']:7.2f}  a step of its network on two moons; microgd's Value in micrograd's own classes"
+        )
+    progress.write("\nA chain of operations on numbers, forward and backward. A node takes")
+    for length in (10**3, 10**4, 10**5, 10**6):
+        chains = [run("chain", length) for _ in range(3)]
+        off, on, held = (statistics.median(chain[key] for chain in chains) for key in ("off", "on", "bytes"))
+        progress.write(f"  of {length:9,}: {off:.2f} µs, {on:.2f} µs with Python's garbage collector on, and {held:.0f} bytes")
+
+
+def report_processes(options, peers, progress):
+    """What takes a process of its own: importing, and a whole program."""
+    ratio = measure_processes(["-c", "import numpy"], ["-c", "import microgd"], 2 * options.repeats, progress)
+    progress.write(f"\nA process that imports microgd takes {ratio:.2f} × the time of one that imports NumPy.")
+    if options.data and "torch" in peers:
+        mine = [WORKLOADS, "train_microgd", options.data]
+        theirs = [[WORKLOADS, "train_torch", options.data, str(threads)] for threads in (1, os.cpu_count())]
+        ratio = min(measure_processes(mine, command, min(options.repeats, 5), progress) for command in theirs)
+        progress.write(
+            f"A program that loads MNIST and trains 784→10 to {GOAL:.0%} takes {ratio:.2f} × as long in PyTorch, imports"
+        )
+        (epochs, right), (their_epochs, their_right) = (run(*command[1:]) for command in (mine, theirs[0]))
+        progress.write(
+            f"included. (microgd: {right:.2%} after {epochs} epochs, PyTorch: {their_right:.2%} after {their_epochs}.)"
+        )
 
 
 def main(arguments=None):
     """Find the peers that are here, measure, and say so."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="the smallest network and batch, once, without the other libraries"
-    )
+    parser.add_argument("--quick", action="store_true", help="only the smallest network and batch, once, alone")
     parser.add_argument("--repeats", type=int, default=10, help="rounds, of which the medians are shown (default: %(default)s)")
     parser.add_argument("--plot", metavar="FILE", help="draw the table too, as PNG, SVG or PDF")
-    parser.add_argument(
-        "--data", metavar="FOLDER", help="where MNIST's files lie: train to 92 %% in PyTorch and microgd as well"
-    )
+    parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie: time a whole program too")
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
@@ -226,7 +234,11 @@ def main(arguments=None):
         print(f"{PEERS[name]}: {version(name)}" if name in peers else f"{PEERS[name]}: not installed, left out")
     print()
     try:
-        report(options, peers)
+        with tqdm(unit="round", leave=False, disable=None) as progress:
+            report_steps(options, peers, progress)
+            if not options.quick:
+                report_numbers(options, peers, progress)
+                report_processes(options, peers, progress)
     except KeyboardInterrupt:
         print("\nstopped")
         return 130

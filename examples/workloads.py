@@ -7,7 +7,7 @@ import signal
 import statistics
 import sys
 import tracemalloc
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from time import perf_counter, sleep
 
@@ -115,7 +115,6 @@ def by_mygrad(layers):
         loss.backward()
         for parameter in (*weights, *biases):
             parameter.data -= LEARNING_RATE * parameter.grad
-            parameter.null_grad()
         return loss.item()
 
     return step
@@ -125,13 +124,14 @@ def by_autograd(layers):
     """With autograd's value_and_grad of a function of all weights and biases."""
     import autograd.numpy as anp
     from autograd import value_and_grad
+    from autograd.tracer import getval
 
     parameters = [(w.T.copy(), b.copy()) for w, b in layers]
 
     def loss_of(parameters, x, y):
         for i, (w, b) in enumerate(parameters):
             x = anp.dot(anp.maximum(x, 0) if i else x, w) + b
-        x = x - anp.max(x, axis=1, keepdims=True)
+        x = x - getval(x).max(axis=1, keepdims=True)  # which the loss does not depend on
         return anp.mean(anp.log(anp.sum(anp.exp(x), axis=1)) - x[np.arange(len(y)), y])
 
     both = value_and_grad(loss_of)
@@ -156,13 +156,14 @@ def problem(sizes, batch):
 
 
 def prepare(names, sizes, batch):
-    """The libraries' steps, mini-batches, how many steps make a turn, and the loss that each arrives at."""
+    """For each library its step, mini-batches without end, and the loss it arrives at; and how many steps make a turn."""
     layers, batches = problem(sizes, batch)
-    steps = {name: globals()[f"by_{name}"](layers) for name in names}
-    start = perf_counter()
-    losses = {name: [step(*batches[i % 20]) for i in range(CHECKED_STEPS)][-1] for name, step in steps.items()}
-    count = max(5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start)))  # 5 milliseconds
-    return steps, batches, count, losses
+    prepared, start = {}, perf_counter()
+    for name in names:
+        step, endless = globals()[f"by_{name}"](layers), cycle(batches)
+        losses = [step(*next(endless)) for _ in range(CHECKED_STEPS)]
+        prepared[name] = step, endless, losses[-1]
+    return prepared, max(5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start)))  # 5 milliseconds
 
 
 def work_steps(names, threads):
@@ -174,21 +175,21 @@ def work_steps(names, threads):
         import torch
 
         torch.set_num_threads(int(threads))
-    prepared = {}
+    setting = None
     for line in sys.stdin:
-        setting = int(line)
-        if setting not in prepared:
-            prepared = {setting: prepare(names.split(","), *SETTINGS[setting])}
-        steps, batches, count, losses = prepared[setting]
+        if int(line) != setting:
+            setting = int(line)
+            prepared, count = prepare(names.split(","), *SETTINGS[setting])
         sleep(0.1)  # the threads of the process that was at work before go on turning for a while, in the way of this one
-        times = {name: [] for name in steps}
+        times = {name: [] for name in prepared}
         for turn in range(6):
-            for name in list(steps)[:: 1 if turn % 2 else -1]:
-                step, start = steps[name], perf_counter()
-                for i in range(count):
-                    step(*batches[i % 20])
+            for name in list(prepared)[:: 1 if turn % 2 else -1]:
+                step, endless, _ = prepared[name]
+                start = perf_counter()
+                for _ in range(count):
+                    step(*next(endless))
                 times[name].append((perf_counter() - start) / count * 1e6)
-        yield {name: {"times": times[name], "loss": losses[name]} for name in steps}
+        yield {name: {"times": times[name], "loss": prepared[name][2]} for name in prepared}
 
 
 # ── Numbers: micrograd's expression and network, with its Value and with microgd's ───────────────────────────────────
@@ -276,7 +277,7 @@ def work_chain(length):
     y = chain()
     held = tracemalloc.get_traced_memory()[0] / length
     tracemalloc.stop()
-    del y
+    y.backward()
     yield {**times, "bytes": held}
 
 
@@ -302,11 +303,13 @@ def work_train_microgd(folder):
     yield [epoch.number, epoch.test_accuracy]
 
 
-def work_train_torch(folder):
+def work_train_torch(folder, threads):
     """The same in PyTorch: the same weights to start from, the same order."""
     import gzip
 
     import torch
+
+    torch.set_num_threads(int(threads))
 
     def read(name, skip):
         return np.frombuffer(gzip.decompress((Path(folder) / f"{name}-ubyte.gz").read_bytes()), np.uint8, offset=skip)

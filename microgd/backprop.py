@@ -6,13 +6,13 @@ Take c = a * b, then y = c + a, with a = 2 and b = 3:
     a = 2 ──┬──────┘                   │
             └──────────────────────────┘
 
-Each result remembers the operation that made it, and its operands. That is all the record there is: the *computation
-graph*. Its *leaves*, a and b, were made by no recorded operation; derivatives with respect to them are what one wants.
+Each result remembers the operation that made it, its operands, and the numbers they had. That is the whole record: the
+*computation graph*. Its *leaves*, a and b, were made by no operation; derivatives with respect to them are what one wants.
 
 How fast does y change when a does? Every operation has *local derivatives*: ∂c/∂a = b = 3, ∂y/∂c = 1, and directly
 ∂y/∂a = 1. The chain rule multiplies them along each path from y to a, and adds up the paths: dy/da = 1 * 3 + 1 = 4.
-Backpropagation computes this sum backwards, and what paths have in common once: each value collects its *gradient*,
-d output / d value, from all that used it, and passes on to each operand that gradient times the local derivative.
+Backpropagation computes this sum from the end, so that what paths share is computed once: each value collects its
+*gradient*, d output / d value, from all that used it, and passes on to each operand that times the local derivative.
 
 For tensors a local derivative is a Jacobian, one number for each element of the result and each of the operand: for
 the 784 * 10 weights of a digit network and the 32 * 10 results of a mini-batch, 320 × 7,840 numbers, nine in ten of
@@ -47,15 +47,17 @@ class Node:
     """A value in the computation graph: what it holds and, unless it is a leaf, what it was made by and from.
 
     A node points only backwards, to its operands. So there are no cycles, and Python's reference counting frees a graph
-    with the last name for its output, at any depth. Slots, and no tuple a node, keep a million nodes at about 170 MB.
+    with the last name for its output, at any depth. Slots, for operands too, keep a million nodes of numbers at 170 MB.
     """
 
     __slots__ = ("__weakref__", "_a", "_b", "_held", "_operation", "_ticket", "_x", "_y", "grad", "name")
     _held: Data  # a Python float, or an array of float32 or float64
     _operation: Operation | None  # None for a leaf
-    _x: Any  # the operands, x and y if it has two; all in a tuple here if the operation is not plain
+    # One or two operands are in _x and _y, and what they held then is in _a and _b. Of other operations all operands are
+    # in _x, as a tuple, and what they held, followed by the options, in _a. A leaf has none of these.
+    _x: Any
     _y: Any
-    _a: Any  # the numbers that each of them held; all in a tuple here, and the options after them, if it is not plain
+    _a: Any
     _b: Any
     _ticket: int  # when it was recorded: later nodes have larger ones; 0 for a leaf, -1 if computed within no_grad
     grad: Data | None
@@ -66,7 +68,7 @@ class Node:
         """The operands of the operation that computed this, in order: Values, and constants as they were given."""
         if self._operation is None:
             return ()
-        return (self._x, self._y)[: self._operation.plain] if self._operation.plain else self._x
+        return (self._x, self._y)[: self._operation.few] if self._operation.few else self._x
 
 
 # ── Forward: an operation computes, and is recorded ──────────────────────────────────────────────────────────────────
@@ -78,7 +80,7 @@ class Operation:
     rules: tuple[Any, ...]
     jointly: Any  # where there may be any number of operands, as for concatenate: one rule that returns all gradients
     options: dict[str, Any]
-    plain: int  # 1 or 2, if it has as many operands, a rule for each, and no options, as most have; else 0
+    few: int  # how many operands, if just one or two, a rule for each, and no options, as most operations have; else 0
 
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
@@ -114,9 +116,9 @@ def operation(
         known = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
         parameters = [] if known else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
-        plain = 0 if options or None in rules or len(rules) > 2 else len(rules)
-        op = OPERATIONS[named] = Operation(named, rules, jointly, options, plain)
-        apply = wraps(forward)((_any_operands, _one_operand, _two_operands)[plain](op, forward))
+        few = 0 if options or None in rules or len(rules) > 2 else len(rules)
+        op = OPERATIONS[named] = Operation(named, rules, jointly, options, few)
+        apply = wraps(forward)((_any_operands, _one_operand, _two_operands)[few](op, forward))
         apply.__name__ = apply.__qualname__ = named
         if hasattr(np, named):
             NUMPY[getattr(np, named)] = apply
@@ -160,13 +162,13 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
 
 def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules, only_operands = op.rules, len(op.rules) if not op.options else -1
+    rules, only_operands = op.rules, -1 if op.options else len(op.rules)  # -1: that many come never
 
     def apply(*given: Any, **named: Any) -> Any:
         node = None
         for x in (*given, *named.values()) if named else given:
             if isinstance(x, Node) and (node is None or type(node._held) is float):
-                node = x
+                node = x  # an array if there is one: constants take its dtype
         if node is None:
             return forward(*given, **named)
         extra, options, simple = (), cast(Any, ()), len(given) == only_operands and not named
@@ -184,7 +186,7 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
             if isinstance(x, Node):
                 held: Any = x._held
                 if x._operation is None and type(held) is not float:
-                    held.setflags(False)
+                    held.setflags(False)  # as `_freeze` does
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
                     given = (*given[: len(saved)], held, *given[len(saved) + 1 :])
             else:
@@ -203,15 +205,14 @@ def _freeze(x: Any) -> None:
     Whoever asks for the leaf's `data` after that gets a new array, while the record keeps this one. A view that was taken
     before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
     """
-    held: Any = x._held if isinstance(x, Node) and x._operation is None else 0.0
-    if type(held) is not float:
-        held.setflags(False)  # write=False
+    if isinstance(x, Node) and x._operation is None and type(x._held) is not float:
+        x._held.setflags(False)  # type: ignore[union-attr,call-arg]  # that is write=False, and faster
 
 
 def _record(kind: type[SomeNode], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> SomeNode:
     """A node that holds a result and remembers what it was made by and from."""
     if type(data) is not float and (type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim):
-        data = as_data(data)
+        data = as_data(data)  # NumPy's own numbers become floats
     node = _new(kind)
     node._held = data
     node.grad = node.name = None
@@ -219,7 +220,7 @@ def _record(kind: type[SomeNode], data: Any, op: Operation, x: Any, y: Any, a: A
         node._operation, node._ticket, node._x, node._y, node._a, node._b = op, _next_ticket(), x, y, a, b
     else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
         node._operation, node._ticket = None, -1
-        _freeze(node)  # the array may be a view of an operand's
+        _freeze(node)  # the array may be a view of an operand's: who asks for `data` gets a copy to write into
     return node
 
 
@@ -227,15 +228,14 @@ def _record(kind: type[SomeNode], data: Any, op: Operation, x: Any, y: Any, a: A
 def backward(output: Node, gradient: Data | None = None) -> None:
     """Store d output / d value in the `grad` of every value that `output` was computed from, and in its own.
 
-    A leaf's `grad` accumulates: a second call, for this output or another, adds to it, as the gradients of several
-    losses, or of the parts of a batch, add up. So set it to None (`zero_grad`) before each step of training: else the
-    step goes along the sum of all gradients since the beginning. A computed value's `grad` only shows what the last pass
-    found there: were it added up and passed on, a second call would count the first one's share again.
+    A leaf's `grad` accumulates: a second call, for this output or another, adds to it, as gradients of several losses add
+    up. So set it to None (`zero_grad`) before each step of training: else the step goes along all gradients since the
+    beginning. A computed value's `grad` shows what the last pass found: added up, it would be counted twice in the leaves.
 
     One pass gives the derivatives of one number, so `output` has one element; or `gradient` says how a later number
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
-    taken: set[int] = set()
+    taken: set[int] = set()  # the memory that some grad has
     nodes, gradients = [], []  # all is computed before any is stored
     for node, g in reverse_pass(output, seed(output, gradient)):
         nodes.append(node)
@@ -245,7 +245,7 @@ def backward(output: Node, gradient: Data | None = None) -> None:
 
 
 def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[tuple[Node, Any]]:
-    """Yield every node that `output` depends on, once, with its gradient: first `output` itself, with `g`.
+    """Yield each node that `output` depends on once, with its gradient: `output` with `g`, then back in time, leaves last.
 
     A node may pass its gradient on only when all that used it have added their shares. Were it to go earlier, what
     comes in later would have to travel all the way down again: 60 doublings y = y + y are 61 nodes, but 2**60 paths.
@@ -257,7 +257,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     waiting = [(-output._ticket, id(output), output)] if output._operation else []
 
     def arrive(x: Node, share: Any, held: Any, op: Operation) -> None:
-        kind = type(held)
+        kind = type(held)  # `_fit` would find out that it fits already, but later
         if type(share) is not kind or (kind is ndarray and (share.shape != held.shape or share.dtype is not held.dtype)):
             share = _fit(share, held, op, create_graph)
         if x in gradients:  # used twice, x moves the output in two ways at once: the total change is their sum
@@ -270,14 +270,14 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         node = heappop(waiting)[2]
         g, out, op = gradients.pop(node), node._held, cast(Operation, node._operation)
         yield node, g
-        if op.plain == 2 and not create_graph:  # the general case below, written out for what most nodes are: half the time
+        if op.few == 2 and not create_graph:  # the last case written out for what most nodes are: it takes half as long
             x, y, a, b = node._x, node._y, node._a, node._b
             if isinstance(x, Node):
                 arrive(x, op.rules[0](g, out, a, b), a, op)
             if isinstance(y, Node):
                 arrive(y, op.rules[1](g, out, a, b), b, op)
-        elif op.plain and not create_graph:
-            arrive(node._x, op.rules[0](g, out, node._a), node._a, op)
+        elif op.few and not create_graph:
+            arrive(node._x, op.rules[0](g, out, node._a), node._a, op)  # a node, or nothing would have been recorded
         else:
             for x, share, held in _shares(node, op, g, create_graph):
                 arrive(x, share, held, op)
@@ -285,12 +285,11 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
 
 
 def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
-    """Each operand that is a node, what comes to it through this one, and the number that it held.
+    """Each operand that is a node, what comes to it through this one, and what it held.
 
-    Given numbers, rules compute numbers. Given the nodes themselves (`create_graph`), what they compute is recorded, and
-    can be differentiated again.
+    Given the nodes in place of the numbers (`create_graph`), what rules compute is recorded, and can be differentiated.
     """
-    operands, saved = node.inputs, (node._a, node._b)[: op.plain] if op.plain else node._a
+    operands, saved = node.inputs, (node._a, node._b)[: op.few] if op.few else node._a
     arity, out, given = len(operands), cast(Any, node._held), saved
     if create_graph:
         out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
@@ -303,7 +302,7 @@ def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[t
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
-    """The operand as a node. A leaf that has changed since holds other numbers than the result was computed from."""
+    """The operand itself, or a constant. A leaf that has changed holds other numbers than the result was computed from."""
     if not isinstance(x, Node):
         return saved
     if x._held is not saved and not np.array_equal(x._held, saved, equal_nan=True):
@@ -311,8 +310,8 @@ def _unchanged(x: Any, saved: Any) -> Any:
     return x
 
 
-def _fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
-    """The gradient in the shape and the dtype of the operand, which held `x`: so that it can be taken off it."""
+def _fit(g: Any, x: Data, op: Operation, create_graph: bool) -> Any:
+    """The gradient in the shape and the dtype of the operand, which held `x`: so that a step can subtract it."""
     shape = () if isinstance(x, float) else x.shape
     if not isinstance(g, Node) or not create_graph:
         try:
@@ -347,7 +346,7 @@ def seed(output: Node, gradient: Any = None) -> Data:
 
 
 def owned(g: Any, taken: set[int]) -> Any:
-    """The gradient in memory of its own: rules may pass g on as it is, or a view of it."""
+    """The gradient in memory that no other has: rules may pass g on as it is, or a view of it."""
     if type(g) is ndarray:
         memory = id(g if g.base is None else g.base)
         if memory in taken or not g.flags.writeable:

@@ -161,9 +161,9 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
         raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
     if array.dtype is not _INT64:
         array = array.astype(_INT64)
-    # As unsigned integers negative ones are huge, so one comparison finds both kinds.
+    # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
     if examples and np.maximum.reduce(array.view(_UINT64)) >= classes:
-        wrong = array[(array < 0) | (array >= classes)][0]
+        wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
         raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
     return array
 

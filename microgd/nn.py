@@ -119,11 +119,11 @@ def _rows(x: Number) -> Number:
     return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
 
 
-_FEW = 16  # outputs: with fewer, the weight's rows are kept together in memory; with more, its columns
+_FEW = 16  # outputs: with fewer, the weight's rows are kept together in memory; from this many on, its columns
 
 
 def _product(x: Number, y: Number) -> Number:
-    """x @ y, for a matrix y. If both are arrays, and x has at most 2 axes, `dot` gives the same half a microsecond sooner."""
+    """x @ y, for a matrix y. Where both are arrays, and x has 1 or 2 axes, `dot` gives the same half a microsecond sooner."""
     return x.dot(y) if isinstance(x, ndarray) and isinstance(y, ndarray) and x.ndim < 3 else x @ y
 
 
@@ -151,7 +151,7 @@ def _bias_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) 
 def linear(x: Number, weight: Number, bias: Number) -> Number:
     """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
     out = _product(x, weight.T)
-    out += bias
+    out += bias  # the product is nobody else's
     return out
 
 
@@ -281,7 +281,8 @@ def _numbers(x: Any) -> Data:
 
 # The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: what the network says, less
 # what it should have said. (Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.) Computing the loss
-# gives the softmax on the way, so the difference is kept; only a graph of gradients has to have it computed by operations.
+# gives the softmax on the way, so the difference is put into `kept`, a list that comes in empty: the way for the result's
+# computation to hand the rule more than the result. Only a graph of gradients has to have it computed by operations.
 def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any, kept: list[Any]) -> Number:
     if isinstance(logits, Value):
         kept = [softmax(logits) - one_hot(labels, logits.shape[1])]
@@ -290,16 +291,17 @@ def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any, kep
 
 @operation(_cross_entropy_rule, None, name="cross_entropy")
 def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
-    # A row for each class: NumPy adds up ten long rows several times faster than many short ones.
-    powers, examples = logits.T.copy(), len(labels)
-    powers -= np.maximum.reduce(powers, 0)  # softmax is the same, and exp cannot overflow
-    flat, here = powers.reshape(-1), labels * examples + np.arange(examples)  # where the labels are, in the rows end to end
+    # A row for each class: NumPy adds up ten long rows several times faster than many short ones. This one array is in turn
+    # the logits, less their maximum (softmax is the same, and exp cannot overflow), the powers, softmax, the difference.
+    p, examples = logits.T.copy(), len(labels)
+    p -= np.maximum.reduce(p, 0)  # as p.max(0), without the wrapper
+    flat, here = p.reshape(-1), labels * examples + np.arange(examples)  # where the labels are, in the rows end to end
     picked = flat[here]
-    np.exp(powers, powers)
-    sums = np.add.reduce(powers, 0)
-    powers /= sums
+    np.exp(p, p)
+    sums = np.add.reduce(p, 0)
+    p /= sums
     flat[here] -= 1.0
-    kept.append(powers.T)
+    kept.append(p.T)
     return np.add.reduce(np.log(sums) - picked) / examples
 
 

@@ -38,6 +38,7 @@ def elementwise(function: np.ufunc, *rules: Callable[..., Any]) -> Callable[...,
 
 
 # fmt: off
+# The first four are Python's operators: on arrays these are NumPy's functions, and on floats they are faster.
 add        = operation(lambda g, out, x, y: g,     lambda g, out, x, y: g,     name="add")(operator.add)
 subtract   = operation(lambda g, out, x, y: g,     lambda g, out, x, y: -g,    name="subtract")(operator.sub)
 multiply   = operation(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, name="multiply")(operator.mul)
@@ -68,7 +69,7 @@ arctanh    = elementwise(np.arctanh,     lambda g, out, x: divide(g, 1.0 - x * x
 sign       = elementwise(np.sign,        lambda g, out, x: 0.0)
 # The kink of abs: on the left of 0 the slope is -1, on the right 1; at 0 the rule says 0, between them.
 absolute   = elementwise(np.absolute,    lambda g, out, x: g * sign(x))
-# At a tie each operand gets half: raising either one raises the result, lowering it does not: slopes 1 and 0, halved.
+# At a tie each operand gets half: its slopes on the two sides are 0 and 1, and this is their mean.
 maximum    = elementwise(np.maximum,     lambda g, out, x, y: where(x == y, 0.5 * g, where(x < y, 0.0, g)),
                                         lambda g, out, x, y: where(x == y, 0.5 * g, where(y < x, 0.0, g)))
 minimum    = elementwise(np.minimum,     lambda g, out, x, y: where(x == y, 0.5 * g, where(x > y, 0.0, g)),
@@ -85,9 +86,9 @@ def divide(x: Number, y: Number) -> Number:
         return np.divide(x, y)
 
 
-# x**0 is 1 everywhere, so its derivative is 0: y - (y != 0) keeps the exponent 0 there, where y - 1 would give 0 * inf,
-# nan, at x = 0. (If y varies, only there: y * x**(y - 1) still grows with y.) For the exponent, 0**y is 0 for all y > 0,
-# and so is its derivative, not 0 * log(0); at 0**0 it is 0 by convention.
+# x**0 is 1 everywhere, so its derivative is 0. With the exponent y - 1 it would be 0 * inf, nan, at x = 0, so where y is 0
+# the exponent stays y (if y is a Value, only at x = 0: elsewhere y * x**(y - 1) has a derivative by y itself). For the
+# exponent, 0**y is 0 for all y > 0, and so is its derivative, not 0 * log(0); at 0**0 it is 0 by convention.
 @operation(
     lambda g, out, x, y: g * y * power(x, y - ((y != 0) | ((x != 0) & isinstance(y, Node)))),
     lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)),
@@ -151,7 +152,7 @@ def _count(x: Number, out: Number) -> float:
 
 def _to_ties(g: Number, out: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
     """The gradient of a maximum or minimum: the elements that tie for it share it equally."""
-    ties = (x == _spread(out, x, axis, keepdims)) | (x != x)  # a nan is not equal to itself
+    ties = (x == _spread(out, x, axis, keepdims)) | (x != x)  # a nan, unequal to itself, is the result where there is one
     share = divide(g, np.maximum(np.sum(ties, axis=axis, keepdims=keepdims), 1.0))
     return where(ties, _spread(share, x, axis, keepdims), 0.0)
 
@@ -188,7 +189,7 @@ def _shifted(x: Number, axis: Axis) -> Any:
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
     largest = np.max(x, axis=axis, keepdims=True)
-    largest = np.where(np.isinf(largest), 0.0, largest)  # which needs no shift, and inf - inf would be nan
+    largest = np.where(np.isinf(largest), 0.0, largest)  # an infinite one is not taken off: inf - inf is nan
     out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
     return out if keepdims else np.squeeze(out, axis)
 
@@ -250,6 +251,7 @@ def reshape(x: Number, shape: int | tuple[int, ...]) -> Number:
     return np.reshape(x, shape)
 
 
+# (argsort of a permutation is its inverse.)
 @operation(lambda g, out, x, axes: transpose(g, axes and tuple(np.argsort([axis % len(axes) for axis in axes]))))
 def transpose(x: Number, axes: tuple[int, ...] | None = None) -> Number:
     """The axes in another order, or in reverse."""

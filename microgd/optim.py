@@ -76,12 +76,12 @@ class SGD:
         What was computed with the old weights keeps them: each parameter gets a new array.
         """
         nudges, self._velocity = self._moves()
-        for p, nudge in zip(self.parameters, nudges):  # noqa: B905
+        for p, nudge in zip(self.parameters, nudges):  # noqa: B905 (`strict` takes time)
             if nudge is not None:
                 old: Any = p._held
-                nudge += old
+                nudge += old  # its memory becomes the new weights'
                 if type(old) is ndarray:
-                    old.setflags(write=False)  # who holds the old array would write into it in vain
+                    old.setflags(write=False)  # who still holds the old array gets an error, and does not write in vain
                 p._held = nudge
 
     def nudges(self) -> list[Data]:
@@ -108,6 +108,7 @@ class SGD:
                 g = g + decay * held
             if momentum:
                 last = velocity[i]
+                # (1.0 * g is a copy: `grad` is the caller's.)
                 velocity[i] = v = 1.0 * g if last is None else momentum * last + g
                 g = g + momentum * v if self.nesterov else v
             nudges.append(g * factor)

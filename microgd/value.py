@@ -88,7 +88,7 @@ class Value(Node):
         else:
             replacement = np.empty_like(self._held)  # of the same dtype, and the same layout in memory
             replacement[...] = given
-            self._held.flags.writeable = False  # who holds the old array would write into it in vain
+            self._held.flags.writeable = False  # who still holds the old array gets an error, and does not write in vain
             self._held = replacement
 
     def item(self) -> float:
