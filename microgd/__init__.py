@@ -8,12 +8,17 @@
 To read how it works, read backprop.py, operations.py and value.py, in this order.
 """
 
-from microgd import data, nn, operations, optim, train
+from typing import TYPE_CHECKING, Any
+
+from microgd import operations
 from microgd.backprop import operation
 from microgd.functional import grad, gradients, value_and_grad
-from microgd.gradcheck import GradientError, check_gradients
 from microgd.recording import no_grad
 from microgd.value import Value
+
+if TYPE_CHECKING:
+    from microgd import data, nn, optim, train
+    from microgd.gradcheck import GradientError, check_gradients
 
 __all__ = [
     "GradientError",
@@ -30,3 +35,18 @@ __all__ = [
     "train",
     "value_and_grad",
 ]
+
+_IN_GRADCHECK = ("GradientError", "check_gradients")
+
+
+def __getattr__(name: str) -> Any:
+    """The modules and names that load when they are first used, so that `import microgd` costs little beside NumPy."""
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module 'microgd' has no attribute {name!r}")
+    return getattr(import_module("microgd.gradcheck"), name) if name in _IN_GRADCHECK else import_module(f"microgd.{name}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import microgd
 from microgd import Value, data, grad, gradients, nn, operation, optim, train
 
 BENCHMARK = Path(__file__).parents[1] / "examples" / "benchmark.py"
@@ -130,3 +131,23 @@ def test_the_benchmark_refuses_a_step_that_computes_something_else(tmp_path):
     failed = subprocess.run([sys.executable, tmp_path / "benchmark.py", "--quick"], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "hand arrived at a loss of" in failed.stderr
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_microgd_loads_little_more_than_numpy():
+    loaded = "import sys, {}; print(*sys.modules)"
+    extra = set(run_python(loaded.format("microgd")).split()) - set(run_python(loaded.format("numpy")).split())
+    slow = {"pathlib", "tempfile", "json", "zipfile", "gzip", "hashlib", "graphviz", "matplotlib", "pooch", "tqdm"}
+    assert extra.isdisjoint(slow | {f"microgd.{name}" for name in ("nn", "optim", "data", "train", "storage", "gradcheck")})
+
+
+def test_what_loads_later_is_there_by_every_way_of_asking():
+    names = sorted(microgd.__all__)
+    assert run_python("import microgd; print(*[n for n in dir(microgd) if getattr(microgd, n) is not None])").split() == names
+    assert run_python("from microgd import *; print(nn.Linear(1, 1), check_gradients)").startswith("Linear(1, 1) <function")
+    assert "GradientError" in run_python("from microgd import GradientError, data, train; print(GradientError)")
+    with pytest.raises(AttributeError, match="has no attribute 'nm'"):
+        _ = microgd.nm
