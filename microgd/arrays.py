@@ -19,6 +19,8 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
 
     Integers and booleans become floats, in an array of the dtype of `like`. Anything else is a `TypeError`.
     """
+    if type(x) is float:
+        return x
     # There is only one object for each of NumPy's dtypes, as a rule; a copy of one takes the long way, to the same end.
     if type(x) is ndarray and (x.dtype is _FLOAT32 or x.dtype is _FLOAT64) and x.ndim:
         return x

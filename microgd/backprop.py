@@ -32,7 +32,7 @@ from functools import wraps
 from heapq import heappop, heappush
 from itertools import count, repeat
 from types import BuiltinFunctionType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -171,7 +171,8 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
                 node = x  # an array if there is one: constants take its dtype
         if node is None:
             return forward(*given, **named)
-        extra, options, simple = (), cast(Any, ()), len(given) == only_operands and not named
+        extra: Any = ()
+        options, simple = extra, len(given) == only_operands and not named
         if not simple:
             arity = len(rules) or len(given)
             given, extra = given[:arity], given[arity:]
@@ -254,7 +255,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     """
     gradients: dict[Node, Any] = {output: g}  # what has come in so far
     # A heap: its first is the last recorded. (The id is there for copies, which have the same ticket.)
-    waiting = [(-output._ticket, id(output), output)] if output._operation else []
+    waiting: list[tuple[int, int, Any]] = [(-output._ticket, id(output), output)] if output._operation else []
 
     def arrive(x: Node, share: Any, held: Any, op: Operation) -> None:
         kind = type(held)  # `_fit` would find out that it fits already, but later
@@ -268,7 +269,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
 
     while waiting:
         node = heappop(waiting)[2]
-        g, out, op = gradients.pop(node), node._held, cast(Operation, node._operation)
+        g, out, op = gradients.pop(node), node._held, node._operation
         yield node, g
         if op.few == 2 and not create_graph:  # the last case written out for what most nodes are: it takes half as long
             x, y, a, b = node._x, node._y, node._a, node._b
@@ -284,13 +285,13 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     yield from gradients.items()  # what is left are the leaves
 
 
-def _shares(node: Node, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
+def _shares(node: Any, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
     """Each operand that is a node, what comes to it through this one, and what it held.
 
     Given the nodes in place of the numbers (`create_graph`), what rules compute is recorded, and can be differentiated.
     """
     operands, saved = node.inputs, (node._a, node._b)[: op.few] if op.few else node._a
-    arity, out, given = len(operands), cast(Any, node._held), saved
+    arity, out, given = len(operands), node._held, saved
     if create_graph:
         out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
     arguments, shares = (g, out, *given), None

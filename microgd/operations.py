@@ -251,10 +251,9 @@ def reshape(x: Number, shape: int | tuple[int, ...]) -> Number:
     return np.reshape(x, shape)
 
 
-# (argsort of a permutation is its inverse.)
 @operation(lambda g, out, x, axes: transpose(g, axes and tuple(np.argsort([axis % len(axes) for axis in axes]))))
 def transpose(x: Number, axes: tuple[int, ...] | None = None) -> Number:
-    """The axes in another order, or in reverse."""
+    """The axes in another order, or in reverse. (`argsort`, in the rule, finds the order that undoes an order.)"""
     return np.transpose(x, axes)
 
 
