@@ -49,13 +49,13 @@ def measure_steps(peers, settings, rounds, progress):
             processes[contestant] = stack.enter_context(pipes)
         for setting in settings:
             turns = {contestant: [] for contestant in contestants}
-            for _ in range(rounds + 1):
+            for _ in range(rounds):
                 for contestant, process in processes.items():
                     process.stdin.write(f"{setting}\n")
                     process.stdin.flush()
                     turns[contestant].append(json.loads(process.stdout.readline()))
                 progress.update()
-            rows.append(compared({contestant: taken[1:] for contestant, taken in turns.items()}))  # the first was to warm up
+            rows.append(compared(turns))
     return rows
 
 

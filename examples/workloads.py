@@ -167,9 +167,10 @@ def prepare(names, sizes, batch):
 
 
 def work_steps(names, threads):
-    """Reads the number of a setting, takes six turns at it, writes microseconds a step and losses; again and again.
+    """Reads the number of a setting, takes turns at it, writes microseconds a step and losses; again and again.
 
-    Several libraries take turns at going first. Other processes have their turns while this one waits.
+    Several libraries take turns at going first. Other processes are at work while this one waits, so it lets the first
+    turns go by until caches are warm again.
     """
     if threads != "0":
         import torch
@@ -182,13 +183,14 @@ def work_steps(names, threads):
             prepared, count = prepare(names.split(","), *SETTINGS[setting])
         sleep(0.1)  # the threads of the process that was at work before go on turning for a while, in the way of this one
         times = {name: [] for name in prepared}
-        for turn in range(6):
+        for turn in range(-6, 8):
             for name in list(prepared)[:: 1 if turn % 2 else -1]:
                 step, endless, _ = prepared[name]
                 start = perf_counter()
                 for _ in range(count):
                     step(*next(endless))
-                times[name].append((perf_counter() - start) / count * 1e6)
+                if turn >= 0:
+                    times[name].append((perf_counter() - start) / count * 1e6)
         yield {name: {"times": times[name], "loss": prepared[name][2]} for name in prepared}
 
 
