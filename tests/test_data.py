@@ -271,7 +271,9 @@ def test_swapped_files_are_found_out(folder, first, second):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK\3\4", b"<html>not found</html>", gzip.compress(b""), gzip.compress(b"text" * 99)]
+    "content",
+    [b"", b"PK\3\4", b"<html>not found</html>", gzip.compress(b"", mtime=0), gzip.compress(b"text" * 99, mtime=0)],
+    ids=["nothing", "zip", "page", "gzip of nothing", "gzip of text"],  # the same in every process that collects tests
 )
 def test_a_file_of_another_kind_is_named(folder, content):
     path = folder / "train-labels-idx1-ubyte.gz"
