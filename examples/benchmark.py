@@ -76,19 +76,6 @@ def compared(turns):
     return result
 
 
-def measure_numbers(repeats, progress):
-    """How many times longer micrograd takes for its README's expression, and for a step of its network."""
-    ratios = {"expression": [], "moons": []}
-    for _ in range(repeats):
-        mine, theirs = run("numbers", "microgd"), run("numbers", "micrograd")
-        if not np.allclose(mine["results"], theirs["results"]):
-            sys.exit(f"microgd computed {mine['results']}, micrograd {theirs['results']}")
-        for work, found in ratios.items():
-            found.append(theirs[work] / mine[work])
-        progress.update()
-    return {work: statistics.median(found) for work, found in ratios.items()}
-
-
 def measure_processes(command, other, repeats, progress):
     """How many times longer the other command takes, as a whole process, from its start to its end."""
     ratios = []
@@ -184,12 +171,14 @@ def report_steps(options, peers, progress):
 def report_numbers(options, peers, progress):
     """micrograd's own examples, and how the cost of a graph grows."""
     if "micrograd" in peers:
-        ratios = measure_numbers(options.repeats, progress)
+        found = []
+        for _ in range(options.repeats):
+            found.append(run("numbers"))
+            progress.update()
+        expression, moons = (statistics.median(ratios[work] for ratios in found) for work in ("expression", "moons"))
         progress.write("\nmicrograd's time divided by microgd's:")
-        progress.write(f"{ratios['expression']:7.2f}  the expression in its README, forward and backward")
-        progress.write(
-            f"{ratios['moons']:7.2f}  a step of its network on two moons; microgd's Value in micrograd's own classes"
-        )
+        progress.write(f"{expression:7.2f}  the expression in its README, forward and backward")
+        progress.write(f"{moons:7.2f}  a step of its network on two moons, its own classes with microgd's Value")
     progress.write("\nA chain of operations on numbers, forward and backward. A node takes")
     for length in (10**3, 10**4, 10**5, 10**6):
         chains = [run("chain", length) for _ in range(3)]
