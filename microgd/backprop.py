@@ -162,7 +162,7 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
 
 def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules, only_operands = op.rules, -1 if op.options else len(op.rules)  # -1: that many come never
+    rules, only_operands = op.rules, -1 if op.options else len(op.rules)  # -1 equals no number of them
 
     def apply(*given: Any, **named: Any) -> Any:
         node = None
@@ -303,7 +303,7 @@ def _shares(node: Any, op: Operation, g: Any, create_graph: bool) -> Iterator[tu
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
-    """The operand itself, or a constant. A leaf that has changed holds other numbers than the result was computed from."""
+    """The operand, if it still holds what the result was computed from, as a leaf may not; for a constant its numbers."""
     if not isinstance(x, Node):
         return saved
     if x._held is not saved and not np.array_equal(x._held, saved, equal_nan=True):
