@@ -40,3 +40,8 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
         what = type(x).__name__ + ("" if array.dtype == object else f" of dtype {array.dtype}")
         raise TypeError(f"expected a number or an array of float32, float64, integers or booleans, but got {what}")
     return array if array.ndim else float(array)
+
+
+def same(x: Data, y: Data) -> bool:
+    """Whether both are the same numbers; nan is the same as nan."""
+    return x is y or np.array_equal(x, y, equal_nan=True)

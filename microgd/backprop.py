@@ -32,15 +32,15 @@ from functools import wraps
 from heapq import heappop, heappush
 from itertools import count, repeat
 from types import BuiltinFunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
 
-from microgd.arrays import Data, as_data
+from microgd.arrays import Data, as_data, same
 from microgd.recording import is_recording
 
-SomeNode = TypeVar("SomeNode", bound="Node")
+Function: TypeAlias = Callable[..., Any]
 
 
 class Node:
@@ -66,9 +66,14 @@ class Node:
     @property
     def inputs(self) -> tuple[Any, ...]:
         """The operands of the operation that computed this, in order: Values, and constants as they were given."""
-        if self._operation is None:
-            return ()
-        return (self._x, self._y)[: self._operation.few] if self._operation.few else self._x
+        op = self._operation
+        return () if op is None else (self._x, self._y)[: op.few] if op.few else self._x
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What those held when this was computed, in order, and after that the options, such as `axis`."""
+        op = self._operation
+        return () if op is None else (self._a, self._b)[: op.few] if op.few else self._a
 
 
 # ── Forward: an operation computes, and is recorded ──────────────────────────────────────────────────────────────────
@@ -84,13 +89,13 @@ class Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
-NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
+NUMPY: dict[Any, Function] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
 _new, _next_ticket = object.__new__, count(1).__next__
 
 
 def operation(
-    *rules: Callable[..., Any] | None, name: str | None = None, jointly: Callable[..., Any] | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    *rules: Function | None, name: str | None = None, jointly: Function | None = None
+) -> Callable[[Function], Function]:
     """Make an operation of a function of numbers and arrays: a decorator, given a derivative rule for each operand.
 
     >>> from microgd import Value, operation
@@ -109,7 +114,7 @@ def operation(
     NumPy gives inf or nan.) If NumPy has a function of the same name, it works on Values from now on.
     """
 
-    def decorate(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(forward: Function) -> Function:
         if not callable(forward) or not (rules or jointly):
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
         named = name or forward.__name__
@@ -127,7 +132,7 @@ def operation(
     return decorate
 
 
-def _one_operand(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _one_operand(op: Operation, forward: Function) -> Function:
     """The operation as a function of one operand."""
 
     def apply(x: Any, /) -> Any:
@@ -139,7 +144,7 @@ def _one_operand(op: Operation, forward: Callable[..., Any]) -> Callable[..., An
     return apply
 
 
-def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _two_operands(op: Operation, forward: Function) -> Function:
     """The operation as a function of two operands: `a * b` comes here. (`_any_operands` would do, but more slowly.)"""
 
     def apply(x: Any, y: Any, /) -> Any:
@@ -160,7 +165,7 @@ def _two_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
     return apply
 
 
-def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _any_operands(op: Operation, forward: Function) -> Function:
     """The operation as a function of any number of operands, with options by position or by name."""
     rules, only_operands = op.rules, -1 if op.options else len(op.rules)  # -1 equals no number of them
 
@@ -193,8 +198,7 @@ def _any_operands(op: Operation, forward: Callable[..., Any]) -> Callable[..., A
             else:
                 held = as_data(x, node._held) if rule else x
             saved.append(held)
-        # Python itself complains here about an option that is missing or unknown.
-        out = forward(*saved) if simple else forward(*saved, *extra, **named)
+        out = forward(*saved) if simple else forward(*saved, *extra, **named)  # Python itself rejects unknown options
         return _record(type(node), out, op, given, None, (*saved, *options), None)
 
     return apply
@@ -210,7 +214,7 @@ def _freeze(x: Any) -> None:
         x._held.setflags(False)  # type: ignore[union-attr,call-arg]  # that is write=False, and faster
 
 
-def _record(kind: type[SomeNode], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> SomeNode:
+def _record(kind: type[Any], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> Any:
     """A node that holds a result and remembers what it was made by and from."""
     if type(data) is not float and (type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim):
         data = as_data(data)  # NumPy's own numbers become floats
@@ -258,9 +262,9 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     waiting: list[tuple[int, int, Any]] = [(-output._ticket, id(output), output)] if output._operation else []
 
     def arrive(x: Node, share: Any, held: Any, op: Operation) -> None:
-        kind = type(held)  # `_fit` would find out that it fits already, but later
+        kind = type(held)  # `fit` would find out that it fits already, but later
         if type(share) is not kind or (kind is ndarray and (share.shape != held.shape or share.dtype is not held.dtype)):
-            share = _fit(share, held, op, create_graph)
+            share = fit(share, held, op, create_graph)
         if x in gradients:  # used twice, x moves the output in two ways at once: the total change is their sum
             share = gradients[x] + share
         elif x._operation is not None:
@@ -280,38 +284,38 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         elif op.few and not create_graph:
             arrive(node._x, op.rules[0](g, out, node._a), node._a, op)  # a node, or nothing would have been recorded
         else:
-            for x, share, held in _shares(node, op, g, create_graph):
+            for x, share, held in shares(node, op, g, create_graph):
                 arrive(x, share, held, op)
     yield from gradients.items()  # what is left are the leaves
 
 
-def _shares(node: Any, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
+def shares(node: Any, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
     """Each operand that is a node, what comes to it through this one, and what it held.
 
     Given the nodes in place of the numbers (`create_graph`), what rules compute is recorded, and can be differentiated.
     """
-    operands, saved = node.inputs, (node._a, node._b)[: op.few] if op.few else node._a
+    operands, saved = node.inputs, node.saved
     arity, out, given = len(operands), node._held, saved
     if create_graph:
         out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
-    arguments, shares = (g, out, *given), None
+    arguments, jointly = (g, out, *given), None
     if op.jointly:
-        shares = op.jointly(*arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True)))
+        jointly = op.jointly(*arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True)))
     for i, x in enumerate(operands):
         if isinstance(x, Node):
-            yield x, shares[i] if shares else op.rules[i](*arguments), saved[i]
+            yield x, jointly[i] if jointly else op.rules[i](*arguments), saved[i]
 
 
 def _unchanged(x: Any, saved: Any) -> Any:
     """The operand, if it still holds what the result was computed from, as a leaf may not; for a constant its numbers."""
     if not isinstance(x, Node):
         return saved
-    if x._held is not saved and not np.array_equal(x._held, saved, equal_nan=True):
+    if not same(x._held, saved):
         raise RuntimeError(f"{x.name or 'a leaf'} has changed since it was used: compute the output again, then differentiate")
     return x
 
 
-def _fit(g: Any, x: Data, op: Operation, create_graph: bool) -> Any:
+def fit(g: Any, x: Data, op: Operation, create_graph: bool) -> Any:
     """The gradient in the shape and the dtype of the operand, which held `x`: so that a step can subtract it."""
     shape = () if isinstance(x, float) else x.shape
     if not isinstance(g, Node) or not create_graph:

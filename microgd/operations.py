@@ -4,7 +4,7 @@ In a rule, `g` is the upstream gradient (d output / d result), `out` the result,
 one rule for each operand, and it returns d output / d operand, the upstream gradient times the local derivative: that
 of sin is g * cos(x). All may be numbers, arrays or Values, so rules are written with operators and operations.
 
-Rules leave to the engine (`_fit` in backprop.py) summing the gradient of an operand that was broadcast, its dtype, and
+Rules leave to the engine (`fit` in backprop.py) summing the gradient of an operand that was broadcast, its dtype, and
 repeating a number that holds for all elements. Where there is a choice of slopes they give what PyTorch gives, and say so.
 """
 

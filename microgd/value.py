@@ -69,8 +69,7 @@ class Value(Node):
         if self._operation is not None:
             self._held.flags.writeable = False
         elif not self._held.flags.writeable:
-            # A record holds this array (`_freeze` in backprop.py), and the caller may be about to write into it: from
-            # here on the leaf has an array of its own. Arrays that nobody asks for are never copied.
+            # A record holds this array (`_freeze` in backprop.py), and the caller may write into it: the leaf gets another.
             self._held = self._held.copy("K")
         return self._held
 
@@ -93,11 +92,9 @@ class Value(Node):
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""
-        if isinstance(self._held, float):
-            return self._held
-        if self._held.size != 1:
+        if self.size != 1:
             raise ValueError(f"only a value of one element has an item; this one has shape {self.shape}")
-        return float(self._held.item())
+        return self._held if isinstance(self._held, float) else float(self._held.item())
 
     def detach(self) -> Value:
         """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
@@ -156,8 +153,7 @@ class Value(Node):
 
     # `hash` is identity, so that Values can be keys, while == compares what they hold, as in PyTorch.
     __eq__, __ne__, __hash__ = _compared(np.equal), _compared(np.not_equal), object.__hash__
-    __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
-    __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
+    __lt__, __le__, __gt__, __ge__ = map(_compared, (np.less, np.less_equal, np.greater, np.greater_equal))
 
     # NumPy's functions, np.exp(value) and np.sum(value, axis=0), and its operators, array * value, come here.
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
