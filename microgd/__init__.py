@@ -3,6 +3,7 @@
 - compute with `Value`s, numbers and arrays that remember how they were made, and get derivatives by `backward`;
 - differentiate functions, any number of times: `grad`, `value_and_grad`, `gradients`;
 - train small networks: `nn`, `optim`, `data`, `train`;
+- look at a computation graph (`draw`), and watch backpropagation on it, step by step (`film`);
 - add an operation (`operation`) and check its derivative (`check_gradients`).
 
 To read how it works, read backprop.py, operations.py and value.py, in this order.
@@ -19,12 +20,15 @@ from microgd.value import Value
 if TYPE_CHECKING:
     from microgd import data, nn, optim, train
     from microgd.gradcheck import GradientError, check_gradients
+    from microgd.pictures.draw import draw
 
 __all__ = [
     "GradientError",
     "Value",
     "check_gradients",
     "data",
+    "draw",
+    "film",
     "grad",
     "gradients",
     "nn",
@@ -36,7 +40,7 @@ __all__ = [
     "value_and_grad",
 ]
 
-_IN_GRADCHECK = ("GradientError", "check_gradients")
+_HOME = {"GradientError": "gradcheck", "check_gradients": "gradcheck", "draw": "pictures.draw", "film": "pictures.film"}
 
 
 def __getattr__(name: str) -> Any:
@@ -45,7 +49,7 @@ def __getattr__(name: str) -> Any:
 
     if name not in __all__:
         raise AttributeError(f"module 'microgd' has no attribute {name!r}")
-    return getattr(import_module("microgd.gradcheck"), name) if name in _IN_GRADCHECK else import_module(f"microgd.{name}")
+    return getattr(import_module(f"microgd.{_HOME[name]}"), name) if name in _HOME else import_module(f"microgd.{name}")
 
 
 def __dir__() -> list[str]:

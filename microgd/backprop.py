@@ -284,17 +284,17 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
         elif op.few and not create_graph:
             arrive(node._x, op.rules[0](g, out, node._a), node._a, op)  # a node, or nothing would have been recorded
         else:
-            for x, share, held in shares(node, op, g, create_graph):
+            for x, share, held in shares(node, g, create_graph):
                 arrive(x, share, held, op)
     yield from gradients.items()  # what is left are the leaves
 
 
-def shares(node: Any, op: Operation, g: Any, create_graph: bool) -> Iterator[tuple[Node, Any, Data]]:
+def shares(node: Any, g: Any, create_graph: bool = False) -> Iterator[tuple[Node, Any, Data]]:
     """Each operand that is a node, what comes to it through this one, and what it held.
 
     Given the nodes in place of the numbers (`create_graph`), what rules compute is recorded, and can be differentiated.
     """
-    operands, saved = node.inputs, node.saved
+    op, operands, saved = node._operation, node.inputs, node.saved
     arity, out, given = len(operands), node._held, saved
     if create_graph:
         out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
@@ -120,16 +120,18 @@ def _single(out: Data | Value) -> Value:
     return value
 
 
-def _depends(output: Node, on: Sequence[Node]) -> bool:
-    """Whether `output` was computed from any of those."""
-    if not on:
-        return False
-    wanted, seen, nodes = set(on), {output}, [output]
+def ancestors(output: Node) -> Iterator[Node]:
+    """Every node that `output` was computed from, itself first, each once."""
+    seen, nodes = {output}, [output]
     for node in nodes:
-        if node in wanted:
-            return True
+        yield node
         for x in node.inputs:
             if isinstance(x, Node) and x not in seen:
                 seen.add(x)
                 nodes.append(x)
-    return False
+
+
+def _depends(output: Node, on: Sequence[Node]) -> bool:
+    """Whether `output` was computed from any of those."""
+    wanted = set(on)
+    return bool(wanted) and any(node in wanted for node in ancestors(output))

@@ -44,11 +44,19 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
         """Each parameter once, with its name, in the order in which the attributes were set."""
+        return self._named(Value)
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module, whose name is "", and each module in it once, with its name."""
+        return self._named(Module)
+
+    def _named(self, kind: type[Any]) -> Iterator[tuple[str, Any]]:
+        """Each part of that kind once, under the first of its names."""
         seen = set()
-        for name, value in _leaves("", self, ()):
-            if value not in seen:
-                seen.add(value)
-                yield name, value
+        for name, part in _contents("", self):
+            if isinstance(part, kind) and id(part) not in seen:
+                seen.add(id(part))
+                yield name, part
 
     def parameters(self) -> list[Value]:
         """Each parameter once, as in `named_parameters`."""
@@ -65,7 +73,7 @@ class Module:
 
     def _leaves(self) -> dict[str, Value]:
         """Every parameter by name, under all the names that it has."""
-        found = list(_leaves("", self, ()))
+        found = [(name, part) for name, part in _contents("", self) if isinstance(part, Value)]
         if len(dict(found)) < len(found):
             raise ValueError(f"two parameters have the same name: {[name for name, _ in found]}")
         return dict(found)
@@ -100,15 +108,18 @@ class Module:
         self.load_state_dict(load_arrays(path))
 
 
-def _leaves(name: str, part: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Value]]:
-    """Every leaf in a module, list, tuple or dictionary, with its path; `above` are those that this part is in."""
+def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every leaf and module in a module, list, tuple or dictionary, with its path; `above` are those that it is in."""
     if isinstance(part, Value):
         if part._ticket == 0:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
             yield name, part
     elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
-        held = part._parts() if isinstance(part, Module) else part
+        held: Any = part
+        if isinstance(part, Module):
+            yield name, part
+            held = part._parts()
         for key, inner in held.items() if isinstance(held, Mapping) else enumerate(held):
-            yield from _leaves(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
+            yield from _contents(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
 
 
 # ── Layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,1 @@
+"""Pictures of computation graphs: `draw` makes one, and `film` plays backpropagation on one."""

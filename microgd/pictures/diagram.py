@@ -1,0 +1,132 @@
+"""What boxes, ellipses and arrows look like in Graphviz's language, and the program that lays them out."""
+
+from __future__ import annotations
+
+import html
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import graphviz
+from graphviz.backend import dot_command
+
+# Blue and vermilion, which colour-blind readers can tell apart (Okabe and Ito, Color Universal Design, 2008), each dark
+# enough for small print; and no meaning is in the colour alone.
+GRADIENT, _INK, _PALE = "#a63c00", "#1a1a1a", "#5f5f5f"
+_LOOKS = {
+    "leaf": {"fillcolor": "#d3e9f8", "color": "#0b6fa8", "penwidth": "1.6"},
+    "computed": {"fillcolor": "#ffffff", "color": "#8a8a8a"},
+    "output": {"fillcolor": "#fff3c9", "color": _INK, "penwidth": "2.4"},
+    "constant": {"fillcolor": "#ffffff", "color": "#8a8a8a", "fontcolor": _PALE, "style": "filled,rounded,dashed"},
+    "layer": {"fillcolor": "#e4f1ea", "color": "#3c7a5e", "penwidth": "1.6"},
+}
+_ROWS = {
+    "name": "<b>{}</b>",
+    "data": "{}",
+    "grad": f'<font color="{GRADIENT}">{{}}</font>',
+    "note": f'<font color="{_PALE}"><i>{{}}</i></font>',
+}
+_FONT = {"fontname": "Helvetica", "fontcolor": _INK}
+_ONE_AT_A_TIME = RLock()
+NO_PROGRAM = (
+    "no program to lay out the graph was found: install Graphviz (https://graphviz.org/download), whose `dot` writes SVG, "
+    "PNG and PDF, or `pip install graphviz-pure`, which writes SVG and PNG"
+)
+
+
+_ELLIPSE = {"fillcolor": "#ececec", "color": "#8a8a8a", "margin": "0.04,0.02", "width": "0.4", "height": "0.3"}
+
+
+def label(rows: Iterable[tuple[str, str]]) -> str:
+    """Lines of text, each of a kind ("name", "data", "grad" or "note"), as a label in which no character is markup."""
+    escaped = ((kind, html.escape(text).replace("\\", "&#92;")) for kind, text in rows)
+    lines = [_ROWS[kind].format(text) for kind, text in escaped]
+    return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
+
+
+def picture(direction: str, caption: Iterable[tuple[str, str]] = ()) -> Picture:
+    """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB")."""
+    caption = list(caption)
+    looks = {"rankdir": direction, "bgcolor": "white", "ranksep": "0.35", "nodesep": "0.2", **_FONT, "fontsize": "11"}
+    if caption:
+        looks |= {"label": label(caption), "labelloc": "b", "labeljust": "l"}
+    boxes = {
+        "shape": "box",
+        "style": "filled,rounded",
+        "margin": "0.12,0.07",
+        "height": "0.3",
+        "width": "0.3",
+        **_FONT,
+        "fontsize": "12",
+    }
+    arrows = {**_FONT, "fontsize": "11", "color": "#6a6a6a", "arrowsize": "0.7"}
+    return Picture(format="svg", graph_attr=looks, node_attr=boxes, edge_attr=arrows)
+
+
+def frame_looks(title: str) -> dict[str, str]:
+    """The attributes of a frame around boxes."""
+    looks = {"label": label([("name", title)]), "labelloc": "t", "labeljust": "l", "style": "rounded"}
+    return {**looks, "color": "#3c7a5e", "bgcolor": "#f3f8f5"}
+
+
+class Picture(graphviz.Digraph):
+    """A graph of boxes and ellipses. Rendering takes the system's `dot` or, where there is none, `graphviz-pure`."""
+
+    def box(self, key: str, look: str, rows: Iterable[tuple[str, str]]) -> None:
+        """A value, or a layer, with what there is to say of it."""
+        self.node(key, label(rows), {"id": key, "class": look, **_LOOKS[look]})
+
+    def ellipse(self, key: str, text: str, hint: str) -> None:
+        """An operation. The hint is its name in full, for who points at it."""
+        looks = {"id": key, "class": "operation", "tooltip": graphviz.escape(hint), "shape": "ellipse", "ordering": "in"}
+        self.node(key, label([("data", text)]), {**looks, **_ELLIPSE})
+
+    def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]] = (), key: str = "") -> None:
+        """From an operand to an operation, with what flows back along it; or from that to its result."""
+        rows = list(rows)
+        self.edge(tail, head, label(rows) if rows else None, {"id": key} if key else None)
+
+    def pipe(self, format: str | None = None, **options: Any) -> Any:
+        """As `graphviz.Digraph.pipe`: the picture in memory. `RuntimeError` where no program can write the format."""
+        with _program() as quiet:
+            return super().pipe(format, **{**quiet, **options})
+
+    def render(self, filename: Any = None, **options: Any) -> str:
+        """As `graphviz.Digraph.render`: the picture in a file. `RuntimeError` where no program can write the format."""
+        with _program() as quiet:
+            return super().render(filename, **{**quiet, **options})
+
+    def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """What Jupyter shows: the picture or, where there is no program to lay it out, how to get one."""
+        try:
+            return super()._repr_mimebundle_(*arguments, **options)
+        except RuntimeError as error:
+            return {"text/plain": str(error)}
+
+
+@contextmanager
+def _program() -> Iterator[dict[str, bool]]:
+    """While this lasts, the graphviz package runs `graphviz-pure` in place of a `dot` that is not there.
+
+    Gives the options for that. Errors of the program, and there being none, are a `RuntimeError`.
+    """
+    pure = None
+    if not shutil.which("dot"):  # in an environment that is not activated, its programs are not on the search path
+        pure = shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
+        if not pure:
+            raise RuntimeError(NO_PROGRAM)
+    with _ONE_AT_A_TIME:
+        before = dot_command.DOT_BINARY
+        dot_command.DOT_BINARY = Path(pure) if pure else before
+        try:
+            yield {"quiet": True} if pure else {}  # it warns of letters whose width it does not know
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error.stderr or "")
+            raise RuntimeError(f"{'graphviz-pure' if pure else 'dot'} could not draw the graph: {said.strip()}") from None
+        finally:
+            dot_command.DOT_BINARY = before

@@ -1,0 +1,64 @@
+"""Numbers, arrays and names as short texts for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+FEW = 6  # an array of at most so many elements is shown with all its numbers
+
+
+def number(x: float, digits: int = 4) -> str:
+    """So many significant digits, or up to a million all that are before the point."""
+    x = float(x)
+    if abs(x) < 1e6 and (x.is_integer() or abs(x) >= 10**digits - 0.5):
+        text = str(round(x))
+    else:
+        mantissa, e, exponent = f"{x:.{digits}g}".partition("e")
+        text = mantissa + (f"e{int(exponent)}" if e else "")
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def shape(x: Any) -> str:
+    """The lengths of the axes, as NumPy writes them."""
+    return str(np.shape(x))
+
+
+def size(x: Any) -> float:
+    """How large a gradient is in all: the root of the sum of the squares of its elements."""
+    return float(np.linalg.norm(np.asarray(x, np.float64)))
+
+
+def numbers(x: Any) -> str:
+    """A number; the elements of a small array, to three digits; of a larger one the smallest and the largest."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        return short(str(x))
+    if not array.ndim:
+        return number(array.item())
+    if not array.size:
+        return "empty"
+    if array.size <= FEW:
+        return "[" + ", ".join(numbers(row) if row.ndim else number(row, 3) for row in array) + "]"
+    missing = int(np.isnan(array).sum())
+    if missing:
+        return f"{missing} nan"
+    return f"{number(array.min())} … {number(array.max())}"
+
+
+def gradient(x: Any) -> str:
+    """A number, or the elements of a small array, or the size of a larger one."""
+    return numbers(x) if np.size(x) <= FEW else f"size {number(size(x))}"
+
+
+def data(x: Any) -> str:
+    """A number, or an array's shape and numbers."""
+    return f"{shape(x)} {numbers(x)}" if np.ndim(x) else numbers(x)
+
+
+def short(text: str, length: int = 40) -> str:
+    """Any text as one short line of characters that can be shown."""
+    line = " ".join(text[: 4 * length].split())
+    line = "".join(c if c.isprintable() or c == "\N{ZERO WIDTH JOINER}" else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1] + "…"
