@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from microgd import data, nn, optim, train
     from microgd.gradcheck import GradientError, check_gradients
     from microgd.pictures.draw import draw
+    from microgd.pictures.film import film
 
 __all__ = [
     "GradientError",

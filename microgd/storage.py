@@ -1,11 +1,12 @@
-"""Named arrays in a file: written whole or not at all, read without running anything."""
+"""Files that are written whole or not at all; named arrays in a file, read without running anything."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +14,19 @@ from numpy.typing import NDArray
 from microgd.arrays import Data
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> None:
-    """Write the arrays to `path` in NumPy's .npz format, which `numpy.load` reads too.
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
+    """Make the file `path` hold what `write`, given an open file, writes into it.
 
-    They go to a temporary file beside it, which is flushed to the disk and then renamed. A rename happens wholly or
+    That goes to a temporary file beside it, which is flushed to the disk and then renamed. A rename happens wholly or
     not at all, so whatever interrupts this leaves the old file or the new one. `OSError` where it cannot be written.
     """
-    import zipfile
     from pathlib import Path
 
     path = Path(os.path.realpath(path))  # of a link, the file that it leads to: renaming would replace the link
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -46,6 +43,19 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> Non
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> None:
+    """Write the arrays to `path`, as `write_whole` does, in NumPy's .npz format, which `numpy.load` reads too."""
+    import zipfile
+
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+    write_whole(path, write)
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:

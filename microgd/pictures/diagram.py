@@ -50,7 +50,9 @@ def label(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def picture(direction: str, caption: Iterable[tuple[str, str]] = ()) -> Picture:
-    """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB")."""
+    """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`."""
+    if direction not in ("LR", "TB"):
+        raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
     caption = list(caption)
     looks = {"rankdir": direction, "bgcolor": "white", "ranksep": "0.35", "nodesep": "0.2", **_FONT, "fontsize": "11"}
     if caption:

@@ -49,19 +49,17 @@ def draw(
     """
     if not isinstance(value, Value):
         raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
-    if direction not in ("LR", "TB"):
-        raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
     if depth is not None and (model is None or isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
         raise ValueError(f"expected a depth of 0 or more, and a model, but got depth={depth!r} and model={model!r}")
     recorded = steps(value)
     layers = None if model is None else Layers(model)
-    sketch = _Sketch(value, recorded, layers, depth, constants)
+    sketch = Sketch(value, recorded, layers, depth, constants)
     if len(sketch.members) > limit:
         raise ValueError(
             f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: make layers one box each "
             "(model=..., depth=1), hide constants (constants=False), or raise limit="
         )
-    return _paint(sketch, _Words(value, recorded, naming(names, layers), gradients), value, direction)
+    return _paint(sketch, _Words(value, recorded, naming(names, layers), gradients), direction)
 
 
 def naming(names: Mapping[str, Any] | None, layers: Layers | None) -> Callable[[Any], str]:
@@ -80,11 +78,11 @@ def naming(names: Mapping[str, Any] | None, layers: Layers | None) -> Callable[[
     return name_of
 
 
-class _Sketch:
+class Sketch:
     """What is drawn and what leads where, before a word is said: boxes (v values, c constants, g layers), ellipses (o)."""
 
     def __init__(self, output: Value, recorded: Sequence[Step], layers: Layers | None, depth: int | None, constants: bool):
-        self.layers, self._depth = layers, depth
+        self.output, self.layers, self._depth = output, layers, depth
         self.members: dict[str, dict[Any, Any]] = {}  # what a box or an ellipse stands for
         self.place: dict[str, str | None] = {}  # the module that it is in
         self.edges: dict[tuple[str, str, int], list[tuple[Step, int]]] = {}  # from, to, which: the operands it carries
@@ -123,19 +121,16 @@ class _Sketch:
         groups: list[str | None] = []
         for step, place in zip(recorded, places, strict=True):
             around = "(after)" if step.result in after else "(before)"
-            groups.append(self._outer(place) if place is not None else around if len(outside) > FEW else None)
+            groups.append(
+                self.layers.outer(place, self._depth) if place is not None else around if len(outside) > FEW else None
+            )
         return nowhere, groups
-
-    def _outer(self, place: str) -> str:
-        """The module at the depth asked for that this one is in."""
-        assert self.layers is not None and self._depth is not None
-        return self.layers.chain[place][: self._depth + 1][-1]
 
     def _given(self, x: Any, use: tuple[int, int], group: str | None) -> str:
         """The box of a leaf or a constant; all that go into a layer's box are one."""
         owner = self.layers.owner.get(x) if self.layers and isinstance(x, Value) else None
-        if owner is not None and self._depth is not None:
-            return self._add("g", self._outer(owner), x)
+        if self.layers and owner is not None and self._depth is not None:
+            return self._add("g", self.layers.outer(owner, self._depth), x)
         identity = x if isinstance(x, Value) else id(x) if isinstance(x, np.ndarray) else use
         kind = "v" if isinstance(x, Value) else "c"
         return self._add(kind, identity if group is None else (kind, group), x, owner, identity)
@@ -149,6 +144,15 @@ class _Sketch:
         key = self._keys[kind, identity]
         self.members[key][member if which is None else which] = member
         return key
+
+    def look(self, key: str) -> str:
+        """What kind of thing this key stands for."""
+        first = next(iter(self.members[key].values()))
+        if key[0] == "v":
+            return "output" if first is self.output else "computed" if first.op else "leaf"
+        if key[0] == "g":
+            return "layer" if self.layers and self.layer[key] in self.layers.modules else "computed"
+        return "constant" if key[0] == "c" else "operation"
 
 
 class _Words:
@@ -217,9 +221,13 @@ class _Words:
         rows = [("data", _counted(list(operands.values())))] if between_layers and operands else []
         flows = [self._flow[step.result, i] for step, i in carried if (step.result, i) in self._flow]
         if len(flows) == 1:
-            slope = f"× {text.number(flows[0].slope)} " if flows[0].slope is not None else ""
-            return [*rows, ("grad", f"{slope}→ {text.gradient(flows[0].share)}")]
+            return [*rows, ("grad", flow_label(flows[0]))]
         return [*rows, ("grad", f"→ {_size(c.share for c in flows)}")] if flows else rows
+
+
+def flow_label(c: Contribution) -> str:
+    """What flows back along an edge: for numbers the local derivative and the product."""
+    return ("" if c.slope is None else f"× {text.number(c.slope)} ") + f"→ {text.gradient(c.share)}"
 
 
 def _size(gradients: Iterable[Data]) -> str:
@@ -241,29 +249,29 @@ def _agree(total: Data | None, stored: Any) -> bool:
     return np.shape(total) == np.shape(stored) and np.allclose(total, stored, rtol=1e-5, equal_nan=True)
 
 
-def _paint(sketch: _Sketch, words: _Words, output: Value, direction: str) -> Picture:
+def operation_label(step: Step) -> str:
+    """What is written in an ellipse: a symbol or the operation's name, and the options that are not what they usually are."""
+    name = SYMBOLS.get(step.operation, text.short(step.operation))
+    return name + "".join(f" {option}={text.short(str(x), 24)}" for option, x in step.options.items())
+
+
+def _paint(sketch: Sketch, words: _Words, direction: str) -> Picture:
     """The sketch with the words: each module's boxes in its frame, and the edges."""
     whole, layers = picture(direction, words.caption()), sketch.layers
     framed = {path for place in sketch.place.values() if layers and place is not None for path in layers.chain[place]}
 
     def fill(frame: Picture, inside: str | None) -> None:
         for key, members in sketch.members.items():
-            given = list(members.values())
             if sketch.place[key] != inside:
                 continue
-            if key[0] == "o":
-                options = "".join(f" {name}={text.short(str(x), 24)}" for name, x in given[0].options.items())
-                operation = text.short(given[0].operation)
-                frame.ellipse(key, SYMBOLS.get(operation, operation) + options, operation)
-            elif key[0] == "g" and layers:
-                known = sketch.layer[key] in layers.modules
-                title = layers.title(sketch.layer[key]) if known else ""
-                frame.box(key, "layer" if known else "computed", words.layer(title, given))
-            elif key[0] == "c":
-                frame.box(key, "constant", words.values(given))
+            look, given = sketch.look(key), list(members.values())
+            if look == "operation":
+                frame.ellipse(key, operation_label(given[0]), given[0].operation)
+            elif key[0] == "g":
+                title = layers.title(sketch.layer[key]) if layers and look == "layer" else ""
+                frame.box(key, look, words.layer(title, given))
             else:
-                computed = "output" if given[0] is output else "computed"
-                frame.box(key, computed if given[0].op or given[0] is output else "leaf", words.values(given))
+                frame.box(key, look, words.values(given))
         for n, path in enumerate(layers.modules if layers else ()):
             if path in framed and layers and layers.chain[path][-2:-1] == ([] if inside is None else [inside]):
                 if path == "" and len(framed) > 1:
@@ -274,5 +282,5 @@ def _paint(sketch: _Sketch, words: _Words, output: Value, direction: str) -> Pic
 
     fill(whole, None)
     for (tail, head, _), carried in sketch.edges.items():
-        whole.arrow(tail, head, words.edge(carried, tail[0] == "g"))
+        whole.arrow(tail, head, words.edge(carried, between_layers=tail[0] == "g"))
     return whole

@@ -47,6 +47,10 @@ class Layers:
         first, *others = {self.chain[path][-1]: self.chain[path] for path in paths}.values()
         return [module for module in first if all(module in other for other in others)][-1]
 
+    def outer(self, path: str, depth: int) -> str:
+        """The module at that depth that this one is in, or is."""
+        return self.chain[path][: depth + 1][-1]
+
     def title(self, path: str) -> str:
         """The module as one writes it, and the activations that follow it."""
         if not path:

@@ -1,0 +1,203 @@
+"""`film`: a page that plays a computation, forward and then backward, one step at a time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from microgd.graph import Contribution, Step, contributions, steps
+from microgd.pictures import text
+from microgd.pictures.diagram import picture
+from microgd.pictures.draw import SYMBOLS, Sketch, flow_label, naming, operation_label
+from microgd.pictures.layers import Layers
+from microgd.storage import write_whole
+from microgd.value import Value
+
+LIMIT = 200  # operations
+
+
+def film(
+    value: Value,
+    path: str | os.PathLike[str],
+    *,
+    names: Mapping[str, Any] | None = None,
+    model: Any = None,
+    direction: str = "LR",
+) -> FilmName | FilmPath:
+    """Write a page that plays the computation of `value`, first forward in the order of recording, then backward.
+
+    It is one HTML file that needs no network, for any browser. Each step lights what is computed and says it in words and
+    numbers: those of the time of recording, and of a reverse pass of its own, which writes no `grad`. That pass starts with
+    the `grad` of `value` or, where it is None, with 1 (`ValueError` if there is more than one element). Names are those of
+    `draw`.
+
+    Returns the path, which in Jupyter shows the film. More than 200 operations are a `ValueError`. Graphviz's `dot` or
+    `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file cannot be written.
+    """
+    if not isinstance(value, Value):
+        raise TypeError(f"film takes a Value, but got {type(value).__name__}")
+    recorded = steps(value)
+    if len(recorded) > LIMIT:
+        raise ValueError(
+            f"the graph has {len(recorded):,} operations, and a film has at most {LIMIT}: film a part of the computation, or "
+            "one example in place of a batch"
+        )
+    script = _Script(value, recorded, naming(names, None if model is None else Layers(model)), direction)
+    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), script.picture())
+    write_whole(path, lambda file: file.write(page.encode()))
+    return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
+
+
+class _Shown:
+    """The path of a film, which in Jupyter shows itself."""
+
+    def _repr_html_(self) -> str:
+        page = Path(os.fspath(self)).read_text(encoding="utf-8")  # type: ignore[call-overload]
+        frame = (
+            '<iframe srcdoc="{}" sandbox="allow-scripts" title="Film" style="border: 0; width: 100%; height: 34rem"></iframe>'
+        )
+        return frame.format(html.escape(page))
+
+
+class FilmName(_Shown, str):
+    """The path of a film as text."""
+
+
+class FilmPath(_Shown, type(Path())):  # type: ignore[misc]  # before Python 3.12 only the system's kind of Path has subclasses
+    """The path of a film as a `Path`."""
+
+
+class _Script:
+    """What the film tells, step by step, and its picture."""
+
+    def __init__(self, output: Value, recorded: list[Step], name: Callable[[Any], str], direction: str):
+        self._output, self._recorded, self._known, self._direction = output, recorded, name, direction
+        self._sketch = Sketch(output, recorded, None, None, constants=True)
+        self._key = {x: key for key, members in self._sketch.members.items() for x in members.values() if isinstance(x, Value)}
+        self._ellipse = {step.result: f"o{i}" for i, step in enumerate(recorded)}
+        self._start, self._passed = contributions(output)
+        self._gradient = {output: self._start, **{c.operand: c.total for c in self._passed}}
+        uses = [(x, step.held[i]) for step in recorded for i, x in enumerate(step.operands) if isinstance(x, Value)]
+        self._data = {output: output._held, **dict(reversed(uses))}
+
+    def name(self, x: Any) -> str:
+        """How the sentences call it: what has no name gets one, and constants go by their number or their shape."""
+        if isinstance(x, Value):
+            return self._known(x) or self._key[x].translate({ord("0") + i: ord("₀") + i for i in range(10)})
+        return self._known(x) or _said(x)
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
+        leaves = [x for x in self._key if not x.op]
+        given = ", ".join(f"{self.name(x)} = {_said(self._data[x])}" for x in leaves)
+        lit = [key for key in self._sketch.members if self._sketch.look(key) in ("leaf", "constant")] or [
+            self._key[self._output]
+        ]
+        told = [
+            _step("forward", f"Given: {text.short(given, 200)}.", lit, [self._line(x, "data", self._data[x]) for x in leaves])
+        ]
+        told += map(self._forward, self._recorded)
+        name, start = self.name(self._output), text.gradient(self._start)
+        why = f"∂{name}/∂{name} = {start}" if start == "1" else f"{start}, which is what its grad holds"
+        say = f"Now backward, from the end. {name}'s gradient is {why}."
+        told.append(_step("backward", say, [self._key[self._output]], [self._line(self._output, "grad", self._start)]))
+        told += map(self._backward, self._passed)
+        result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self._gradient[x])}" for x in leaves)
+        return [
+            *told,
+            _step("backward", f"That is the gradient: {text.short(result, 200)}.", [self._key[x] for x in leaves], []),
+        ]
+
+    def _forward(self, step: Step) -> dict[str, Any]:
+        """c = a × b = 2 × −3 = −6"""
+        names, held = [self.name(x) for x in step.operands], [_said(x) for x in step.held]
+        options = [f"{option}={text.short(str(x), 24)}" for option, x in step.options.items()]
+        symbol = SYMBOLS.get(step.operation)
+        terms = [
+            f" {symbol} ".join(of) if symbol else f"{step.operation}({', '.join([*of, *options])})" for of in (names, held)
+        ]
+        say = " = ".join([self.name(step.result), *dict.fromkeys(terms), _said(step.result._held)])
+        ellipse = self._ellipse[step.result]
+        edges = [_edge(*edge) for edge in self._sketch.edges if ellipse in edge]
+        lit = [self._key[step.result], ellipse, *edges]
+        return _step("forward", say, lit, [self._line(step.result, "data", step.result._held)])
+
+    def _backward(self, c: Contribution) -> dict[str, Any]:
+        """b gets c's gradient × ∂c/∂b = 0.5 × 2 = 1; it had 0.25 from before, so 1.25"""
+        result, operand, operands = self.name(c.step.result), self.name(c.operand), c.step.operands
+        several = sum(x is c.operand for x in operands) > 1
+        which = f", as operand {c.position + 1} of {len(operands)}," if several else ""
+        if c.slope is not None:
+            product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
+            say = f"{operand}{which} gets {result}'s gradient × ∂{result}/∂{operand} = {product}"
+        else:
+            how = f"by the rule of {c.step.operation}: {text.shape(c.share)}, {text.gradient(c.share)}"
+            say = f"{operand}{which} gets its share of {result}'s gradient, {how}"
+        if c.before is not None:
+            say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
+            say += f": {operand} moves {self.name(self._output)} in several ways, and they add up"
+        head = self._ellipse[c.step.result]
+        edge = _edge(self._key[c.operand], head, c.position)
+        return _step("backward", f"{say}.", [self._key[c.operand], edge, head], [self._line(c.operand, "grad", c.total)])
+
+    def _line(self, x: Value, row: str, held: Any) -> tuple[str, str, str]:
+        return self._key[x], row, text.data(held) if row == "data" else text.gradient(held)
+
+    def picture(self) -> str:
+        """The whole graph as SVG: boxes have three lines, for the page to fill in."""
+        drawing = picture(self._direction)
+        for key, members in self._sketch.members.items():
+            x, look = next(iter(members.values())), self._sketch.look(key)
+            if look == "operation":
+                drawing.ellipse(key, operation_label(x), x.operation)
+            elif look == "constant":
+                drawing.box(key, look, [("name", self._known(x))] * bool(self._known(x)) + [("data", text.data(x))])
+            else:
+                rows = [self._line(x, "data", self._data[x]), self._line(x, "grad", self._gradient[x])]
+                drawing.box(key, look, [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in rows)])
+        flows = {(self._ellipse[c.step.result], c.position): flow_label(c) for c in self._passed}
+        for tail, head, n in self._sketch.edges:
+            label = [("grad", flows[head, n])] if (head, n) in flows else []
+            drawing.arrow(tail, head, label, _edge(tail, head, n))
+        svg: str = drawing.pipe("svg", encoding="utf-8")
+        return re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+
+
+def _edge(tail: str, head: str, n: int) -> str:
+    return f"{tail}-{head}-{n}"
+
+
+def _step(phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]]) -> dict[str, Any]:
+    return {"phase": phase, "say": say, "lit": lit, "write": write}
+
+
+def _said(x: Any) -> str:
+    """A number, or the numbers of a small array, or the shape of a larger one."""
+    return text.numbers(x) if np.size(x) <= text.FEW else text.shape(x)
+
+
+def _page(title: str, told: list[dict[str, Any]], svg: str) -> str:
+    """The page, in one piece. Its policy lets no other script and no other style in, and nothing out."""
+    files = {kind: Path(__file__).with_name(f"film.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
+    allowed = [base64.b64encode(hashlib.sha256(files[kind].encode()).digest()).decode() for kind in ("css", "js")]
+    policy = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+    return Template(files["html"]).substitute(
+        policy=policy.format(*allowed),
+        title=html.escape(title),
+        style=files["css"],
+        script=files["js"],
+        picture=svg,
+        last=len(told) - 1,
+        lines="\n".join(f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told)),
+        steps=json.dumps(told, ensure_ascii=False).replace("<", "\\u003c"),
+    )
