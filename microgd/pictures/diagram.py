@@ -49,12 +49,17 @@ def label(rows: Iterable[tuple[str, str]]) -> str:
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 
-def picture(direction: str, caption: Iterable[tuple[str, str]] = ()) -> Picture:
-    """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`."""
+def picture(direction: str, caption: Iterable[tuple[str, str]] = (), hurry: bool = False) -> Picture:
+    """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`.
+
+    In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
+    """
     if direction not in ("LR", "TB"):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
     caption = list(caption)
     looks = {"rankdir": direction, "bgcolor": "white", "ranksep": "0.35", "nodesep": "0.2", **_FONT, "fontsize": "11"}
+    if hurry:
+        looks |= {"splines": "line", "nslimit": "0.5", "mclimit": "0.1"}
     if caption:
         looks |= {"label": label(caption), "labelloc": "b", "labeljust": "l"}
     boxes = {

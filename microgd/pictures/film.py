@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from microgd.graph import Contribution, Step, contributions, steps
+from microgd.graph import Contribution, Graph, Step
 from microgd.pictures import text
 from microgd.pictures.diagram import picture
-from microgd.pictures.draw import SYMBOLS, Sketch, flow_label, naming, operation_label
+from microgd.pictures.draw import FAR, SYMBOLS, Sketch, flow_label, naming, operation_label
 from microgd.pictures.layers import Layers
 from microgd.storage import write_whole
 from microgd.value import Value
@@ -46,14 +46,15 @@ def film(
     """
     if not isinstance(value, Value):
         raise TypeError(f"film takes a Value, but got {type(value).__name__}")
-    recorded = steps(value)
-    if len(recorded) > LIMIT:
+    graph = Graph(value)
+    if len(graph.steps) > LIMIT:
         raise ValueError(
-            f"the graph has {len(recorded):,} operations, and a film has at most {LIMIT}: film a part of the computation, or "
+            f"the graph has {len(graph.steps):,} operations, and a film at most {LIMIT}: film a part of the computation, or "
             "one example in place of a batch"
         )
-    script = _Script(value, recorded, naming(names, None if model is None else Layers(model)), direction)
-    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), script.picture())
+    graph.go_back()
+    script = _Script(graph, naming(names, Layers(model)))
+    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), script.picture(direction))
     write_whole(path, lambda file: file.write(page.encode()))
     return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
 
@@ -80,15 +81,11 @@ class FilmPath(_Shown, type(Path())):  # type: ignore[misc]  # before Python 3.1
 class _Script:
     """What the film tells, step by step, and its picture."""
 
-    def __init__(self, output: Value, recorded: list[Step], name: Callable[[Any], str], direction: str):
-        self._output, self._recorded, self._known, self._direction = output, recorded, name, direction
-        self._sketch = Sketch(output, recorded, None, None, constants=True)
+    def __init__(self, graph: Graph, name: Callable[[Any], str]):
+        self._graph, self._known = graph, name
+        self._sketch = Sketch(graph, Layers(), None, constants=True)
         self._key = {x: key for key, members in self._sketch.members.items() for x in members.values() if isinstance(x, Value)}
-        self._ellipse = {step.result: f"o{i}" for i, step in enumerate(recorded)}
-        self._start, self._passed = contributions(output)
-        self._gradient = {output: self._start, **{c.operand: c.total for c in self._passed}}
-        uses = [(x, step.held[i]) for step in recorded for i, x in enumerate(step.operands) if isinstance(x, Value)]
-        self._data = {output: output._held, **dict(reversed(uses))}
+        self._ellipse = {step.result: f"o{i}" for i, step in enumerate(graph.steps)}
 
     def name(self, x: Any) -> str:
         """How the sentences call it: what has no name gets one, and constants go by their number or their shape."""
@@ -99,20 +96,32 @@ class _Script:
     def steps(self) -> list[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
         leaves = [x for x in self._key if not x.op]
-        given = ", ".join(f"{self.name(x)} = {_said(self._data[x])}" for x in leaves)
+        given = ", ".join(f"{self.name(x)} = {_said(self._graph.held[x])}" for x in leaves)
         lit = [key for key in self._sketch.members if self._sketch.look(key) in ("leaf", "constant")] or [
-            self._key[self._output]
+            self._key[self._graph.output]
         ]
         told = [
-            _step("forward", f"Given: {text.short(given, 200)}.", lit, [self._line(x, "data", self._data[x]) for x in leaves])
+            _step(
+                "forward",
+                f"Given: {text.short(given, 200)}.",
+                lit,
+                [self._line(x, "data", self._graph.held[x]) for x in leaves],
+            )
         ]
-        told += map(self._forward, self._recorded)
-        name, start = self.name(self._output), text.gradient(self._start)
+        told += map(self._forward, self._graph.steps)
+        name, start = self.name(self._graph.output), text.gradient(self._graph.gradient[self._graph.output])
         why = f"∂{name}/∂{name} = {start}" if start == "1" else f"{start}, which is what its grad holds"
         say = f"Now backward, from the end. {name}'s gradient is {why}."
-        told.append(_step("backward", say, [self._key[self._output]], [self._line(self._output, "grad", self._start)]))
-        told += map(self._backward, self._passed)
-        result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self._gradient[x])}" for x in leaves)
+        told.append(
+            _step(
+                "backward",
+                say,
+                [self._key[self._graph.output]],
+                [self._line(self._graph.output, "grad", self._graph.gradient[self._graph.output])],
+            )
+        )
+        told += map(self._backward, self._graph.contributions)
+        result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self._graph.gradient[x])}" for x in leaves)
         return [
             *told,
             _step("backward", f"That is the gradient: {text.short(result, 200)}.", [self._key[x] for x in leaves], []),
@@ -145,7 +154,7 @@ class _Script:
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
-            say += f": {operand} moves {self.name(self._output)} in several ways, and they add up"
+            say += f": {operand} moves {self.name(self._graph.output)} in several ways, and they add up"
         head = self._ellipse[c.step.result]
         edge = _edge(self._key[c.operand], head, c.position)
         return _step("backward", f"{say}.", [self._key[c.operand], edge, head], [self._line(c.operand, "grad", c.total)])
@@ -153,9 +162,9 @@ class _Script:
     def _line(self, x: Value, row: str, held: Any) -> tuple[str, str, str]:
         return self._key[x], row, text.data(held) if row == "data" else text.gradient(held)
 
-    def picture(self) -> str:
+    def picture(self, direction: str) -> str:
         """The whole graph as SVG: boxes have three lines, for the page to fill in."""
-        drawing = picture(self._direction)
+        drawing = picture(direction, hurry=self._sketch.far() > FAR)
         for key, members in self._sketch.members.items():
             x, look = next(iter(members.values())), self._sketch.look(key)
             if look == "operation":
@@ -163,9 +172,9 @@ class _Script:
             elif look == "constant":
                 drawing.box(key, look, [("name", self._known(x))] * bool(self._known(x)) + [("data", text.data(x))])
             else:
-                rows = [self._line(x, "data", self._data[x]), self._line(x, "grad", self._gradient[x])]
+                rows = [self._line(x, "data", self._graph.held[x]), self._line(x, "grad", self._graph.gradient[x])]
                 drawing.box(key, look, [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in rows)])
-        flows = {(self._ellipse[c.step.result], c.position): flow_label(c) for c in self._passed}
+        flows = {(self._ellipse[c.step.result], c.position): flow_label(c) for c in self._graph.contributions}
         for tail, head, n in self._sketch.edges:
             label = [("grad", flows[head, n])] if (head, n) in flows else []
             drawing.arrow(tail, head, label, _edge(tail, head, n))

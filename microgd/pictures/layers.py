@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microgd.graph import Step
+from microgd.nn import Module, Sequential
 from microgd.pictures.text import short
 from microgd.value import Value
 
@@ -18,16 +19,16 @@ class Layers:
     model ends, except for activations that follow in it, and for sums of different parameters of one module.
     """
 
-    def __init__(self, model: Any) -> None:
-        if not (hasattr(model, "named_modules") and hasattr(model, "named_parameters")):
+    def __init__(self, model: Any = None) -> None:
+        if not (model is None or isinstance(model, Module)):
             raise TypeError(f"expected a model that is an nn.Module, but got {type(model).__name__}")
-        self.modules: dict[str, Any] = dict(model.named_modules())
-        self.names: dict[Value, str] = {value: name for name, value in model.named_parameters()}
+        self.modules: dict[str, Any] = {} if model is None else dict(model.named_modules())
+        self.names: dict[Value, str] = {} if model is None else {value: name for name, value in model.named_parameters()}
         # Each module's path, after those of the modules that it is in.
         self.chain = {path: self._around(path) for path in self.modules}
         self.owner = {value: self._around(name)[-1] for value, name in self.names.items()}
         self._trained = {module for owner in self.owner.values() for module in self.chain[owner]}
-        self.following = {path: self._after(path) for path in self.modules}
+        self._following = {path: self._after(path) for path in self.modules}
 
     def _around(self, path: str) -> list[str]:
         return [module for module in self.modules if not module or f"{path}.".startswith(f"{module}.")]
@@ -42,20 +43,16 @@ class Layers:
                 found.append(after)
         return found
 
-    def common(self, paths: Iterable[str]) -> str:
-        """The innermost module that all of these are in."""
-        first, *others = {self.chain[path][-1]: self.chain[path] for path in paths}.values()
-        return [module for module in first if all(module in other for other in others)][-1]
-
-    def outer(self, path: str, depth: int) -> str:
-        """The module at that depth that this one is in, or is."""
-        return self.chain[path][: depth + 1][-1]
-
     def title(self, path: str) -> str:
         """The module as one writes it, and the activations that follow it."""
-        if not path:
-            return type(self.modules[path]).__name__
-        return short(" → ".join(f"{p} {short(repr(self.modules[p]))}" for p in [path, *self.following[path]]), 80)
+        return short(
+            " → ".join(f"{each} {_written(self.modules[each])}".strip() for each in [path, *self._following[path]]), 80
+        )
+
+    def _common(self, paths: Iterable[str]) -> str:
+        """The innermost module that all of these are in."""
+        first, *others = {path: self.chain[path] for path in paths}.values()
+        return [module for module in first if all(module in other for other in others)][-1]
 
     def places(self, steps: Sequence[Step]) -> list[str | None]:
         """The path of the module that each step belongs to; None outside the model.
@@ -66,16 +63,15 @@ class Layers:
         for step in steps:
             values = [x for x in step.operands if isinstance(x, Value)]
             parameters, before = [x for x in values if x in self.owner], [x for x in values if x in place]
-            if not parameters and not before:
-                continue
-            here = self.common([self.owner[x] for x in parameters] or [place[x] for x in before])
-            parts = [used[x] for x in before if place[x] == here]
-            place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
-            joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
-            activations = [type(self.modules[path]).__name__.lower() for path in self.following[here]]
-            if parameters or joins or (len(before) == 1 and step.operation in activations):
-                inside.add(step)
-        if not inside:
+            if parameters or before:
+                here = self._common([self.owner[x] for x in parameters] or [place[x] for x in before])
+                parts = [used[x] for x in before if place[x] == here]
+                place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
+                joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
+                activations = [type(self.modules[path]).__name__.lower() for path in self._following[here]]
+                if parameters or joins or (len(before) == 1 and step.operation in activations):
+                    inside.add(step)
+        if self.modules and not inside:
             raise ValueError("the graph was not computed with this model: none of its parameters is in it")
         needed = set[Any]()  # what is used within the model is within it
         for step in reversed(steps):
@@ -83,3 +79,9 @@ class Layers:
                 inside.add(step)
                 needed.update(x for x in step.operands if isinstance(x, Value))
         return [place[step.result] if step in inside else None for step in steps]
+
+
+def _written(module: Module) -> str:
+    """Linear(2, 4), but of a module that lists all its parameters, or its layers, only the kind."""
+    listed = type(module).__repr__ in (Module.__repr__, Sequential.__repr__)
+    return type(module).__name__ if listed else short(repr(module))
