@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -44,7 +45,8 @@ _ELLIPSE = {"fillcolor": "#ececec", "color": "#8a8a8a", "margin": "0.04,0.02", "
 
 def label(rows: Iterable[tuple[str, str]]) -> str:
     """Lines of text, each of a kind ("name", "data", "grad" or "note"), as a label in which no character is markup."""
-    escaped = ((kind, html.escape(text).replace("\\", "&#92;")) for kind, text in rows)
+    # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it.
+    escaped = ((kind, re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", html.escape(text))) for kind, text in rows)
     lines = [_ROWS[kind].format(text) for kind, text in escaped]
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
@@ -86,17 +88,17 @@ class Picture(graphviz.Digraph):
 
     def box(self, key: str, look: str, rows: Iterable[tuple[str, str]]) -> None:
         """A value, or a layer, with what there is to say of it."""
-        self.node(key, label(rows), {"id": key, "class": look, **_LOOKS[look]})
+        self.node(key, label(rows), **{"id": key, "class": look, **_LOOKS[look]})
 
     def ellipse(self, key: str, text: str, hint: str) -> None:
         """An operation. The hint is its name in full, for who points at it."""
         looks = {"id": key, "class": "operation", "tooltip": graphviz.escape(hint), "shape": "ellipse", "ordering": "in"}
-        self.node(key, label([("data", text)]), {**looks, **_ELLIPSE})
+        self.node(key, label([("data", text)]), **looks, **_ELLIPSE)
 
     def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]] = (), key: str = "") -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
         rows = list(rows)
-        self.edge(tail, head, label(rows) if rows else None, {"id": key} if key else None)
+        self.edge(tail, head, label(rows) if rows else None, **({"id": key} if key else {}))
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:
         """As `graphviz.Digraph.pipe`: the picture in memory. `RuntimeError` where no program can write the format."""

@@ -52,6 +52,8 @@ def draw(
         raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
     if depth is not None and (model is None or isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
         raise ValueError(f"expected a depth of 0 or more, and a model, but got depth={depth!r} and model={model!r}")
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"expected a limit that is an integer, but got {limit!r}")
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
     if len(sketch.members) > limit:
@@ -190,7 +192,7 @@ class _Words:
     def layer(self, title: str, members: Sequence[Any]) -> Rows:
         """In a box for a layer: its operations and its parameters."""
         done = Counter(member.operation for member in members if isinstance(member, Step))
-        work = text.short(", ".join(name if n == 1 else f"{name} ({n} times)" for name, n in done.items()), 60)
+        work = text.short(", ".join(name if n == 1 else f"{name} ({n} times)" for name, n in done.items()), 80)
         rows = [("name", title), ("data", work)] if title else [("name", work)]
         parameters = [member for member in members if isinstance(member, Value)]
         if parameters:

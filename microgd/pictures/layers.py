@@ -64,7 +64,7 @@ class Layers:
             values = [x for x in step.operands if isinstance(x, Value)]
             parameters, before = [x for x in values if x in self.owner], [x for x in values if x in place]
             if parameters or before:
-                here = self._common([self.owner[x] for x in parameters] or [place[x] for x in before])
+                here = self.owner[parameters[-1]] if parameters else self._common(place[x] for x in before)
                 parts = [used[x] for x in before if place[x] == here]
                 place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
                 joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
