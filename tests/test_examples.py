@@ -3,11 +3,15 @@
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rendered import lines, needs_program
+
+from microgd import draw
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -142,7 +146,41 @@ def test_a_wrong_argument_is_a_usage_error(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["line", pytest.param("digits", marks=needs_tqdm)])
+@pytest.mark.parametrize("name", ["line", "graph", pytest.param("digits", marks=needs_tqdm)])
 def test_help_says_what_the_program_does(name):
     shown = subprocess.run([sys.executable, EXAMPLES / f"{name}.py", "--help"], capture_output=True, text=True, check=True)
     assert "usage:" in shown.stdout
+
+
+@needs_program
+def test_the_five_graphs_are_drawn_and_filmed(tmp_path, capsys):
+    graph = example("graph")
+    assert graph.main(["--out", str(tmp_path / "new" / "folder")]) is None
+    made = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
+    names = ["digits", "expression", "neuron", "used_twice", "xor"]
+    assert made == sorted(f"{name}.{kind}" for name in names for kind in ("html", "svg"))
+    assert all(name in capsys.readouterr().out for name in ["expression.html"])
+
+
+@needs_program
+@pytest.mark.parametrize("name", ["digits", "expression", "neuron", "used_twice", "xor"])
+def test_the_committed_pictures_say_what_is_drawn_today(name):
+    value, how = getattr(example("graph"), name)()
+    value.backward()
+    committed, today = (
+        " ".join(sorted(lines(root))).replace("−", "-")
+        for root in (ET.parse(EXAMPLES / "pictures" / f"{name}.svg").getroot(), ET.fromstring(draw(value, **how).pipe("svg")))
+    )
+    numbers = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"  # of which another processor may round the last digit otherwise
+    assert re.sub(numbers, "0", committed) == re.sub(numbers, "0", today)
+    shown, expected = ([float(number) for number in re.findall(numbers, text)] for text in (committed, today))
+    np.testing.assert_allclose(shown, expected, rtol=0.01)
+
+
+@needs_program
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--format", "pgn"], "unknown format: 'pgn'"), (["--out", __file__], "test_examples.py")]
+)
+def test_a_picture_that_cannot_be_made_is_one_clear_line(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said in example("graph").main(arguments)
