@@ -20,7 +20,7 @@ needs_program = pytest.mark.skipif(
 
 
 def lines(group):
-    return [text.text.replace("\u2060", "") for text in group.iter(f"{SVG}text")]  # which nobody sees
+    return [text.text.replace("\u2060", "").strip() for text in group.iter(f"{SVG}text")]  # U+2060 cannot be seen
 
 
 class Rendered:

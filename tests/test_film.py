@@ -58,7 +58,7 @@ class Page:
         return self.page.evaluate(
             """[document.body.className, document.getElementById("line").textContent,
                ...[...document.querySelectorAll("svg .node, svg .edge")].map(part =>
-                 [part.id, part.getAttribute("class"), ...[...part.querySelectorAll("text")].map(t => t.textContent)])]"""
+                 [part.id, part.getAttribute("class"), ...[...part.querySelectorAll("text")].map(t => t.textContent.trim())])]"""
         )
 
     def rows(self, name):
@@ -83,8 +83,9 @@ def play(browser, tmp_path):
     """A function that films a value and opens the film."""
     opened = []
 
-    def start(value, fragment="", names=None, model=None, **options):
-        page = Page(browser, film(value, tmp_path / "film.html", names=names, model=model), fragment, **options)
+    def start(value, fragment="", names=None, model=None, direction="LR", **options):
+        path = film(value, tmp_path / "film.html", names=names, model=model, direction=direction)
+        page = Page(browser, path, fragment, **options)
         opened.append(page)
         return page
 
@@ -414,10 +415,24 @@ def test_the_picture_fits_the_page_and_what_is_lit_is_in_sight(play):
         out = (out * 1.01).tanh()
     page = play(out, fragment="#1").page
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # the picture scrolls, not the page
-    for step in ("End", "Home", "End"):
+    sight = "part => { const box = part.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth + 1 }"
+    for step in ["End", *["ArrowLeft"] * 40]:
         page.keyboard.press(step)
-        box = "document.querySelector('.lit').getBoundingClientRect()"
-        assert page.evaluate(f"{box}.left >= 0 && {box}.right <= innerWidth")
+        assert page.evaluate(f"[...document.querySelectorAll('.lit')].every({sight})")
+    assert x.grad is None
+
+
+def test_the_line_and_the_buttons_stay_in_sight_beside_a_tall_picture(play):
+    x = out = Value(1.0, name="x")
+    for _ in range(60):
+        out = (out * 1.01).tanh()
+    page = play(out, fragment="#1", direction="TB").page
+    for step in ["End", *["ArrowLeft"] * 10, "Home"]:
+        page.keyboard.press(step)
+        assert page.evaluate("scrollY") == 0
+        for part in ("#line", "#play", ".lit"):
+            box = page.locator(part).first.bounding_box()
+            assert 0 <= box["y"] <= 700 - box["height"]
     assert x.grad is None
 
 

@@ -97,7 +97,7 @@ class Picture(graphviz.Digraph):
 
     def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]] = (), key: str = "") -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
-        rows = list(rows)
+        rows = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]  # off the line that it stands beside
         self.edge(tail, head, label(rows) if rows else None, **({"id": key} if key else {}))
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:

@@ -31,7 +31,8 @@ function show(step) {
   slider.setAttribute("aria-valuetext", count.value);
   back.disabled = restart.disabled = now === 0;
   forward.disabled = now === last;
-  document.getElementById(current.lit[0])?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  // All of it in sight, if it fits; else the first, which is what the line speaks of.
+  for (const id of [...current.lit].reverse()) document.getElementById(id).scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 // A box has three lines: its name, its data and its grad.
