@@ -58,7 +58,8 @@ class Page:
         return self.page.evaluate(
             """[document.body.className, document.getElementById("line").textContent,
                ...[...document.querySelectorAll("svg .node, svg .edge")].map(part =>
-                 [part.id, part.getAttribute("class"), ...[...part.querySelectorAll("text")].map(t => t.textContent.trim())])]"""
+                 [part.id, part.getAttribute("class"), ...[...part.querySelectorAll("text")].map(t => t.textContent.trim())]
+               )]"""
         )
 
     def rows(self, name):
