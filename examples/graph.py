@@ -44,7 +44,7 @@ def xor():
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(2, 3, rng=rng), nn.Tanh(), nn.Linear(3, 1, rng=rng))
     loss = nn.mse_loss(model(x), target)
-    return loss, {"names": locals(), "model": model, "direction": "TB"}
+    return loss, {"names": locals(), "model": model}
 
 
 def digits():
@@ -77,10 +77,13 @@ def main(arguments=None):
             picture = options.out / f"{make.__name__}.{options.format}"
             picture.write_bytes(draw(value, **how).pipe(options.format))
             how.pop("depth", None)  # a film shows every operation
-            played = film(value, options.out / f"{make.__name__}.html", **how)
+            direction = "TB" if make is xor else "LR"
+            played = film(value, options.out / f"{make.__name__}.html", **how, direction=direction)
             print(f"{make.__doc__}\n    {picture}\n    {played}")
     except (OSError, RuntimeError, ValueError) as error:  # a folder that cannot be written, no program, an unknown format
         return str(error)
+    except KeyboardInterrupt:
+        return "stopped"
     print("\nOpen the .html files in a browser: they play the computation forward, and then backward.")
     return None
 

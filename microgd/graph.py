@@ -45,7 +45,8 @@ class Graph:
         self.steps = [_step(node) for node in sorted(computed, key=lambda node: node._ticket)]
         uses = [(x, step.held[i]) for step in self.steps for i, x in enumerate(step.operands) if isinstance(x, Value)]
         self.held = {output: output._held, **dict(reversed(uses))}  # each Value's data, when it was first used
-        self.moved = list(dict.fromkeys(x for x, held in uses if not same(x._held, held)))  # leaves that have changed since
+        # The leaves that have changed since. (Not a list: there `in` would compare what Values hold.)
+        self.moved = dict.fromkeys(x for x, held in uses if not same(x._held, held))
         self.contributions: list[Contribution] = []  # in the order of the reverse pass, once it has been done
         self.gradient: dict[Value, Data] = {}
 

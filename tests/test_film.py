@@ -166,11 +166,11 @@ def test_functions_options_and_tensors_are_said_too(play):
     out = ((x @ w).sum(axis=1) ** 2).mean()
     out.name = "out"
     lines = told(play(out))
-    assert lines[1] == "v₂ = x @ w = [[1, 2], [3, 4]] @ (2, 9) = (2, 9)"
-    assert lines[2] == "v₃ = sum(v₂, axis=1) = sum((2, 9), axis=1) = [27, 63]"
-    assert lines[3] == "v₄ = v₃ ** 2 = [27, 63] ** 2 = [729, 3969]"
-    assert lines[6] == "v₄ gets its share of out's gradient, by the rule of mean: (2,), [0.5, 0.5]."
-    assert any(line.startswith("w gets its share of v₂'s gradient, by the rule of matmul: (2, 9), size ") for line in lines)
+    assert lines[1] == "v₁ = x @ w, of shape (2, 9)"
+    assert lines[2] == "v₂ = sum(v₁, axis=1) = [27, 63]"
+    assert lines[3] == "v₃ = v₂ ** 2 = [27, 63] ** 2 = [729, 3969]"
+    assert lines[6] == "v₃ gets its share of out's gradient, by the rule of mean: (2,), [0.5, 0.5]."
+    assert any(line.startswith("w gets its share of v₁'s gradient, by the rule of matmul: (2, 9), size ") for line in lines)
 
 
 def test_the_pass_begins_with_the_stored_gradient_if_there_is_one(play):
@@ -198,6 +198,8 @@ def test_names_are_those_of_draw(play):
     lines = told(play(first * 3.0, names={"first": first}))
     assert "v₁ = first × 3 = 2 × 3 = 6" in lines
     assert any(line.startswith("0.weight gets its share") for line in told(play(loss, model=model)))
+    with pytest.raises(ValueError, match="not computed with this model"):
+        play(loss, model=network()[1])
 
 
 # ── What it shows ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -34,9 +34,10 @@ _ROWS = {
 }
 _FONT = {"fontname": "Helvetica", "fontcolor": _INK}
 _ONE_AT_A_TIME = RLock()
+GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
 NO_PROGRAM = (
-    "no program to lay out the graph was found: install Graphviz (https://graphviz.org/download), whose `dot` writes SVG, "
-    "PNG and PDF, or `pip install graphviz-pure`, which writes SVG and PNG"
+    f"no program to lay out the graph was found: install {GRAPHVIZ}, whose `dot` writes SVG, PNG and PDF, or "
+    "`pip install graphviz-pure`, which writes SVG and PNG"
 )
 
 
@@ -136,6 +137,7 @@ def _program() -> Iterator[dict[str, bool]]:
             yield {"quiet": True} if pure else {}  # it warns of letters whose width it does not know
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error.stderr or "")
-            raise RuntimeError(f"{'graphviz-pure' if pure else 'dot'} could not draw the graph: {said.strip()}") from None
+            hint = f" ({GRAPHVIZ} writes other formats too)" if pure else ""
+            raise RuntimeError(f"{'graphviz-pure' if pure else 'dot'} could not draw the graph: {said.strip()}{hint}") from None
         finally:
             dot_command.DOT_BINARY = before

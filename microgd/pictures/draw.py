@@ -27,7 +27,7 @@ def draw(
     names: Mapping[str, Any] | None = None,
     model: Any = None,
     depth: int | None = None,
-    direction: str = "LR",
+    direction: str | None = None,
     constants: bool = True,
     gradients: bool = True,
     limit: int = 500,
@@ -42,8 +42,9 @@ def draw(
 
     Names are the Values' own, the model's (`named_parameters`), or those in `names`, as in `names=locals()`. With `model`,
     an `nn.Module`, its modules are frames around what they compute; with `depth`, each module at that depth is one box
-    (0: the model). `direction` is "LR" or "TB"; `constants=False` leaves out what gets no gradient, `gradients=False`
-    every gradient.
+    (0: the model). They are found by the parameters that operations use; what uses none, as an activation, goes with
+    what it follows. `direction` is "LR", or "TB" for top to bottom, as it is with frames. `constants=False` leaves out
+    what gets no gradient, `gradients=False` every gradient.
 
     `.render("graph", format="png")` writes SVG, PNG or PDF by Graphviz's `dot`, or SVG or PNG by `graphviz-pure`, and is a
     `RuntimeError` where there is neither. More than `limit` boxes and ellipses are a `ValueError`.
@@ -51,7 +52,9 @@ def draw(
     if not isinstance(value, Value):
         raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
     if depth is not None and (model is None or isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
-        raise ValueError(f"expected a depth of 0 or more, and a model, but got depth={depth!r} and model={model!r}")
+        raise ValueError(
+            f"expected a depth that is an integer from 0, and a model, but got depth={depth!r} and model={model!r}"
+        )
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise TypeError(f"expected a limit that is an integer, but got {limit!r}")
     graph, layers = Graph(value), Layers(model)
@@ -63,7 +66,8 @@ def draw(
         )
     if gradients and value.grad is not None:
         graph.go_back()
-    return _paint(sketch, _Words(graph, naming(names, layers), gradients), direction)
+    framed = model is not None and depth is None  # as large as that, a picture has more room downwards
+    return _paint(sketch, _Words(graph, naming(names, layers), gradients), direction or ("TB" if framed else "LR"))
 
 
 def naming(names: Mapping[str, Any] | None, layers: Layers) -> Callable[[Any], str]:
@@ -119,7 +123,8 @@ class Sketch:
         owner = self.layers.owner.get(x) if isinstance(x, Value) else None
         if owner is not None and self._depth is not None:
             return self._add("l", self._outer(owner), x)
-        identity = x if isinstance(x, Value) else id(x) if isinstance(x, np.ndarray) else use
+        # A number that is used twice is two constants, beside what they are used in; of a layer's inputs it is one.
+        identity = x if isinstance(x, Value) else id(x) if layer or isinstance(x, np.ndarray) else use
         return self._add("v" if isinstance(x, Value) else "c", layer or identity, x, owner, identity)
 
     def _add(self, kind: str, identity: Any, member: Any, place: str | None = None, which: Any = None) -> str:

@@ -89,7 +89,8 @@ document.addEventListener("keydown", event => {
   keys[event.key]();
 });
 
-// A picture wider than the page is made smaller, but not so small that nobody can read it.
+// The picture is as wide as the page, unless nobody could read it then, or nobody would need it as large.
 const drawing = picture.querySelector("svg");
-drawing.style.minWidth = `${drawing.viewBox.baseVal.width}px`;
+const width = drawing.viewBox.baseVal.width;
+drawing.style.width = `clamp(${width}px, 100%, ${1.6 * width}px)`;
 fromAddress();

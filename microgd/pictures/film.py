@@ -52,8 +52,10 @@ def film(
             f"the graph has {len(graph.steps):,} operations, and a film at most {LIMIT}: film a part of the computation, or "
             "one example in place of a batch"
         )
+    layers = Layers(model)
+    layers.places(graph.steps)  # an error where it is another model's
     graph.go_back()
-    script = _Script(graph, naming(names, Layers(model)))
+    script = _Script(graph, naming(names, layers))
     page = _page(f"Backpropagation of {script.name(value)}", script.steps(), script.picture(direction))
     write_whole(path, lambda file: file.write(page.encode()))
     return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
@@ -82,85 +84,78 @@ class _Script:
     """What the film tells, step by step, and its picture."""
 
     def __init__(self, graph: Graph, name: Callable[[Any], str]):
-        self._graph, self._known = graph, name
-        self._sketch = Sketch(graph, Layers(), None, constants=True)
+        self.output, self.gradient, self.held = graph.output, graph.gradient, graph.held
+        self._graph, self._name, self._sketch = graph, name, Sketch(graph, Layers(), None, constants=True)
         self._key = {x: key for key, members in self._sketch.members.items() for x in members.values() if isinstance(x, Value)}
         self._ellipse = {step.result: f"o{i}" for i, step in enumerate(graph.steps)}
+        # What has no name gets a number, for the sentences to speak of.
+        nameless = [x for x in self._key if not name(x)]
+        self._number = {
+            x: f"v{n}".translate({ord("0") + i: ord("₀") + i for i in range(10)}) for n, x in enumerate(nameless, 1)
+        }
 
     def name(self, x: Any) -> str:
-        """How the sentences call it: what has no name gets one, and constants go by their number or their shape."""
-        if isinstance(x, Value):
-            return self._known(x) or self._key[x].translate({ord("0") + i: ord("₀") + i for i in range(10)})
-        return self._known(x) or _said(x)
+        """How the sentences call it: constants without a name go by their number, or their shape."""
+        return self._name(x) or (self._number[x] if isinstance(x, Value) else _said(x))
 
     def steps(self) -> list[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
-        leaves = [x for x in self._key if not x.op]
-        given = ", ".join(f"{self.name(x)} = {_said(self._graph.held[x])}" for x in leaves)
-        lit = [key for key in self._sketch.members if self._sketch.look(key) in ("leaf", "constant")] or [
-            self._key[self._graph.output]
-        ]
-        told = [
-            _step(
-                "forward",
-                f"Given: {text.short(given, 200)}.",
-                lit,
-                [self._line(x, "data", self._graph.held[x]) for x in leaves],
-            )
-        ]
-        told += map(self._forward, self._graph.steps)
-        name, start = self.name(self._graph.output), text.gradient(self._graph.gradient[self._graph.output])
+        name, start, leaves = (
+            self.name(self.output),
+            text.gradient(self.gradient[self.output]),
+            [x for x in self._key if not x.op],
+        )
+        given = ", ".join(f"{self.name(x)} = {_said(self.held[x])}" for x in leaves)
+        lit = [self._key[x] for x in leaves] + [key for key in self._sketch.members if key[0] == "c"]
         why = f"∂{name}/∂{name} = {start}" if start == "1" else f"{start}, which is what its grad holds"
-        say = f"Now backward, from the end. {name}'s gradient is {why}."
-        told.append(
+        result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self.gradient[x])}" for x in leaves)
+        end = [self._key[self.output]]
+        return [
+            _step("forward", f"Given: {text.short(given, 200)}.", lit, [self._data(x) for x in leaves]),
+            *map(self._forward, self._graph.steps),
             _step(
                 "backward",
-                say,
-                [self._key[self._graph.output]],
-                [self._line(self._graph.output, "grad", self._graph.gradient[self._graph.output])],
-            )
-        )
-        told += map(self._backward, self._graph.contributions)
-        result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self._graph.gradient[x])}" for x in leaves)
-        return [
-            *told,
+                f"Now backward, from the end. {name}'s gradient is {why}.",
+                end,
+                [self._grad(self.output, self.gradient[self.output])],
+            ),
+            *map(self._backward, self._graph.contributions),
             _step("backward", f"That is the gradient: {text.short(result, 200)}.", [self._key[x] for x in leaves], []),
         ]
 
     def _forward(self, step: Step) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
-        names, held = [self.name(x) for x in step.operands], [_said(x) for x in step.held]
-        options = [f"{option}={text.short(str(x), 24)}" for option, x in step.options.items()]
-        symbol = SYMBOLS.get(step.operation)
-        terms = [
-            f" {symbol} ".join(of) if symbol else f"{step.operation}({', '.join([*of, *options])})" for of in (names, held)
-        ]
-        say = " = ".join([self.name(step.result), *dict.fromkeys(terms), _said(step.result._held)])
-        ellipse = self._ellipse[step.result]
+        symbol, options = SYMBOLS.get(step.operation), [f"{name}={text.short(str(x), 24)}" for name, x in step.options.items()]
+        said = [self.name(step.result)]
+        for terms in ([self.name(x) for x in step.operands], [_said(x) for x in step.held]):
+            said.append(f" {symbol} ".join(terms) if symbol else f"{step.operation}({', '.join([*terms, *options])})")
+        if any(np.size(x) > text.FEW for x in step.held):  # no numbers to compute with
+            said.pop()
+        key, ellipse, large = self._key[step.result], self._ellipse[step.result], step.result.size > text.FEW
+        say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step.result._held)
         edges = [_edge(*edge) for edge in self._sketch.edges if ellipse in edge]
-        lit = [self._key[step.result], ellipse, *edges]
-        return _step("forward", say, lit, [self._line(step.result, "data", step.result._held)])
+        return _step("forward", say, [key, ellipse, *edges], [self._data(step.result)])
 
     def _backward(self, c: Contribution) -> dict[str, Any]:
         """b gets c's gradient × ∂c/∂b = 0.5 × 2 = 1; it had 0.25 from before, so 1.25"""
         result, operand, operands = self.name(c.step.result), self.name(c.operand), c.step.operands
-        several = sum(x is c.operand for x in operands) > 1
-        which = f", as operand {c.position + 1} of {len(operands)}," if several else ""
+        which = f", as operand {c.position + 1} of {len(operands)}," if sum(x is c.operand for x in operands) > 1 else ""
+        how = f"by the rule of {c.step.operation}: {text.shape(c.share)}, {text.gradient(c.share)}"
+        say = f"{operand}{which} gets its share of {result}'s gradient, {how}"
         if c.slope is not None:
             product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
             say = f"{operand}{which} gets {result}'s gradient × ∂{result}/∂{operand} = {product}"
-        else:
-            how = f"by the rule of {c.step.operation}: {text.shape(c.share)}, {text.gradient(c.share)}"
-            say = f"{operand}{which} gets its share of {result}'s gradient, {how}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
-            say += f": {operand} moves {self.name(self._graph.output)} in several ways, and they add up"
-        head = self._ellipse[c.step.result]
-        edge = _edge(self._key[c.operand], head, c.position)
-        return _step("backward", f"{say}.", [self._key[c.operand], edge, head], [self._line(c.operand, "grad", c.total)])
+            say += f": {operand} moves {self.name(self.output)} in several ways, and they add up"
+        key, head = self._key[c.operand], self._ellipse[c.step.result]
+        return _step("backward", f"{say}.", [key, _edge(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
-    def _line(self, x: Value, row: str, held: Any) -> tuple[str, str, str]:
-        return self._key[x], row, text.data(held) if row == "data" else text.gradient(held)
+    def _data(self, x: Value) -> tuple[str, str, str]:
+        return self._key[x], "data", text.data(self.held[x])
+
+    def _grad(self, x: Value, gradient: Any) -> tuple[str, str, str]:
+        return self._key[x], "grad", text.gradient(gradient)
 
     def picture(self, direction: str) -> str:
         """The whole graph as SVG: boxes have three lines, for the page to fill in."""
@@ -170,14 +165,13 @@ class _Script:
             if look == "operation":
                 drawing.ellipse(key, operation_label(x), x.operation)
             elif look == "constant":
-                drawing.box(key, look, [("name", self._known(x))] * bool(self._known(x)) + [("data", text.data(x))])
+                drawing.box(key, look, [("name", self._name(x))] * bool(self._name(x)) + [("data", text.data(x))])
             else:
-                rows = [self._line(x, "data", self._graph.held[x]), self._line(x, "grad", self._graph.gradient[x])]
-                drawing.box(key, look, [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in rows)])
-        flows = {(self._ellipse[c.step.result], c.position): flow_label(c) for c in self._graph.contributions}
+                lines = (self._data(x), self._grad(x, self.gradient[x]))
+                drawing.box(key, look, [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in lines)])
+        flows = {(self._ellipse[c.step.result], c.position): [("grad", flow_label(c))] for c in self._graph.contributions}
         for tail, head, n in self._sketch.edges:
-            label = [("grad", flows[head, n])] if (head, n) in flows else []
-            drawing.arrow(tail, head, label, _edge(tail, head, n))
+            drawing.arrow(tail, head, flows.get((head, n), []), _edge(tail, head, n))
         svg: str = drawing.pipe("svg", encoding="utf-8")
         return re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
 

@@ -15,8 +15,9 @@ class Layers:
     """The modules of a model by path ("layers.0"; "" is the model), and the names and owners of its parameters.
 
     A graph records operations and not modules, so their places are inferred. An operation on parameters is at the module
-    that owns them. What comes after it is there too, until the next module's parameters are used. After the last ones the
-    model ends, except for activations that follow in it, and for sums of different parameters of one module.
+    that owns them. What comes after it is there too, until parameters of the next module are used. After the last ones the
+    model ends, except for functions of one value that keep its shape, such as activations, and sums of terms with different
+    parameters of one module.
     """
 
     def __init__(self, model: Any = None) -> None:
@@ -59,26 +60,28 @@ class Layers:
 
         `ValueError` where the graph has none of the model's parameters.
         """
-        place, used, inside = dict[Value, str](), dict[Value, frozenset[Value]](), set[Step]()
+        place, used, inside = dict[Value, str](), dict[Value, frozenset[Value]](), set[Value]()
+        passed: dict[Value, frozenset[str]] = {}  # the modules that a value has come through
         for step in steps:
             values = [x for x in step.operands if isinstance(x, Value)]
             parameters, before = [x for x in values if x in self.owner], [x for x in values if x in place]
             if parameters or before:
-                here = self.owner[parameters[-1]] if parameters else self._common(place[x] for x in before)
+                # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
+                latest = [x for x in before if not any(place[x] in passed[y] and place[x] != place[y] for y in before)]
+                here = self.owner[parameters[-1]] if parameters else self._common(place[x] for x in latest or before)
                 parts = [used[x] for x in before if place[x] == here]
                 place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
+                passed[step.result] = frozenset([here]).union(*(passed[x] for x in before))
                 joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
-                activations = [type(self.modules[path]).__name__.lower() for path in self._following[here]]
-                if parameters or joins or (len(before) == 1 and step.operation in activations):
-                    inside.add(step)
+                bends = len(step.operands) == 1 and all(x in inside and x.shape == step.result.shape for x in before)
+                if parameters or joins or bends:
+                    inside.add(step.result)
         if self.modules and not inside:
             raise ValueError("the graph was not computed with this model: none of its parameters is in it")
-        needed = set[Any]()  # what is used within the model is within it
-        for step in reversed(steps):
-            if step in inside or (step.result in place and step.result in needed):
-                inside.add(step)
-                needed.update(x for x in step.operands if isinstance(x, Value))
-        return [place[step.result] if step in inside else None for step in steps]
+        for step in reversed(steps):  # what is used within the model is within it
+            if step.result in inside:
+                inside.update(x for x in step.operands if isinstance(x, Value))
+        return [place[step.result] if step.result in inside and step.result in place else None for step in steps]
 
 
 def _written(module: Module) -> str:
