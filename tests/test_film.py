@@ -291,7 +291,8 @@ def test_buttons_slider_and_address_lead_to_the_same_steps(play):
 
 def test_it_plays_to_the_end_pauses_and_plays_again(play):
     page = play(twice())
-    page.page.clock.install()
+    page.page.clock.install(time=0)
+    page.page.clock.pause_at(1000)  # from here on time goes by only when it is told to
     page.page.click("#play")
     assert page.page.inner_text("#play") == "Pause"
     page.page.clock.run_for(4_500)
@@ -317,7 +318,8 @@ def test_it_plays_to_the_end_pauses_and_plays_again(play):
 
 def test_the_keyboard_alone_is_enough(play):
     page = play(expression())
-    page.page.clock.install()
+    page.page.clock.install(time=0)
+    page.page.clock.pause_at(1000)  # from here on time goes by only when it is told to
     press = page.page.keyboard.press
     focused = "document.activeElement.id"
     press("End")
