@@ -44,7 +44,10 @@ class Graph:
         self.output = output
         self.steps = [_step(node) for node in sorted(computed, key=lambda node: node._ticket)]
         uses = [(x, step.held[i]) for step in self.steps for i, x in enumerate(step.operands) if isinstance(x, Value)]
-        self.held = {output: output._held, **dict(reversed(uses))}  # each Value's data, when it was first used
+        self.held: dict[Value, list[Data]] = {}  # each Value's data when it was used, if not the same at each use
+        for x, held in [*uses, (output, output._held)]:
+            if not any(same(held, other) for other in self.held.setdefault(x, [])):
+                self.held[x].append(held)
         # The leaves that have changed since. (Not a list: there `in` would compare what Values hold.)
         self.moved = dict.fromkeys(x for x, held in uses if not same(x._held, held))
         self.contributions: list[Contribution] = []  # in the order of the reverse pass, once it has been done
@@ -83,6 +86,6 @@ def _step(node: Any) -> Step:
     options = {
         name: option
         for (name, default), option in zip(op.options.items(), node.saved[arity:], strict=True)
-        if repr(option) != repr(default) and not isinstance(option, list)  # which may hold a rule's own notes
+        if repr(option) != repr(default) and name != "kept"  # which are a rule's own notes: see cross_entropy
     }
     return Step(node, op.name, node.inputs, node.saved[:arity], options)

@@ -55,7 +55,7 @@ def draw(
         raise ValueError(
             f"expected a depth that is an integer from 0, and a model, but got depth={depth!r} and model={model!r}"
         )
-    if isinstance(limit, bool) or not isinstance(limit, int):
+    if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
         raise TypeError(f"expected a limit that is an integer, but got {limit!r}")
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
@@ -104,12 +104,12 @@ class Sketch:
             for position, x in enumerate(step.operands):
                 if constants or isinstance(x, Value):
                     found = source.get(x) if isinstance(x, Value) else None
-                    tail = found or self._given(x, (i, position), head if whole else None)
+                    tail = found or self._given(x, step.held[position], (i, position), head if whole else None)
                     if tail != head:
                         self.edges.setdefault((tail, head, 0 if whole else position), []).append((step.result, position, x))
             source[step.result] = head
             if not whole or step.result is graph.output:
-                source[step.result] = self._add("v", step.result, step.result, place)
+                source[step.result] = self._add("v", step.result, step.result, None if whole else place)
                 self.edges[head, source[step.result], 0] = []
         if not graph.steps:
             self._add("v", graph.output, graph.output)
@@ -118,14 +118,16 @@ class Sketch:
         """The module at the depth asked for that this one is in."""
         return place if place is None or self._depth is None else self.layers.chain[place][: self._depth + 1][-1]
 
-    def _given(self, x: Any, use: tuple[int, int], layer: str | None) -> str:
+    def _given(self, x: Any, held: Any, use: tuple[int, int], layer: str | None) -> str:
         """The box of a leaf or a constant; all that go into a layer's box are one."""
         owner = self.layers.owner.get(x) if isinstance(x, Value) else None
         if owner is not None and self._depth is not None:
             return self._add("l", self._outer(owner), x)
+        if isinstance(x, Value):
+            return self._add("v", layer or x, x, owner, x)
         # A number that is used twice is two constants, beside what they are used in; of a layer's inputs it is one.
-        identity = x if isinstance(x, Value) else id(x) if layer or isinstance(x, np.ndarray) else use
-        return self._add("v" if isinstance(x, Value) else "c", layer or identity, x, owner, identity)
+        identity = id(x) if layer or isinstance(x, np.ndarray) else use
+        return self._add("c", layer or identity, (x, held), None, identity)
 
     def _add(self, kind: str, identity: Any, member: Any, place: str | None = None, which: Any = None) -> str:
         """The key of the box or ellipse of that identity, which stands for this member too."""
@@ -149,9 +151,8 @@ class Sketch:
         column, start = Counter[str](), dict[str, int]()
         for tail, head, _ in self.edges:
             column[head] = max(column[head], column[tail] + 1)
-        for tail, head, _ in self.edges:  # what is given stands right before its first use
-            start[tail] = min(start.get(tail, column[head]), column[head])
-        return sum(column[head] - start[tail] for tail, head, _ in self.edges)
+            start[tail] = min(start.get(tail, column[head]), column[head])  # what is given stands right before its first use
+        return sum(column[head] - (column[tail] + 1 if column[tail] else start[tail]) for tail, head, _ in self.edges)
 
 
 class _Words:
@@ -164,25 +165,20 @@ class _Words:
         for c in graph.contributions:
             self._shares.setdefault(c.operand, []).append(c.share)
 
-    def caption(self) -> Rows:
+    def caption(self, collapsed: bool) -> Rows:
         """Under the picture: what the colour means, and whether anything has changed."""
         rows = [("grad", "× local derivative → gradient that flows back; those of all uses add up")] if self._flow else []
-        if any(np.size(c.share) > text.FEW for c in self._flow.values()):
+        if self._flow and (collapsed or any(np.size(c.share) > text.FEW for c in self._flow.values())):
             rows.append(("grad", "size: the root of the sum of the squares of the elements"))
         if self._graph.moved:
             names = text.short(", ".join(self._name(x) or "a leaf" for x in self._graph.moved))
             rows.append(("note", f"changed since this was computed, and shown as of then: {names}"))
         return rows
 
-    def values(self, given: Sequence[Any]) -> Rows:
-        """In a box for one value or constant, or for several that go into a layer."""
-        if len(given) > 1:
-            return [("data", _counted(given))]
-        x = given[0]
+    def value(self, x: Value) -> Rows:
+        """In a box for a value."""
         rows = [("name", self._name(x))] if self._name(x) else []
-        if not isinstance(x, Value):
-            return [*rows, ("data", text.data(x))]
-        rows.append(("data", f"data {text.data(self._graph.held[x])}"))
+        rows.append(("data", "data " + ", then ".join(dict.fromkeys(map(text.data, self._graph.held[x])))))
         if x in self._graph.moved:
             rows.append(("note", f"now {text.data(x._held)}"))
         total, shares = self._graph.gradient.get(x), self._shares.get(x, [])
@@ -194,25 +190,43 @@ class _Words:
             rows.append(("grad", f"stored grad {text.gradient(x.grad)}"))
         return rows
 
-    def layer(self, title: str, members: Sequence[Any]) -> Rows:
-        """In a box for a layer: its operations and its parameters."""
+    def constants(self, given: Sequence[tuple[Any, Any]]) -> Rows:
+        """In a box for a constant, with what it held, or for several that go into a layer."""
+        name = self._name(given[0][0]) if len(given) == 1 else ""
+        shown = _counted([held for _, held in given]) if given[1:] else text.data(given[0][1])
+        return [("name", name)] * bool(name) + [("data", shown)]
+
+    def several(self, title: str, members: Sequence[Any]) -> Rows:
+        """In a box for a layer, with its operations and parameters, or for several leaves that go into one."""
         done = Counter(member.operation for member in members if isinstance(member, Step))
         work = text.short(", ".join(name if n == 1 else f"{name} ({n} times)" for name, n in done.items()), 80)
-        rows = [("name", title), ("data", work)] if title else [("name", work)]
-        parameters = [member for member in members if isinstance(member, Value)]
-        if parameters:
-            rows.append(("data", f"{sum(p.size for p in parameters):,} parameters"))
-        if parameters and self._flow:
-            rows.append(("grad", f"grad {_size(self._graph.gradient[p] for p in parameters)}"))
+        rows = [("name", title)] * bool(title) + [("data" if title else "name", work)] * bool(work)
+        values = [member for member in members if isinstance(member, Value)]
+        if values:
+            count = sum(x.size for x in values)
+            rows.append(("data", f"{count:,} parameter{'s' * (count > 1)}" if title else _counted([x._held for x in values])))
+        if any(x in self._graph.moved for x in values):
+            rows.append(("note", "changed since"))
+        totals = [self._graph.gradient[x] for x in values if x in self._graph.gradient]
+        if totals:
+            rows.append(("grad", f"grad {_size(totals)}"))
+        if self._stored and not all(_agree(self._graph.gradient.get(x), x.grad) for x in values):
+            stored = [x.grad for x in values if x.grad is not None]
+            rows.append(("grad", f"stored grad {_size(stored) if stored else None}"))
         return rows
 
     def edge(self, uses: Sequence[tuple[Value, int, Any]], from_layer: bool) -> Rows:
         """On an edge: what flows back along it and, from a layer, what flows forward."""
-        rows = [("data", _counted(list({id(x): x for _, _, x in uses}.values())))] if from_layer and uses else []
+        rows = [("data", _counted([x._held for x in dict.fromkeys(x for _, _, x in uses)]))] if from_layer and uses else []
         flows = [self._flow[result, position] for result, position, _ in uses if (result, position) in self._flow]
-        if len(flows) == 1:
-            return [*rows, ("grad", flow_label(flows[0]))]
-        return [*rows, ("grad", f"→ {_size(c.share for c in flows)}")] if flows else rows
+        totals: dict[Value, Data] = {}  # what one value gets, by all its uses
+        for c in flows:
+            totals[c.operand] = c.share + totals[c.operand] if c.operand in totals else c.share
+        if len(totals) > 1:
+            return [*rows, ("grad", f"→ {_size(totals.values())}")]
+        return rows + [
+            ("grad", flow_label(c) if len(flows) == 1 else f"→ {text.gradient(totals[c.operand])}") for c in flows[:1]
+        ]
 
 
 def flow_label(c: Contribution) -> str:
@@ -223,16 +237,16 @@ def flow_label(c: Contribution) -> str:
 def operation_label(step: Step) -> str:
     """What is written in an ellipse: a symbol or the operation's name, and the options that are not what they usually are."""
     name = SYMBOLS.get(step.operation, text.short(step.operation))
-    return name + "".join(f" {option}={text.short(str(x), 24)}" for option, x in step.options.items())
+    return name + "".join(f" {option}={text.option(x)}" for option, x in step.options.items())
 
 
 def _size(gradients: Iterable[Data]) -> str:
     return f"size {text.number(text.size([text.size(g) for g in gradients]))}"
 
 
-def _counted(given: Sequence[Any]) -> str:
+def _counted(data: Sequence[Data]) -> str:
     """How many there are, and of which shape."""
-    shapes = Counter(text.shape(x._held if isinstance(x, Value) else x) for x in given)
+    shapes = Counter(map(text.shape, data))
     numbers = shapes.pop("()", 0)
     kinds = [shape if n == 1 else f"{n} × {shape}" for shape, n in shapes.items()]
     return text.short(", ".join(kinds + [f"{numbers} number{'s' * (numbers > 1)}"] * (numbers > 0)))
@@ -242,35 +256,40 @@ def _agree(total: Data | None, stored: Any) -> bool:
     """Whether the gradient that is drawn is the one that is stored, but for rounding."""
     if total is None or stored is None:
         return total is stored
-    return np.shape(total) == np.shape(stored) and np.allclose(total, stored, rtol=1e-5, equal_nan=True)
+    return np.shape(total) == np.shape(stored) and np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True)
 
 
 def _paint(sketch: Sketch, words: _Words, direction: str) -> Picture:
     """The sketch with the words: each module's boxes in its frame, and the edges."""
-    whole, layers = picture(direction, words.caption(), hurry=sketch.far() > FAR), sketch.layers
+    whole, layers = picture(direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR), sketch.layers
     framed = {
         path for key, place in sketch.place.items() if key[0] != "l" and place is not None for path in layers.chain[place]
     }
 
     def fill(frame: Picture, inside: str | None) -> None:
         for key, members in sketch.members.items():
-            look, given = sketch.look(key), list(members.values())
-            if key[0] == "l":
-                if inside is None:
-                    frame.box(key, look, words.layer(layers.title(sketch.place[key] or "") if look == "layer" else "", given))
-            elif sketch.place[key] == inside:
-                if look == "operation":
-                    frame.ellipse(key, operation_label(given[0]), given[0].operation)
-                else:
-                    frame.box(key, look, words.values(given))
+            look, given, place = sketch.look(key), list(members.values()), sketch.place[key]
+            if (None if key[0] == "l" else place) != inside:
+                continue
+            if look == "operation":
+                frame.ellipse(key, operation_label(given[0]), text.short(given[0].operation))
+            elif look == "constant":
+                frame.box(key, look, words.constants(given))
+            elif key[0] == "v" and len(given) == 1:
+                frame.box(key, look, words.value(given[0]))
+            else:
+                frame.box(
+                    key, look, words.several(layers.title(place, given) if look == "layer" and place is not None else "", given)
+                )
         for n, path in enumerate(layers.modules):
             if path in framed and layers.chain[path][-2:-1] == ([] if inside is None else [inside]):
                 if path == "" and len(framed) > 1:
                     fill(frame, path)  # a frame around all frames says nothing
                 else:
-                    with frame.subgraph(name=f"cluster_{n}", graph_attr=frame_looks(layers.title(path))) as inner:
+                    with frame.subgraph(name=f"cluster_{n}", graph_attr=frame_looks(layers.title(path, done))) as inner:
                         fill(inner, path)
 
+    done = [step for key, members in sketch.members.items() if key[0] == "o" for step in members.values()]
     fill(whole, None)
     for (tail, head, _), uses in sketch.edges.items():
         whole.arrow(tail, head, words.edge(uses, from_layer=tail[0] == "l"))

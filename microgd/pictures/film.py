@@ -105,7 +105,7 @@ class _Script:
             text.gradient(self.gradient[self.output]),
             [x for x in self._key if not x.op],
         )
-        given = ", ".join(f"{self.name(x)} = {_said(self.held[x])}" for x in leaves)
+        given = ", ".join(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
         lit = [self._key[x] for x in leaves] + [key for key in self._sketch.members if key[0] == "c"]
         why = f"∂{name}/∂{name} = {start}" if start == "1" else f"{start}, which is what its grad holds"
         result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self.gradient[x])}" for x in leaves)
@@ -125,7 +125,7 @@ class _Script:
 
     def _forward(self, step: Step) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
-        symbol, options = SYMBOLS.get(step.operation), [f"{name}={text.short(str(x), 24)}" for name, x in step.options.items()]
+        symbol, options = SYMBOLS.get(step.operation), [f"{name}={text.option(x)}" for name, x in step.options.items()]
         said = [self.name(step.result)]
         for terms in ([self.name(x) for x in step.operands], [_said(x) for x in step.held]):
             said.append(f" {symbol} ".join(terms) if symbol else f"{step.operation}({', '.join([*terms, *options])})")
@@ -152,7 +152,7 @@ class _Script:
         return _step("backward", f"{say}.", [key, _edge(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
     def _data(self, x: Value) -> tuple[str, str, str]:
-        return self._key[x], "data", text.data(self.held[x])
+        return self._key[x], "data", text.data(self.held[x][0])
 
     def _grad(self, x: Value, gradient: Any) -> tuple[str, str, str]:
         return self._key[x], "grad", text.gradient(gradient)
@@ -165,7 +165,7 @@ class _Script:
             if look == "operation":
                 drawing.ellipse(key, operation_label(x), x.operation)
             elif look == "constant":
-                drawing.box(key, look, [("name", self._name(x))] * bool(self._name(x)) + [("data", text.data(x))])
+                drawing.box(key, look, [("name", self._name(x[0]))] * bool(self._name(x[0])) + [("data", text.data(x[1]))])
             else:
                 lines = (self._data(x), self._grad(x, self.gradient[x]))
                 drawing.box(key, look, [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in lines)])

@@ -10,13 +10,16 @@ from microgd.nn import Module, Sequential
 from microgd.pictures.text import short
 from microgd.value import Value
 
+_ACTIVATIONS = {"relu", "sigmoid", "tanh", "softmax", "log_softmax"}
+_VIEWS = {"transpose", "reshape", "astype", "broadcast_to", "getitem"}
+
 
 class Layers:
     """The modules of a model by path ("layers.0"; "" is the model), and the names and owners of its parameters.
 
     A graph records operations and not modules, so their places are inferred. An operation on parameters is at the module
     that owns them. What comes after it is there too, until parameters of the next module are used. After the last ones the
-    model ends, except for functions of one value that keep its shape, such as activations, and sums of terms with different
+    model ends, except for activations, for what is added to what has skipped a module, and for sums of terms with different
     parameters of one module.
     """
 
@@ -44,11 +47,11 @@ class Layers:
                 found.append(after)
         return found
 
-    def title(self, path: str) -> str:
-        """The module as one writes it, and the activations that follow it."""
-        return short(
-            " → ".join(f"{each} {_written(self.modules[each])}".strip() for each in [path, *self._following[path]]), 80
-        )
+    def title(self, path: str, steps: Iterable[Any]) -> str:
+        """The module as one writes it, and the activations that follow it, if they are among the steps."""
+        done = {step.operation for step in steps if isinstance(step, Step)}
+        follow = [each for each in self._following[path] if type(self.modules[each]).__name__.lower() in done]
+        return short(" → ".join(f"{each} {_written(self.modules[each])}".strip() for each in [path, *follow]), 80)
 
     def _common(self, paths: Iterable[str]) -> str:
         """The innermost module that all of these are in."""
@@ -62,21 +65,25 @@ class Layers:
         """
         place, used, inside = dict[Value, str](), dict[Value, frozenset[Value]](), set[Value]()
         passed: dict[Value, frozenset[str]] = {}  # the modules that a value has come through
+        owner = dict(self.owner)
         for step in steps:
             values = [x for x in step.operands if isinstance(x, Value)]
-            parameters, before = [x for x in values if x in self.owner], [x for x in values if x in place]
+            parameters, before = [x for x in values if x in owner], [x for x in values if x in place]
+            if len(parameters) == len(values) > 0 and step.operation in _VIEWS:
+                owner[step.result] = owner[parameters[-1]]  # a weight, transposed, is still that weight
             if parameters or before:
                 # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
                 latest = [x for x in before if not any(place[x] in passed[y] and place[x] != place[y] for y in before)]
-                here = self.owner[parameters[-1]] if parameters else self._common(place[x] for x in latest or before)
+                here = owner[parameters[-1]] if parameters else self._common(place[x] for x in latest or before)
                 parts = [used[x] for x in before if place[x] == here]
                 place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
                 passed[step.result] = frozenset([here]).union(*(passed[x] for x in before))
                 joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
-                bends = len(step.operands) == 1 and all(x in inside and x.shape == step.result.shape for x in before)
-                if parameters or joins or bends:
+                skips = len(latest) < len(before) and all(x in inside for x in before)
+                activates = step.operation in _ACTIVATIONS and all(x in inside for x in before)
+                if parameters or joins or skips or activates:
                     inside.add(step.result)
-        if self.modules and not inside:
+        if self.names and steps and not inside:
             raise ValueError("the graph was not computed with this model: none of its parameters is in it")
         for step in reversed(steps):  # what is used within the model is within it
             if step.result in inside:

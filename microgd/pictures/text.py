@@ -27,7 +27,9 @@ def shape(x: Any) -> str:
 
 def size(x: Any) -> float:
     """How large a gradient is in all: the root of the sum of the squares of its elements."""
-    return float(np.linalg.norm(np.asarray(x, np.float64)))
+    array = np.abs(np.asarray(x, np.float64))
+    largest = float(array.max(initial=0.0))  # taken out, so that no square is too large or too small
+    return largest * float(np.linalg.norm(array / largest)) if 0 < largest < np.inf else largest
 
 
 def numbers(x: Any) -> str:
@@ -62,3 +64,13 @@ def short(text: str, length: int = 40) -> str:
     line = " ".join(text[: 4 * length].split())
     line = "".join(c if c.isprintable() or c == "\N{ZERO WIDTH JOINER}" else "\N{REPLACEMENT CHARACTER}" for c in line)
     return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1] + "…"
+
+
+def option(x: Any) -> str:
+    """An option of an operation, such as an axis, a shape or an index, as one writes it."""
+    if isinstance(x, slice):
+        text = f"{'' if x.start is None else x.start}:{'' if x.stop is None else x.stop}"
+        return text if x.step is None else f"{text}:{x.step}"
+    if isinstance(x, tuple):
+        return short(f"({', '.join(map(option, x))})", 24)
+    return short("..." if x is ... else x.__name__ if isinstance(x, type) else str(x), 24)
