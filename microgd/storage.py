@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
     from pathlib import Path
 
     path = Path(os.path.realpath(path))  # of a link, the file that it leads to: renaming would replace the link
+    if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/null, say: renaming would put a file in its place
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:

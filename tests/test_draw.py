@@ -68,7 +68,7 @@ def test_steps_are_in_the_order_of_recording_and_hold_what_the_operands_held_the
     assert [step.operation for step in graph.steps] == ["multiply", "add", "multiply"]
     assert [step.held for step in graph.steps] == [(2.0, 3.0), (2.0, 6.0), (8.0, 6.0)]
     assert list(graph.moved) == [a]
-    assert graph.held[a] == 2.0
+    assert graph.held[a] == [2.0]
 
 
 def test_options_are_those_that_are_not_the_default():
@@ -341,6 +341,7 @@ STRANGE = [
     "tab\there",
     "emoji 🙂 é ∂",
     "]]>",
+    "]",
     "-->",
     "nul\x00l",
     "\ud800",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rendered import needs_program
 
-from microgd import Value, film, nn, no_grad
+from microgd import Value, film, nn, no_grad, operations
 from microgd.pictures import diagram, text
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -153,9 +153,9 @@ def test_the_film_says_when_gradients_add_up_and_why(play):
     lines = told(play(twice()))
     assert lines[-4:-1] == [
         "x gets v₂'s gradient × ∂v₂/∂x = 1 × 3 = 3.",
-        "x, as operand 1 of 2, gets v₁'s gradient × ∂v₁/∂x = 1 × 3 = 3; it had 3 from before, so 6: "
+        "x, as operand 1 of 2, gets v₁'s gradient × the local derivative 3: 1 × 3 = 3; it had 3 from before, so 6: "
         "x moves y in several ways, and they add up.",
-        "x, as operand 2 of 2, gets v₁'s gradient × ∂v₁/∂x = 1 × 3 = 3; it had 6 from before, so 9: "
+        "x, as operand 2 of 2, gets v₁'s gradient × the local derivative 3: 1 × 3 = 3; it had 6 from before, so 9: "
         "x moves y in several ways, and they add up.",
     ]
 
@@ -200,6 +200,44 @@ def test_names_are_those_of_draw(play):
     assert any(line.startswith("0.weight gets its share") for line in told(play(loss, model=model)))
     with pytest.raises(ValueError, match="not computed with this model"):
         play(loss, model=network()[1])
+
+
+def test_what_was_given_is_told_as_it_was(play):
+    a, c = Value(-2.0, name="a"), np.array([1, 2])
+    y = ((a**2) * c).sum()
+    c[:] = 9
+    assert told(play(y))[1:3] == ["v₁ = a ** 2 = (−2) ** 2 = 4", "v₂ = v₁ × [1, 2] = 4 × [1, 2] = [4, 8]"]
+
+
+def test_a_leaf_that_changed_between_two_uses_shows_both(play):
+    x = Value(2.0, name="x")
+    y = x * 3.0
+    x.data = 5.0
+    page = play(y * x)
+    assert "v₂ = v₁ × x = 6 × 5 = 30" in told(page)
+    assert page.rows("x") == ["data 2, then 5", "grad 21"]
+
+
+def test_a_pass_that_began_elsewhere_makes_no_claim_about_this_output(play):
+    a = Value(2.0, name="a")
+    e = a * 3.0
+    e.name = "e"
+    (e * 5.0).backward()
+    lines = told(play(e))
+    assert lines[2] == "Now backward, from the end. e's gradient is 5, which is what its grad holds."
+    assert lines[-1] == "That is the gradient: 15 for a."
+
+
+def test_a_rule_that_selects_is_told_as_such(play):
+    x = Value(-1.0, name="x")
+    lines = told(play(operations.relu(x) * np.inf))
+    assert "x gets its share of v₁'s gradient, by the rule of relu: 0." in lines
+
+
+def test_long_lists_end_with_how_many_more_there_are(play):
+    out = sum((Value(float(i)) for i in range(20)), 0.0)
+    lines = told(play(out, fragment="#0"))
+    assert lines[0].endswith("v₂₃ = 11 and 8 more.")
 
 
 # ── What it shows ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +318,7 @@ def test_buttons_slider_and_address_lead_to_the_same_steps(play):
     assert page.page.url.endswith("#9")
     page.page.click("#restart")
     assert page.step == 0
-    assert page.page.is_disabled("#back")
+    assert page.page.get_attribute("#back", "aria-disabled") == "true"
     page.page.evaluate("location.hash = 'nonsense'")
     page.page.wait_for_timeout(50)
     assert page.step == 0
@@ -326,8 +364,9 @@ def test_the_keyboard_alone_is_enough(play):
     assert page.step == page.last
     press("Home")
     assert page.step == 0
-    press("Tab")  # the buttons that lead back are disabled at the start
-    assert page.page.evaluate(focused) == "play"
+    for button in ("restart", "back", "play"):
+        press("Tab")
+        assert page.page.evaluate(focused) == button
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     assert page.page.evaluate(outline) == "solid"
     press("Tab")
@@ -336,6 +375,13 @@ def test_the_keyboard_alone_is_enough(play):
     press(" ")
     assert page.step == 2  # and the film does not play
     page.page.clock.run_for(10_000)
+    assert page.step == 2
+    for _ in range(20):
+        press("Enter")
+    assert page.step == page.last
+    assert page.page.evaluate(focused) == "forward"  # and goes on from here
+    for _ in range(page.last - 2):
+        press("ArrowLeft")
     assert page.step == 2
     press("Tab")
     assert page.page.evaluate(focused) == "slider"
@@ -504,6 +550,18 @@ def test_a_name_is_text_and_never_markup(name, play):
     assert [part[2].replace("\u2060", "") for part in page.state()[2:] if part[0] == "v0"] == [name]
 
 
+def test_without_javascript_all_is_shown(browser, tmp_path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(Path(film(expression(), tmp_path / "film.html")).as_uri())
+    assert not page.is_visible("#controls")
+    assert "grad 6" in page.text_content("svg")
+    assert page.is_visible("svg .edge text >> nth=0")
+    page.click("summary")
+    assert "e = a × b = 2 × −3 = −6" in page.inner_text("ol")
+    context.close()
+
+
 def test_the_film_plays_within_a_notebook(browser, tmp_path):
     shown = film(expression(), tmp_path / "film.html")._repr_html_()
     context = browser.new_context()
@@ -511,8 +569,14 @@ def test_the_film_plays_within_a_notebook(browser, tmp_path):
     errors = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_content(f"<!DOCTYPE html><p>A cell</p>{shown}")
+    page.set_content(f"<!DOCTYPE html><p style='height: 3000px'>A cell</p>{shown}")
+    page.wait_for_timeout(200)
+    assert page.evaluate("scrollY") == 0  # nobody is dragged to the film
     frame = page.frame_locator("iframe")
+    frame.locator("summary").click()
+    frame.locator("ol a").nth(5).click()
+    assert frame.locator("#line").inner_text().startswith("d gets L's gradient")
+    frame.locator("#restart").click()
     frame.locator("#forward").click()
     frame.locator("#forward").click()
     assert frame.locator("#line").inner_text() == "d = e + c = −6 + 10 = 4"

@@ -372,3 +372,12 @@ def test_a_file_of_another_model_is_refused_with_the_reason_and_changes_nothing(
     with pytest.raises(error, match=message):
         model.load(path)
     assert bits(model.state_dict()) == bits(network(seed=2).state_dict())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_what_is_no_regular_file_is_not_replaced_by_one(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        save_arrays(path, {"x": np.ones(2)})
+    assert path.is_fifo()

@@ -46,8 +46,10 @@ _ELLIPSE = {"fillcolor": "#ececec", "color": "#8a8a8a", "margin": "0.04,0.02", "
 
 def label(rows: Iterable[tuple[str, str]]) -> str:
     """Lines of text, each of a kind ("name", "data", "grad" or "note"), as a label in which no character is markup."""
-    # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it.
-    escaped = ((kind, re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", html.escape(text))) for kind, text in rows)
+    # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it. And
+    # some versions stumble over a ] that stands alone.
+    escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows)
+    escaped = ((kind, re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped)
     lines = [_ROWS[kind].format(text) for kind, text in escaped]
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 

@@ -29,10 +29,20 @@ function show(step) {
   slider.value = now;
   count.value = `${now} of ${last}`;
   slider.setAttribute("aria-valuetext", count.value);
-  back.disabled = restart.disabled = now === 0;
-  forward.disabled = now === last;
-  // All of it in sight, if it fits; else the first, which is what the line speaks of.
-  for (const id of [...current.lit].reverse()) document.getElementById(id).scrollIntoView({ block: "nearest", inline: "nearest" });
+  // (Not `disabled`: that would take the keyboard's focus away.)
+  for (const button of [back, restart]) button.setAttribute("aria-disabled", now === 0);
+  forward.setAttribute("aria-disabled", now === last);
+  bringIntoSight(current.lit.map(id => document.getElementById(id).getBoundingClientRect()));
+}
+
+// Scroll the picture, and nothing around it: all that is lit, if it fits, and else the first, of which the line speaks.
+function bringIntoSight(lit) {
+  const view = picture.getBoundingClientRect();
+  for (const [low, high, scroll] of [["left", "right", "scrollLeft"], ["top", "bottom", "scrollTop"]]) {
+    const all = [Math.min(...lit.map(box => box[low])), Math.max(...lit.map(box => box[high]))];
+    const [from, to] = all[1] - all[0] < view[high] - view[low] ? all : [lit[0][low], lit[0][high]];
+    if (from < view[low] || to > view[high]) picture[scroll] += (from + to - view[low] - view[high]) / 2;
+  }
 }
 
 // A box has three lines: its name, its data and its grad.
@@ -54,13 +64,18 @@ function pause() {
 function advance() {
   go(now + 1);
   if (now === last) pause();
-  else timer = setTimeout(advance, milliseconds / speed.value);
+  else wait(1);
+}
+
+function wait(part) {
+  clearTimeout(timer);
+  timer = setTimeout(advance, part * milliseconds / speed.value);
 }
 
 function start() {
   play.textContent = "Pause";
   if (now === last) go(0);
-  timer = setTimeout(advance, milliseconds / speed.value / 3);
+  wait(1 / 3);
 }
 
 function by(hand) { // whoever steps takes over from the film
@@ -79,11 +94,18 @@ back.onclick = () => by(now - 1);
 forward.onclick = () => by(now + 1);
 play.onclick = toggle;
 slider.oninput = () => by(Number(slider.value));
+speed.onchange = () => timer !== null && wait(1);
 window.onhashchange = fromAddress;
+document.querySelector("ol").onclick = event => {
+  const link = event.target.closest("a");
+  if (!link) return;
+  event.preventDefault(); // within a notebook it would lead away from the film
+  by(Number(link.hash.slice(1)));
+};
 
 const keys = { ArrowRight: () => by(now + 1), ArrowLeft: () => by(now - 1), Home: () => by(0), End: () => by(last), " ": toggle };
 document.addEventListener("keydown", event => {
-  const own = event.target.closest("input, select") || (event.key === " " && event.target.closest("button, summary, a"));
+  const own = event.target.closest("input, select") || (event.key === " " && (event.repeat || event.target.closest("button, summary")));
   if (own || !(event.key in keys) || event.ctrlKey || event.altKey || event.metaKey) return; // those use these keys themselves
   event.preventDefault();
   keys[event.key]();

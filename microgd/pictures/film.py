@@ -8,7 +8,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -64,12 +64,13 @@ def film(
 class _Shown:
     """The path of a film, which in Jupyter shows itself."""
 
-    def _repr_html_(self) -> str:
-        page = Path(os.fspath(self)).read_text(encoding="utf-8")  # type: ignore[call-overload]
-        frame = (
-            '<iframe srcdoc="{}" sandbox="allow-scripts" title="Film" style="border: 0; width: 100%; height: 34rem"></iframe>'
-        )
-        return frame.format(html.escape(page))
+    def _repr_html_(self) -> str | None:
+        try:
+            page = Path(os.fspath(self)).read_text(encoding="utf-8")  # type: ignore[call-overload]
+        except OSError:  # it was moved away, or this is a path made of that one
+            return None
+        look = "border: 0; width: 100%; height: 34rem"
+        return f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-scripts" title="Film" style="{look}"></iframe>'
 
 
 class FilmName(_Shown, str):
@@ -94,40 +95,37 @@ class _Script:
             x: f"v{n}".translate({ord("0") + i: ord("₀") + i for i in range(10)}) for n, x in enumerate(nameless, 1)
         }
 
-    def name(self, x: Any) -> str:
-        """How the sentences call it: constants without a name go by their number, or their shape."""
-        return self._name(x) or (self._number[x] if isinstance(x, Value) else _said(x))
+    def name(self, x: Any, held: Any = None) -> str:
+        """How the sentences call it: constants without a name go by what they held, a number or a shape."""
+        return self._name(x) or (self._number[x] if isinstance(x, Value) else _said(held))
 
     def steps(self) -> list[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
-        name, start, leaves = (
-            self.name(self.output),
-            text.gradient(self.gradient[self.output]),
-            [x for x in self._key if not x.op],
-        )
-        given = ", ".join(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
+        name, start, leaves = self.name(self.output), self.gradient[self.output], [x for x in self._key if not x.op]
+        given = _listed(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
         lit = [self._key[x] for x in leaves] + [key for key in self._sketch.members if key[0] == "c"]
-        why = f"∂{name}/∂{name} = {start}" if start == "1" else f"{start}, which is what its grad holds"
-        result = ", ".join(f"∂{name}/∂{self.name(x)} = {text.gradient(self.gradient[x])}" for x in leaves)
+        one = np.size(start) == 1 and np.all(start == 1)
+        why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
+        results = [(self.name(x), text.gradient(self.gradient[x])) for x in leaves]
+        result = _listed(f"∂{name}/∂{x} = {g}" if one else f"{g} for {x}" for x, g in results)
         end = [self._key[self.output]]
         return [
-            _step("forward", f"Given: {text.short(given, 200)}.", lit, [self._data(x) for x in leaves]),
+            _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves]),
             *map(self._forward, self._graph.steps),
             _step(
-                "backward",
-                f"Now backward, from the end. {name}'s gradient is {why}.",
-                end,
-                [self._grad(self.output, self.gradient[self.output])],
+                "backward", f"Now backward, from the end. {name}'s gradient is {why}.", end, [self._grad(self.output, start)]
             ),
             *map(self._backward, self._graph.contributions),
-            _step("backward", f"That is the gradient: {text.short(result, 200)}.", [self._key[x] for x in leaves], []),
+            _step("backward", f"That is the gradient: {result}.", [self._key[x] for x in leaves], []),
         ]
 
     def _forward(self, step: Step) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
         symbol, options = SYMBOLS.get(step.operation), [f"{name}={text.option(x)}" for name, x in step.options.items()]
-        said = [self.name(step.result)]
-        for terms in ([self.name(x) for x in step.operands], [_said(x) for x in step.held]):
+        said, names = [self.name(step.result)], map(self.name, step.operands, step.held)
+        for first, *others in (list(names), [_said(x) for x in step.held]):
+            first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
+            terms = [first, *others]
             said.append(f" {symbol} ".join(terms) if symbol else f"{step.operation}({', '.join([*terms, *options])})")
         if any(np.size(x) > text.FEW for x in step.held):  # no numbers to compute with
             said.pop()
@@ -139,12 +137,15 @@ class _Script:
     def _backward(self, c: Contribution) -> dict[str, Any]:
         """b gets c's gradient × ∂c/∂b = 0.5 × 2 = 1; it had 0.25 from before, so 1.25"""
         result, operand, operands = self.name(c.step.result), self.name(c.operand), c.step.operands
-        which = f", as operand {c.position + 1} of {len(operands)}," if sum(x is c.operand for x in operands) > 1 else ""
-        how = f"by the rule of {c.step.operation}: {text.shape(c.share)}, {text.gradient(c.share)}"
-        say = f"{operand}{which} gets its share of {result}'s gradient, {how}"
-        if c.slope is not None:
+        repeated = sum(x is c.operand for x in operands) > 1
+        which = f", as operand {c.position + 1} of {len(operands)}," if repeated else ""
+        if c.slope is not None and np.isclose(c.upstream * c.slope, c.share):  # a rule that selects has no inf * 0
+            slope = f"the local derivative {text.number(c.slope)}:" if repeated else f"∂{result}/∂{operand} ="
             product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
-            say = f"{operand}{which} gets {result}'s gradient × ∂{result}/∂{operand} = {product}"
+            say = f"{operand}{which} gets {result}'s gradient × {slope} {product}"
+        else:
+            how = f"by the rule of {c.step.operation}: " + (f"{text.shape(c.share)}, " if np.ndim(c.share) else "")
+            say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
             say += f": {operand} moves {self.name(self.output)} in several ways, and they add up"
@@ -152,7 +153,7 @@ class _Script:
         return _step("backward", f"{say}.", [key, _edge(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
     def _data(self, x: Value) -> tuple[str, str, str]:
-        return self._key[x], "data", text.data(self.held[x][0])
+        return self._key[x], "data", ", then ".join(map(text.data, self.held[x]))
 
     def _grad(self, x: Value, gradient: Any) -> tuple[str, str, str]:
         return self._key[x], "grad", text.gradient(gradient)
@@ -178,6 +179,13 @@ class _Script:
 
 def _edge(tail: str, head: str, n: int) -> str:
     return f"{tail}-{head}-{n}"
+
+
+def _listed(items: Iterable[str]) -> str:
+    """The first few, and how many more there are."""
+    first = list(items)
+    more = f" and {len(first) - 12} more" if len(first) > 12 else ""
+    return ", ".join(first[:12]) + more
 
 
 def _step(phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]]) -> dict[str, Any]:
