@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-if TYPE_CHECKING:  # pathlib takes as long to import as all of microgd: it is imported where it is used
-    from pathlib import Path
 
 Array = NDArray[Any]
 
@@ -65,12 +64,13 @@ def _download() -> Path:
             "downloading MNIST takes the package pooch: pip install pooch tqdm, or give the folder that the files are in"
         ) from None
 
+    has_tqdm = find_spec("tqdm") is not None
     cache: Path = pooch.os_cache("microgd")
     for name, (digest, _) in _MNIST.items():
         failures = []
         for mirror in _MIRRORS:
             try:
-                pooch.retrieve(f"{mirror}{name}.gz", f"sha256:{digest}", f"{name}.gz", cache, progressbar=_has_tqdm())
+                pooch.retrieve(f"{mirror}{name}.gz", f"sha256:{digest}", f"{name}.gz", cache, progressbar=has_tqdm)
                 break
             except (OSError, ValueError) as error:  # no answer, or an answer with another checksum
                 failures.append(f"{mirror}: {error}")
@@ -79,15 +79,7 @@ def _download() -> Path:
     return cache
 
 
-def _has_tqdm() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("tqdm") is not None
-
-
 def _read_folder(path: str | os.PathLike[str], check: bool) -> Digits:
-    from pathlib import Path
-
     folder, parts = Path(path), []
     for part in ("train", "t10k"):
         images = _read_idx(folder, f"{part}-images-idx3-ubyte", check)

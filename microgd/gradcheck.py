@@ -13,6 +13,7 @@ from microgd.functional import gradients
 from microgd.value import Value
 
 Arrays = list[NDArray[np.float64]]
+Weighed = Callable[[list[Value]], tuple[Any, float]]  # one number, and the size of its terms
 
 
 class GradientError(AssertionError):
@@ -85,16 +86,10 @@ def _recorded(x: Any) -> Value:
     return x if isinstance(x, Value) else Value(x)  # f need not depend on its inputs
 
 
-def _compare(
-    f: Callable[[list[Value]], tuple[Any, float]], points: Arrays, order: int, graph: bool, tolerance: float, weigh: _Weigher
-) -> None:
-    """Compare every partial derivative of f, which gives one number and the size of its terms."""
-
-    def at(where: Arrays) -> tuple[Any, float, list[Value]]:
-        values = [Value(point) for point in where]
-        return *f(values), values
-
-    out, size, values = at(points)
+def _compare(f: Weighed, points: Arrays, order: int, graph: bool, tolerance: float, weigh: _Weigher) -> None:
+    """Compare every partial derivative of f."""
+    values = [Value(point) for point in points]
+    out, size = f(values)
     scale = 2.0 if order == 1 and weigh.weights["f"].size == 1 else 1.0
     slopes = gradients(_recorded(out), values, create_graph=graph)
     for operand, (point, slope) in enumerate(zip(points, slopes, strict=True)):
@@ -102,18 +97,20 @@ def _compare(
         for index in np.ndindex(point.shape):
             # Small next to x, so that it stays in the domain of log or sqrt, and where x is 0 small next to 1.
             step = 1e-4 * max(abs(float(point[index])), 1e-2)
-            quotients = []
-            for h in (step, 2 * step):
-                sides = []
-                for side in (point[index] + h, point[index] - h):
-                    moved = [p.copy() for p in points]
-                    moved[operand][index] = side
-                    result = at(moved)[0]
-                    sides.append((side, result.item() if isinstance(result, Value) else float(result)))
-                (up, f_up), (down, f_down) = sides
-                quotients.append((f_up - f_down) / (up - down))
+            sides = [(point[index] + h, point[index] - h) for h in (step, 2 * step)]
+            near, far = (
+                (_moved(f, points, operand, index, up) - _moved(f, points, operand, index, down)) / (up - down)
+                for up, down in sides
+            )
             # Richardson's extrapolation: the error of a central difference shrinks with h², so this cancels it.
-            expected, got = float(4 * quotients[0] - quotients[1]) / 3, float(got_all[index])
+            expected, got = float(4 * near - far) / 3, float(got_all[index])
             rounding = 100 * np.finfo(np.float64).eps * size / step
             if not abs(expected - got) <= tolerance * max(abs(expected), abs(got)) + rounding:
                 raise GradientError(order, operand, index, expected / scale, got / scale)
+
+
+def _moved(f: Weighed, points: Arrays, operand: int, index: tuple[int, ...], to: Any) -> float:
+    """f with one number of one operand changed."""
+    values = [p.copy() for p in points]
+    values[operand][index] = to
+    return _recorded(f([Value(p) for p in values])[0]).item()

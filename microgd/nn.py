@@ -245,26 +245,19 @@ class Sequential(Module):
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
 
-class _Activation(Module):
-    """An elementwise function as a layer."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class ReLU(_Activation):
+class ReLU(Module):
     """max(x, 0)."""
 
     forward = staticmethod(operations.relu)
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Module):
     """1 / (1 + exp(-x)), between 0 and 1."""
 
     forward = staticmethod(operations.sigmoid)
 
 
-class Tanh(_Activation):
+class Tanh(Module):
     """tanh(x), between -1 and 1."""
 
     forward = staticmethod(operations.tanh)

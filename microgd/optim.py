@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.arrays import Data, as_data
+from microgd.arrays import Data
+from microgd.backprop import seed
 from microgd.value import Value
 
 
@@ -103,7 +104,7 @@ class SGD:
                 nudges.append(None)
                 continue
             if not (type(g) is type(held) is ndarray and g.shape == held.shape and g.dtype is held.dtype):
-                g = _gradient(g, held)
+                g = seed(p, g)  # what somebody has put there
             if decay:
                 g = g + decay * held
             if momentum:
@@ -117,14 +118,6 @@ class SGD:
     def __repr__(self) -> str:
         settings = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}, nesterov={self.nesterov}"
         return f"SGD(parameters={len(self.parameters)}, {settings})"
-
-
-def _gradient(given: Any, held: Data) -> Data:
-    """What somebody has put into the `grad` of a parameter, in its dtype."""
-    g = as_data(given, held)
-    if np.shape(g) != np.shape(held):
-        raise ValueError(f"a parameter of shape {np.shape(held)} has a grad of shape {np.shape(g)}")
-    return g if isinstance(g, float) or isinstance(held, float) else g.astype(held.dtype, copy=False)
 
 
 def _setting(name: str, number: float) -> float:

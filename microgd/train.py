@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
 from microgd.data import check_rng, minibatches
@@ -18,6 +18,7 @@ from microgd.recording import no_grad
 from microgd.value import Value
 
 Loss = Callable[[Any, Any], Value]
+_SMALLER = "try a learning rate smaller than {:g}"
 
 
 class DivergedError(ArithmeticError):
@@ -57,37 +58,26 @@ def fit(
     `DivergedError` when a loss or a gradient is infinite or nan, before it reaches the weights; `ValueError` at once where
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
-    x, y = np.asarray(x), np.asarray(y)
+    inputs, targets = np.asarray(x), np.asarray(y)
     if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
         raise ValueError(f"expected a number of epochs, 0 or more, but got {epochs!r}")
-    minibatches(x, y, batch_size)  # complains about examples that will not do now, not in the first epoch
-    tested = None
+    rng = check_rng(rng)
+    minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:
         if not isinstance(test, (tuple, list)) or len(test) != 2:
             raise TypeError(f"expected test to be the pair (x, y), but got {type(test).__name__}")
-        tested = np.asarray(test[0]), np.asarray(test[1])
-        minibatches(*tested, batch_size)
-    return _epochs(model, loss, optimizer, x, y, epochs, batch_size, check_rng(rng), tested)
+        minibatches(np.asarray(test[0]), np.asarray(test[1]), batch_size)
 
+    def run() -> Iterator[Epoch]:
+        for number in range(1, epochs + 1):
+            start, lr, total = perf_counter(), optimizer.lr, 0.0
+            for batch, (a, b) in enumerate(minibatches(inputs, targets, batch_size, rng), 1):
+                total += len(a) * _step(model, loss, optimizer, a, b, f"epoch {number}, batch {batch}")
+            seconds = perf_counter() - start
+            test_loss, test_accuracy = (None, None) if test is None else evaluate(model, loss, *test)
+            yield Epoch(number, total / len(inputs), test_loss, test_accuracy, seconds, lr)
 
-def _epochs(
-    model: Callable[[Any], Value],
-    loss: Loss,
-    optimizer: SGD,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    epochs: int,
-    batch_size: int,
-    rng: np.random.Generator,
-    test: tuple[NDArray[Any], NDArray[Any]] | None,
-) -> Iterator[Epoch]:
-    for number in range(1, epochs + 1):
-        start, lr, total = perf_counter(), optimizer.lr, 0.0
-        for batch, (inputs, targets) in enumerate(minibatches(x, y, batch_size, rng), 1):
-            total += len(inputs) * _step(model, loss, optimizer, inputs, targets, f"epoch {number}, batch {batch}")
-        seconds = perf_counter() - start
-        test_loss, test_accuracy = (None, None) if test is None else evaluate(model, loss, *test)
-        yield Epoch(number, total / len(x), test_loss, test_accuracy, seconds, lr)
+    return run()
 
 
 def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
@@ -100,7 +90,7 @@ def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: 
         cause = (
             "look for nan or huge numbers in the data and the weights"
             if where == "epoch 1, batch 1"
-            else (f"try a learning rate smaller than {optimizer.lr:g}")
+            else _SMALLER.format(optimizer.lr)
         )
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
@@ -108,7 +98,7 @@ def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: 
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError("the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?")
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(f"a gradient became infinite or nan in {where}: try a learning rate smaller than {optimizer.lr:g}")
+        raise DivergedError(f"a gradient became infinite or nan in {where}: {_SMALLER.format(optimizer.lr)}")
     optimizer.step()
     return number
 

@@ -16,7 +16,7 @@ from microgd.pictures.layers import Layers
 from microgd.value import Value
 
 SYMBOLS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "**", "matmul": "@"}
-FEW = 8  # operations outside the model: so many are drawn one by one even where its modules are boxes
+CROWD = 8  # operations outside the model: so many are drawn one by one even where its modules are boxes
 FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to lay the graph out well
 Rows = list[tuple[str, str]]
 
@@ -96,7 +96,7 @@ class Sketch:
         self.edges: dict[tuple[str, str, int], list[tuple[Value, int, Any]]] = {}  # the uses that an edge stands for
         self._keys, self._counts = dict[Any, str](), Counter[str]()
         places = layers.places(graph.steps)
-        crowd = places.count(None) > FEW  # too many outside the layers to draw them one by one
+        crowd = places.count(None) > CROWD  # too many outside the layers to draw them one by one
         source: dict[Any, str] = {}  # where a computed value is found
         for i, (step, place) in enumerate(zip(graph.steps, places, strict=True)):
             whole = depth is not None and (place is not None or crowd)
@@ -116,7 +116,7 @@ class Sketch:
 
     def _outer(self, place: str | None) -> str | None:
         """The module at the depth asked for that this one is in."""
-        return place if place is None or self._depth is None else self.layers.chain[place][: self._depth + 1][-1]
+        return place if place is None else self.layers.chain[place][: (self._depth or 0) + 1][-1]
 
     def _given(self, x: Any, held: Any, use: tuple[int, int], layer: str | None) -> str:
         """The box of a leaf or a constant; all that go into a layer's box are one."""

@@ -1,8 +1,9 @@
-"""Which layer of a model each recorded operation belongs to."""
+"""Which layer of a model each recorded operation belongs to: inferred, for a graph records no modules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 from microgd.graph import Step
@@ -39,13 +40,10 @@ class Layers:
 
     def _after(self, path: str) -> list[str]:
         """The modules without parameters, such as activations, right after this one."""
-        parents, paths, found = self.chain[path][:-1], list(self.modules), []
-        for after in paths[paths.index(path) + 1 :]:
-            if path not in self.chain[after]:
-                if self.chain[after][:-1] != parents or after in self._trained:
-                    break
-                found.append(after)
-        return found
+        paths = list(self.modules)
+        later = [after for after in paths[paths.index(path) + 1 :] if path not in self.chain[after]]
+        beside = takewhile(lambda after: self.chain[after][:-1] == self.chain[path][:-1] and after not in self._trained, later)
+        return list(beside)
 
     def title(self, path: str, steps: Iterable[Any]) -> str:
         """The module as one writes it, and the activations that follow it, if they are among the steps."""
@@ -93,5 +91,5 @@ class Layers:
 
 def _written(module: Module) -> str:
     """Linear(2, 4), but of a module that lists all its parameters, or its layers, only the kind."""
-    listed = type(module).__repr__ in (Module.__repr__, Sequential.__repr__)
+    listed = type(module).__repr__ in (Module.__repr__, Sequential.__repr__) and module.parameters()
     return type(module).__name__ if listed else short(repr(module))
