@@ -623,7 +623,7 @@ def test_films_of_more_than_200_operations_are_an_error_and_leave_the_file_alone
         out = out * 1.01
     path = film(out, tmp_path / "film.html")
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="201 operations and 1 leaves, and a film at most 200 of each"):
+    with pytest.raises(ValueError, match="at most 200 operations, and as many leaves, but the graph has 201 and 1:"):
         film(out + x, path)
     assert path.read_bytes() == before
 

@@ -41,16 +41,17 @@ def film(
     the `grad` of `value` or, where it is None, with 1 (`ValueError` if there is more than one element). Names are those of
     `draw`.
 
-    Returns the path, which in Jupyter shows the film. More than 200 operations, or leaves, are a `ValueError`. Graphviz's `dot` or
-    `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file cannot be written.
+    Returns the path, which in Jupyter shows the film. More than 200 operations, or leaves, are a `ValueError`. Graphviz's
+    `dot` or `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file cannot be
+    written.
     """
     if not isinstance(value, Value):
         raise TypeError(f"film takes a Value, but got {type(value).__name__}")
     graph = Graph(value)
     operations, leaves = len(graph.steps), len(graph.held) - len(graph.steps)
     if max(operations, leaves) > LIMIT:
-        size = f"the graph has {operations:,} operations and {leaves:,} leaves, and a film at most {LIMIT} of each"
-        raise ValueError(f"{size}: film a part of the computation, or one example in place of a batch")
+        size = f"at most {LIMIT} operations, and as many leaves, but the graph has {operations:,} and {leaves:,}"
+        raise ValueError(f"a film shows {size}: film a part of the computation, or one example in place of a batch")
     layers = Layers(model)
     layers.places(graph.steps)  # an error where it is another model's
     graph.go_back()
