@@ -315,7 +315,7 @@ def _unchanged(x: Any, saved: Any) -> Any:
     return x
 
 
-def fit(g: Any, x: Data, op: Operation, create_graph: bool) -> Any:
+def fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
     """The gradient in the shape and the dtype of the operand, which held `x`: so that a step can subtract it."""
     shape = () if isinstance(x, float) else x.shape
     if not isinstance(g, Node) or not create_graph:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
+import numpy as np
+
 from microgd.arrays import Data, same
-from microgd.backprop import fit, reverse_pass, seed, shares
+from microgd.backprop import fit, seed, shares
 from microgd.functional import ancestors
 from microgd.value import Value
 
@@ -53,30 +56,24 @@ class Graph:
         self.contributions: list[Contribution] = []  # in the order of the reverse pass, once it has been done
         self.gradient: dict[Value, Data] = {}
 
+    @np.errstate(all="ignore")  # who called `backward` has been warned
     def go_back(self) -> None:
         """Do a reverse pass, which writes no `grad`.
 
         It starts with the `grad` of the output; where that is None, with 1 (`ValueError` if there is more than one element).
         """
-        start = seed(self.output, self.output.grad)
-        self.gradient[self.output] = start
-        step_of: dict[Any, Step] = {step.result: step for step in self.steps}
-        node: Any
-        for node, g in reverse_pass(self.output, start):
-            if node not in step_of:  # a leaf
-                continue
-            step, op = step_of[node], node._operation
+        self.gradient[self.output] = seed(self.output, self.output.grad)
+        for step in reversed(self.steps):  # what used a result was recorded after it, so the result's gradient is complete
+            node: Any = step.result
+            op, g = node._operation, self.gradient[node]
             positions = [i for i, x in enumerate(step.operands) if isinstance(x, Value)]
             # The local derivative is what the rule makes of an upstream gradient of 1.
-            slopes = [s for _, s, _ in shares(node, 1.0)] if isinstance(node._held, float) else [None] * len(positions)
+            slopes = shares(node, 1.0) if isinstance(node._held, float) else repeat((None, None, None))
             x: Any
-            for i, slope, (x, share, held) in zip(positions, slopes, shares(node, g), strict=True):
-                both = isinstance(node._held, float) and isinstance(held, float)
-                slope, share, before = (
-                    fit(slope, held, op, False) if both else None,
-                    fit(share, held, op, False),
-                    self.gradient.get(x),
-                )
+            slope: Any
+            for i, (x, share, held), (_, slope, _) in zip(positions, shares(node, g), slopes):  # noqa: B905 (`repeat` has no end)
+                slope = fit(slope, held, op) if slope is not None and isinstance(held, float) else None
+                share, before = fit(share, held, op), self.gradient.get(x)
                 self.gradient[x] = share if before is None else before + share
                 self.contributions.append(Contribution(step, i, x, g, slope, share, before, self.gradient[x]))
 
