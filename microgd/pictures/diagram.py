@@ -98,10 +98,10 @@ class Picture(graphviz.Digraph):
         looks = {"id": key, "class": "operation", "tooltip": graphviz.escape(hint), "shape": "ellipse", "ordering": "in"}
         self.node(key, label([("data", text)]), **looks, **_ELLIPSE)
 
-    def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]] = (), key: str = "") -> None:
+    def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]], key: str) -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
         rows = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]  # off the line that it stands beside
-        self.edge(tail, head, label(rows) if rows else None, **({"id": key} if key else {}))
+        self.edge(tail, head, label(rows) if rows else None, id=key)
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:
         """As `graphviz.Digraph.pipe`: the picture in memory. `RuntimeError` where no program can write the format."""

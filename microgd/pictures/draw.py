@@ -67,7 +67,7 @@ def draw(
     if gradients and value.grad is not None:
         graph.go_back()
     framed = model is not None and depth is None  # as large as that, a picture has more room downwards
-    return _paint(sketch, _Words(graph, naming(names, layers), gradients), direction or ("TB" if framed else "LR"))
+    return paint(sketch, Words(graph, naming(names, layers), gradients), direction or ("TB" if framed else "LR"))
 
 
 def naming(names: Mapping[str, Any] | None, layers: Layers) -> Callable[[Any], str]:
@@ -155,11 +155,11 @@ class Sketch:
         return sum(column[head] - (column[tail] + 1 if column[tail] else start[tail]) for tail, head, _ in self.edges)
 
 
-class _Words:
+class Words:
     """What is written on them."""
 
     def __init__(self, graph: Graph, name: Callable[[Any], str], gradients: bool):
-        self._graph, self._name, self._stored = graph, name, gradients
+        self.graph, self.known, self._stored = graph, name, gradients
         self._flow = {(c.step.result, c.position): c for c in graph.contributions}
         self._shares: dict[Value, list[Data]] = {}
         for c in graph.contributions:
@@ -170,18 +170,18 @@ class _Words:
         rows = [("grad", "× local derivative → gradient that flows back; those of all uses add up")] if self._flow else []
         if self._flow and (collapsed or any(np.size(c.share) > text.FEW for c in self._flow.values())):
             rows.append(("grad", "size: the root of the sum of the squares of the elements"))
-        if self._graph.moved:
-            names = text.short(", ".join(self._name(x) or "a leaf" for x in self._graph.moved))
+        if self.graph.moved:
+            names = text.short(", ".join(self.known(x) or "a leaf" for x in self.graph.moved))
             rows.append(("note", f"changed since this was computed, and shown as of then: {names}"))
         return rows
 
     def value(self, x: Value) -> Rows:
         """In a box for a value."""
-        rows = [("name", self._name(x))] if self._name(x) else []
-        rows.append(("data", "data " + ", then ".join(dict.fromkeys(map(text.data, self._graph.held[x])))))
-        if x in self._graph.moved:
+        rows = [("name", self.known(x))] if self.known(x) else []
+        rows.append(("data", "data " + ", then ".join(dict.fromkeys(map(text.data, self.graph.held[x])))))
+        if x in self.graph.moved:
             rows.append(("note", f"now {text.data(x._held)}"))
-        total, shares = self._graph.gradient.get(x), self._shares.get(x, [])
+        total, shares = self.graph.gradient.get(x), self._shares.get(x, [])
         if total is not None:
             few = 1 < len(shares) <= 4 and np.size(total) <= text.FEW
             parts = " = " + " + ".join(map(text.gradient, shares)) if few else f" (sum of {len(shares)})" if shares[1:] else ""
@@ -192,7 +192,7 @@ class _Words:
 
     def constants(self, given: Sequence[tuple[Any, Any]]) -> Rows:
         """In a box for a constant, with what it held, or for several that go into a layer."""
-        name = self._name(given[0][0]) if len(given) == 1 else ""
+        name = self.known(given[0][0]) if len(given) == 1 else ""
         shown = _counted([held for _, held in given]) if given[1:] else text.data(given[0][1])
         return [("name", name)] * bool(name) + [("data", shown)]
 
@@ -205,12 +205,12 @@ class _Words:
         if values:
             count = sum(x.size for x in values)
             rows.append(("data", f"{count:,} parameter{'s' * (count > 1)}" if title else _counted([x._held for x in values])))
-        if any(x in self._graph.moved for x in values):
+        if any(x in self.graph.moved for x in values):
             rows.append(("note", "changed since"))
-        totals = [self._graph.gradient[x] for x in values if x in self._graph.gradient]
+        totals = [self.graph.gradient[x] for x in values if x in self.graph.gradient]
         if totals:
             rows.append(("grad", f"grad {_size(totals)}"))
-        if self._stored and not all(_agree(self._graph.gradient.get(x), x.grad) for x in values):
+        if self._stored and not all(_agree(self.graph.gradient.get(x), x.grad) for x in values):
             stored = [x.grad for x in values if x.grad is not None]
             rows.append(("grad", f"stored grad {_size(stored) if stored else None}"))
         return rows
@@ -240,6 +240,11 @@ def operation_label(step: Step) -> str:
     return name + "".join(f" {option}={text.option(x)}" for option, x in step.options.items())
 
 
+def edge_key(tail: str, head: str, position: int) -> str:
+    """What an edge is called in the picture."""
+    return f"{tail}-{head}-{position}"
+
+
 def _size(gradients: Iterable[Data]) -> str:
     return f"size {text.number(text.size([text.size(g) for g in gradients]))}"
 
@@ -259,7 +264,7 @@ def _agree(total: Data | None, stored: Any) -> bool:
     return np.shape(total) == np.shape(stored) and np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True)
 
 
-def _paint(sketch: Sketch, words: _Words, direction: str) -> Picture:
+def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
     """The sketch with the words: each module's boxes in its frame, and the edges."""
     whole, layers = picture(direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR), sketch.layers
     framed = {
@@ -291,6 +296,6 @@ def _paint(sketch: Sketch, words: _Words, direction: str) -> Picture:
 
     done = [step for key, members in sketch.members.items() if key[0] == "o" for step in members.values()]
     fill(whole, None)
-    for (tail, head, _), uses in sketch.edges.items():
-        whole.arrow(tail, head, words.edge(uses, from_layer=tail[0] == "l"))
+    for (tail, head, position), uses in sketch.edges.items():
+        whole.arrow(tail, head, words.edge(uses, from_layer=tail[0] == "l"), edge_key(tail, head, position))
     return whole

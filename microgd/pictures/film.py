@@ -17,8 +17,7 @@ import numpy as np
 
 from microgd.graph import Contribution, Graph, Step
 from microgd.pictures import text
-from microgd.pictures.diagram import picture
-from microgd.pictures.draw import FAR, SYMBOLS, Sketch, flow_label, naming, operation_label
+from microgd.pictures.draw import SYMBOLS, Rows, Sketch, Words, edge_key, naming, paint
 from microgd.pictures.layers import Layers
 from microgd.storage import write_whole
 from microgd.value import Value
@@ -55,8 +54,10 @@ def film(
     layers = Layers(model)
     layers.places(graph.steps)  # an error where it is another model's
     graph.go_back()
-    script = _Script(graph, naming(names, layers))
-    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), script.picture(direction))
+    sketch = Sketch(graph, Layers(), None, constants=True)
+    script = _Script(graph, sketch, naming(names, layers))
+    svg = paint(sketch, script, direction).pipe("svg", encoding="utf-8")
+    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), svg)
     write_whole(path, lambda file: file.write(page.encode()))
     return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
 
@@ -81,23 +82,32 @@ class FilmPath(_Shown, type(Path())):  # type: ignore[misc]  # before Python 3.1
     """The path of a film as a `Path`."""
 
 
-class _Script:
-    """What the film tells, step by step, and its picture."""
+class _Script(Words):
+    """What the film tells, step by step, and what is written on its picture."""
 
-    def __init__(self, graph: Graph, name: Callable[[Any], str]):
-        self.output, self.gradient, self.held = graph.output, graph.gradient, graph.held
-        self._graph, self._name, self._sketch = graph, name, Sketch(graph, Layers(), None, constants=True)
-        self._key = {x: key for key, members in self._sketch.members.items() for x in members.values() if isinstance(x, Value)}
+    def __init__(self, graph: Graph, sketch: Sketch, known: Callable[[Any], str]):
+        super().__init__(graph, known, gradients=False)
+        self.output, self.gradient, self.held, self._sketch = graph.output, graph.gradient, graph.held, sketch
+        self._key = {x: key for key, members in sketch.members.items() for x in members.values() if isinstance(x, Value)}
         self._ellipse = {step.result: f"o{i}" for i, step in enumerate(graph.steps)}
         # What has no name gets a number, for the sentences to speak of.
-        nameless = [x for x in self._key if not name(x)]
+        nameless = [x for x in self._key if not known(x)]
         self._number = {
             x: f"v{n}".translate({ord("0") + i: ord("₀") + i for i in range(10)}) for n, x in enumerate(nameless, 1)
         }
 
+    def caption(self, collapsed: bool) -> Rows:
+        """Nothing: the page says it."""
+        return []
+
+    def value(self, x: Value) -> Rows:
+        """In a box for a value: three lines, for the page to fill in."""
+        lines = (self._data(x), self._grad(x, self.gradient[x]))
+        return [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in lines)]
+
     def name(self, x: Any, held: Any = None) -> str:
         """How the sentences call it: constants without a name go by what they held, a number or a shape."""
-        return self._name(x) or (self._number[x] if isinstance(x, Value) else _said(held))
+        return self.known(x) or (self._number[x] if isinstance(x, Value) else _said(held))
 
     def steps(self) -> list[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
@@ -111,11 +121,11 @@ class _Script:
         end = [self._key[self.output]]
         return [
             _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves]),
-            *map(self._forward, self._graph.steps),
+            *map(self._forward, self.graph.steps),
             _step(
                 "backward", f"Now backward, from the end. {name}'s gradient is {why}.", end, [self._grad(self.output, start)]
             ),
-            *map(self._backward, self._graph.contributions),
+            *map(self._backward, self.graph.contributions),
             _step("backward", f"That is the gradient: {result}.", [self._key[x] for x in leaves], []),
         ]
 
@@ -131,7 +141,7 @@ class _Script:
             said.pop()
         key, ellipse, large = self._key[step.result], self._ellipse[step.result], step.result.size > text.FEW
         say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step.result._held)
-        edges = [_edge(*edge) for edge in self._sketch.edges if ellipse in edge]
+        edges = [edge_key(*edge) for edge in self._sketch.edges if ellipse in edge]
         return _step("forward", say, [key, ellipse, *edges], [self._data(step.result)])
 
     def _backward(self, c: Contribution) -> dict[str, Any]:
@@ -150,35 +160,13 @@ class _Script:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
             say += f": {operand} moves {self.name(self.output)} in several ways, and they add up"
         key, head = self._key[c.operand], self._ellipse[c.step.result]
-        return _step("backward", f"{say}.", [key, _edge(key, head, c.position), head], [self._grad(c.operand, c.total)])
+        return _step("backward", f"{say}.", [key, edge_key(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
     def _data(self, x: Value) -> tuple[str, str, str]:
         return self._key[x], "data", ", then ".join(map(text.data, self.held[x]))
 
     def _grad(self, x: Value, gradient: Any) -> tuple[str, str, str]:
         return self._key[x], "grad", text.gradient(gradient)
-
-    def picture(self, direction: str) -> str:
-        """The whole graph as SVG: boxes have three lines, for the page to fill in."""
-        drawing = picture(direction, hurry=self._sketch.far() > FAR)
-        for key, members in self._sketch.members.items():
-            x, look = next(iter(members.values())), self._sketch.look(key)
-            if look == "operation":
-                drawing.ellipse(key, operation_label(x), x.operation)
-            elif look == "constant":
-                drawing.box(key, look, [("name", self._name(x[0]))] * bool(self._name(x[0])) + [("data", text.data(x[1]))])
-            else:
-                lines = (self._data(x), self._grad(x, self.gradient[x]))
-                drawing.box(key, look, [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in lines)])
-        flows = {(self._ellipse[c.step.result], c.position): [("grad", flow_label(c))] for c in self._graph.contributions}
-        for tail, head, n in self._sketch.edges:
-            drawing.arrow(tail, head, flows.get((head, n), []), _edge(tail, head, n))
-        svg: str = drawing.pipe("svg", encoding="utf-8")
-        return re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-
-
-def _edge(tail: str, head: str, n: int) -> str:
-    return f"{tail}-{head}-{n}"
 
 
 def _listed(items: Iterable[str]) -> str:
@@ -207,7 +195,7 @@ def _page(title: str, told: list[dict[str, Any]], svg: str) -> str:
         title=html.escape(title),
         style=files["css"],
         script=files["js"],
-        picture=svg,
+        picture=re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL),
         last=len(told) - 1,
         lines="\n".join(f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told)),
         steps=json.dumps(told, ensure_ascii=False).replace("<", "\\u003c"),
