@@ -104,9 +104,7 @@ def test_after_backward_each_edge_shows_the_local_derivative_and_what_flowed_bac
 
 def test_a_value_used_three_times_shows_three_contributions_and_their_sum():
     x = Value(4.0, name="x")
-    (x * x + 3 * x).backward()
     out = x * x + 3 * x
-    x.grad = None
     out.backward()
     shown = Rendered(draw(out))
     assert shown.box("x") == ["data 4", "grad 11 = 3 + 4 + 4"]
@@ -379,6 +377,15 @@ def test_a_long_name_is_shortened():
     assert name == "x" * 39 + "…"
 
 
+@pytest.mark.parametrize("name", ["<script>&", *STRANGE])
+def test_any_text_may_name_an_operation(name, registry):
+    @operation(lambda g, out, x: g, name=name)
+    def odd(x):
+        return x
+
+    assert [text.short(name)] in Rendered(draw(odd(Value(1.0)))).of("operation")
+
+
 def test_names_of_operations_and_modules_are_escaped_too(registry):
     @operation(lambda g, out, x: g, name="<script>&")
     def odd(x):
@@ -475,6 +482,97 @@ def test_the_network_with_13002_weights_fits_a_page_with_a_box_a_layer():
     assert len(shown.boxes) == 7
     page = picture.pipe("plain", encoding="utf-8").split()
     assert float(page[2]) < 20  # inches, at full size
+
+
+def test_weights_that_are_transposed_first_are_still_the_layers():
+    model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1, bias=False))
+    shown = Rendered(draw(nn.mse_loss(model(np.ones((4, 2))), np.zeros((4, 1))), model=model, depth=1))
+    assert [box[:2] for box in shown.of("layer")] == [
+        ["0 Linear(2, 3, bias=False) → 1 ReLU()", "transpose, matmul, relu"],
+        ["2 Linear(3, 1, bias=False)", "transpose, matmul"],
+    ]
+
+
+def test_what_one_value_gets_from_a_layer_that_uses_it_twice_is_added_up():
+    class First(nn.Module):
+        def __init__(self):
+            self.w = Value(2.0)
+
+        def forward(self, x):
+            return self.w * x
+
+    class Difference(nn.Module):
+        def __init__(self):
+            self.a, self.b = Value(1.0), Value(1.0)
+
+        def forward(self, x):
+            return self.a * x - self.b * x
+
+    model = nn.Sequential(First(), Difference())
+    out = model(Value(3.0))
+    out.backward()
+    assert Rendered(draw(out, model=model, depth=1)).edges["l0", "l1"] == ["1 number → 0"]
+
+
+def test_a_layers_box_says_what_has_changed():
+    model = nn.Sequential(nn.Linear(2, 3))
+    loss = nn.mse_loss(model(np.ones((4, 2))), np.zeros((4, 3)))
+    loss.backward()
+    loss.backward()
+    (box,) = Rendered(draw(loss, model=model, depth=1)).of("layer")
+    once, twice = (float(line.split()[-1]) for line in box[3:])
+    assert [line.rpartition(" ")[0] for line in box[3:]] == ["grad size", "stored grad size"]
+    assert twice == pytest.approx(2 * once, rel=1e-3)
+    optim.SGD(model.parameters(), lr=0.1).step()
+    model.zero_grad()
+    (box,) = Rendered(draw(loss, model=model, depth=1)).of("layer")
+    assert box[3] == "changed since"
+    assert box[5] == "stored grad None"
+
+
+def test_an_index_is_written_as_one_writes_it():
+    x = Value(np.ones((4, 3)))
+    out = x[1:, ::2].sum() + x[:, 0].sum() + x[[0, 1]].sum() + x[..., None].sum()
+    shown = [box[0] for box in Rendered(draw(out)).of("operation") if box[0].startswith("getitem")]
+    assert shown == [
+        "getitem index=(1:, ::2)",
+        "getitem index=(:, 0)",
+        "getitem index=[0, 1]",
+        "getitem index=(..., None)",
+    ]
+
+
+def test_constants_are_shown_as_they_were_recorded():
+    a, c = Value([1.0, 1.0]), np.array([1, 2])
+    out = (a * c).sum()
+    c[:] = 100
+    assert Rendered(draw(out, names=locals())).box("c") == ["(2,) [1, 2]"]
+
+
+def test_a_leaf_that_changed_between_two_uses_shows_what_each_saw():
+    x = Value(2.0, name="x")
+    y = x * 1.0
+    x.data = 3.0
+    z = y + x * x
+    x.data = 5.0
+    assert Rendered(draw(z)).box("x") == ["data 2, then 3", "now 5"]
+
+
+def test_small_gradients_are_told_apart_too():
+    x = Value(1.0, name="x")
+    out = x * 1e-9
+    out.backward()
+    out.backward()
+    assert Rendered(draw(out)).box("x") == ["data 1", "grad 1e−9", "stored grad 2e−9"]
+
+
+@pytest.mark.parametrize("program", ["dot", "graphviz-pure"])
+def test_graphs_of_many_crossings_are_laid_out_in_seconds(program, only):
+    only(program)
+    v = [Value(float(i)) for i in range(14)]
+    out = sum((v[i] * v[j] for i in range(14) for j in range(i)), 0.0)
+    out.backward()
+    assert len(Rendered(draw(out)).boxes) == 379
 
 
 def test_the_gradient_between_layers_is_the_one_that_went_that_way():
