@@ -100,6 +100,7 @@ def test_after_backward_each_edge_shows_the_local_derivative_and_what_flowed_bac
     assert shown.labels("f") == ["× 4 → 4"]
     assert shown.labels("c") == ["× 1 → −2"]
     assert shown.box("L") == ["data −8", "grad 1"]
+    assert shown.caption == ["× local derivative → gradient that flows back; those of all uses add up"]
 
 
 def test_a_value_used_three_times_shows_three_contributions_and_their_sum():
@@ -657,7 +658,8 @@ def test_frames_are_nested_as_modules_are():
 
 def test_a_model_that_is_one_module_is_one_frame():
     neuron = Neuron(2, np.random.default_rng(0), True)
-    assert Rendered(draw(neuron([1.0, 2.0]), model=neuron)).frames == ["Neuron"]
+    assert Rendered(draw(neuron([1.5, 2.5]), model=neuron)).frames == ["Neuron"]
+    assert Rendered(draw(neuron([1.5, 2.5]), model=neuron, depth=0)).of("constant") == [["2 numbers"]]
 
 
 def test_a_parameter_that_two_layers_share_stays_with_its_owner():

@@ -283,9 +283,7 @@ def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
             elif key[0] == "v" and len(given) == 1:
                 frame.box(key, look, words.value(given[0]))
             else:
-                frame.box(
-                    key, look, words.several(layers.title(place, given) if look == "layer" and place is not None else "", given)
-                )
+                frame.box(key, look, words.several(layers.title(place or "", given) if look == "layer" else "", given))
         for n, path in enumerate(layers.modules):
             if path in framed and layers.chain[path][-2:-1] == ([] if inside is None else [inside]):
                 if path == "" and len(framed) > 1:
