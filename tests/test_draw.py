@@ -637,6 +637,14 @@ def test_a_mini_batch_of_scalars_is_no_hairball(scalars):
     assert shown.of("computed") == [["subtract (20 times), power (20 times), add (20 times), divide"]]
     (between,) = shown.edges["l0", "l1"]
     assert between.startswith("60 numbers → size ")
+    assert shown.caption[1] == "size: the root of the sum of the squares of the elements"
+
+
+def test_the_output_of_a_model_stands_beside_its_layers_box_without_a_frame():
+    model = network()
+    shown = Rendered(draw(model(np.ones((1, 3))), model=model, depth=1))
+    assert shown.frames == []
+    assert len(shown.of("output")) == 1
 
 
 def test_depth_says_which_modules_are_boxes(scalars):
