@@ -418,6 +418,8 @@ def test_a_models_layers_are_frames_with_their_activations():
     source = draw(loss, model=model).source
     first = source[source.index("subgraph") : source.rindex("subgraph")]
     assert ["linear" in first, "relu" in first, "square" in first] == [True, True, False]
+    out = draw(model(np.ones((1, 3))), model=model).source
+    assert "class=output" in out[out.rindex("subgraph") : out.rindex("\t}")]
 
 
 def test_a_last_activation_belongs_to_the_model_and_the_loss_does_not():

@@ -316,6 +316,8 @@ def test_buttons_slider_and_address_lead_to_the_same_steps(play):
     page.page.fill("#slider", "9")
     assert page.step == 9
     assert page.page.url.endswith("#9")
+    page.page.keyboard.press("End")
+    assert page.page.input_value("#slider") == str(page.last)
     page.page.click("#restart")
     assert page.step == 0
     assert page.page.get_attribute("#back", "aria-disabled") == "true"
