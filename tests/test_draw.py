@@ -422,6 +422,20 @@ def test_a_models_layers_are_frames_with_their_activations():
     assert "class=output" in out[out.rindex("subgraph") : out.rindex("\t}")]
 
 
+@pytest.mark.parametrize("depth", [None, 1])
+def test_a_module_is_not_followed_by_an_activation_that_is_used_elsewhere(depth):
+    class Network(nn.Module):
+        def __init__(self):
+            self.first, self.second, self.relu = nn.Linear(2, 3), nn.Linear(3, 1), nn.ReLU()
+
+        def forward(self, x):
+            return self.second(self.relu(self.first(x)))
+
+    model = Network()
+    shown = Rendered(draw(model(np.ones((4, 2))).sum(), model=model, depth=depth))
+    assert (shown.frames or [box[0] for box in shown.of("layer")]) == ["first Linear(2, 3)", "second Linear(3, 1)"]
+
+
 def test_a_last_activation_belongs_to_the_model_and_the_loss_does_not():
     model = nn.Sequential(nn.Linear(2, 1), nn.Tanh())
     loss = nn.mse_loss(model(np.ones((3, 2))), np.zeros((3, 1)))

@@ -289,10 +289,15 @@ def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
                 if path == "" and len(framed) > 1:
                     fill(frame, path)  # a frame around all frames says nothing
                 else:
-                    with frame.subgraph(name=f"cluster_{n}", graph_attr=frame_looks(layers.title(path, done))) as inner:
+                    steps = [
+                        step
+                        for key, members in sketch.members.items()
+                        if sketch.place[key] == path
+                        for step in members.values()
+                    ]
+                    with frame.subgraph(name=f"cluster_{n}", graph_attr=frame_looks(layers.title(path, steps))) as inner:
                         fill(inner, path)
 
-    done = [step for key, members in sketch.members.items() if key[0] == "o" for step in members.values()]
     fill(whole, None)
     for (tail, head, position), uses in sketch.edges.items():
         whole.arrow(tail, head, words.edge(uses, from_layer=tail[0] == "l"), edge_key(tail, head, position))
