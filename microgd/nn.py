@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
 from microgd.arrays import Data, as_data
@@ -120,6 +120,20 @@ def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tup
             held = part._parts()
         for key, inner in held.items() if isinstance(held, Mapping) else enumerate(held):
             yield from _contents(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
+
+
+def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
+    """All numbers of the parameters, one after the other, as one vector: the point in the space of weights where they are."""
+    return np.concatenate([np.ravel(p.data) for p in parameters])
+
+
+def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None:
+    """Set the parameters to the numbers of such a vector; of another length it is a `ValueError`, and nothing has changed."""
+    array, sizes = np.asarray(vector), [p.size for p in parameters]
+    if array.shape != (sum(sizes),):
+        raise ValueError(f"expected a vector of shape ({sum(sizes)},) for these parameters, but got shape {array.shape}")
+    for p, part in zip(parameters, np.split(array, np.cumsum(sizes[:-1])), strict=True):
+        p.data = part.reshape(p.shape)
 
 
 # ── Layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgd import Value, grad, gradients, no_grad, operations, value_and_grad
+from microgd import Value, grad, gradients, hvp, nn, no_grad, operations, value_and_grad
 
 
 def test_gradients_are_numbers_and_arrays_and_write_no_grad():
@@ -191,3 +191,51 @@ def test_a_hessian_by_two_grads():
 def test_inputs_may_come_from_a_generator():
     x, y = Value(2.0), Value(3.0)
     assert gradients(x * y, (v for v in (x, y))) == [3.0, 2.0]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["tanh", "exp", "sigmoid", "square", "sin"]))
+def test_a_hessian_times_a_vector_is_what_finite_differences_of_the_gradient_say(seed, name):
+    rng, f = np.random.default_rng(seed), getattr(operations, name)
+    inputs = [Value(rng.normal(size=(3, 2))), Value(rng.normal(size=2)), Value(rng.normal())]
+    vectors = [rng.normal(size=x.shape) if x.shape else rng.normal() for x in inputs]
+
+    def output(step):
+        moved = [Value(x.data + step * v) for x, v in zip(inputs, vectors, strict=True)]
+        return f(moved[0] @ moved[1] * moved[2]).sum() * moved[2], moved
+
+    up, down = gradients(*output(1e-5)), gradients(*output(-1e-5))
+    out, same = output(0.0)
+    for got, above, below in zip(hvp(out, same, vectors), up, down, strict=True):
+        np.testing.assert_allclose(got, (above - below) / 2e-5, rtol=1e-5, atol=1e-6)
+
+
+def test_a_hessian_column_by_column():
+    a = np.array([[2.0, 1.0, 0.0], [1.0, 5.0, -1.0], [0.0, -1.0, 4.0]])
+    x = Value([1.0, -1.0, 2.0])
+    loss = (x @ a @ x) * 0.5
+    columns = [hvp(loss, [x], [unit])[0] for unit in np.eye(3)]
+    np.testing.assert_allclose(columns, a)
+    assert x.grad is None
+
+
+def test_a_hessian_where_there_is_no_curvature_is_zero():
+    x, y = Value([1.0, 2.0]), Value(3.0)
+    first, second = hvp((2 * x).sum() + y, [x, y], [np.ones(2), 1.0])
+    assert first.tolist() == [0, 0]
+    assert second == 0
+
+
+def test_a_hessian_times_a_vector_keeps_float32():
+    model = nn.Linear(3, 2)
+    loss = nn.cross_entropy(model(np.ones((4, 3))), [0, 1, 1, 0])
+    parts = hvp(loss, model.parameters(), [np.ones((2, 3), np.float32), np.ones(2, np.float32)])
+    assert [part.dtype for part in parts] == [np.float32, np.float32]
+    assert [part.shape for part in parts] == [(2, 3), (2,)]
+
+
+@pytest.mark.parametrize("vectors", [[np.ones(3)], [np.ones((1, 2))], [1.0], [np.ones(2), np.ones(2)], []])
+def test_a_vector_that_does_not_fit_the_hessian_is_an_error(vectors):
+    x = Value([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"vector|argument"):
+        hvp((x**2).sum(), [x], vectors)

@@ -717,3 +717,51 @@ def test_what_linear_keeps_from_call_to_call_cannot_be_written_to():
     layer.zero_grad()
     layer(x).sum().backward()
     assert layer.bias.grad.tolist() == [4.0, 4.0]
+
+
+# ── All parameters as one vector ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_parameters_go_into_a_vector_and_back():
+    model, other = network(0), network(1)
+    vector = nn.parameters_to_vector(model.parameters())
+    assert vector.shape == (4 * 5 + 5 + 5 * 3 + 3,)
+    assert vector.dtype == np.float32
+    np.testing.assert_array_equal(vector[:20].reshape(5, 4), model[0].weight.data)
+    nn.vector_to_parameters(vector, other.parameters())
+    assert_same_state(other.state_dict(), model.state_dict())
+
+
+def test_a_vector_may_hold_numbers_too_and_keeps_each_parameters_dtype():
+    parameters = [Value(1.5), Value(np.ones((2, 1), np.float32))]
+    assert nn.parameters_to_vector(parameters).tolist() == [1.5, 1, 1]
+    nn.vector_to_parameters([3, 4, 5], parameters)
+    assert type(parameters[0].data) is float
+    assert parameters[1].dtype == np.float32
+    assert nn.parameters_to_vector(parameters).tolist() == [3, 4, 5]
+
+
+def test_a_vector_and_the_parameters_share_no_memory():
+    model = network()
+    vector = nn.parameters_to_vector(model.parameters())
+    before = vector.copy()
+    nn.vector_to_parameters(vector, model.parameters())
+    vector += 1
+    np.testing.assert_array_equal(nn.parameters_to_vector(model.parameters()), before)
+
+
+@pytest.mark.parametrize("size", [0, 42, 44])
+def test_a_vector_of_another_length_changes_nothing(size):
+    model = network()
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"expected a vector of shape \(43,\)"):
+        nn.vector_to_parameters(np.zeros(size), model.parameters())
+    assert_same_state(model.state_dict(), before)
+
+
+def test_a_vector_of_no_numbers_changes_nothing():
+    model = network()
+    before = model.state_dict()
+    with pytest.raises(TypeError, match="expected a number or an array"):
+        nn.vector_to_parameters(np.full(43, "x"), model.parameters())
+    assert_same_state(model.state_dict(), before)
