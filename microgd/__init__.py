@@ -2,7 +2,7 @@
 
 - compute with `Value`s, numbers and arrays that remember how they were made, and get derivatives by `backward`;
 - differentiate functions, any number of times: `grad`, `value_and_grad`, `gradients`;
-- train small networks: `nn`, `optim`, `data`, `train`;
+- train small networks: `nn`, `optim`, `data`, `train`; and see how they learn: `plots`;
 - look at a computation graph (`draw`), and watch backpropagation on it, step by step (`film`);
 - add an operation (`operation`) and check its derivative (`check_gradients`).
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from microgd import operations
 from microgd.backprop import operation
-from microgd.functional import grad, gradients, value_and_grad
+from microgd.functional import grad, gradients, hvp, value_and_grad
 from microgd.recording import no_grad
 from microgd.value import Value
 
 if TYPE_CHECKING:
-    from microgd import data, nn, optim, train
+    from microgd import data, nn, optim, plots, train
     from microgd.gradcheck import GradientError, check_gradients
     from microgd.pictures.draw import draw
     from microgd.pictures.film import film
@@ -32,11 +32,13 @@ __all__ = [
     "film",
     "grad",
     "gradients",
+    "hvp",
     "nn",
     "no_grad",
     "operation",
     "operations",
     "optim",
+    "plots",
     "train",
     "value_and_grad",
 ]
