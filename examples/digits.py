@@ -1,5 +1,9 @@
-"""Train networks to name handwritten digits: 784 pixels in, 10 numbers out, the largest of them names the digit."""
+"""How can a network that begins with random weights name handwritten digits: 784 pixels in, 10 numbers out?
 
+It trains networks on MNIST, shows what their weights become, and reads a digit of your own with --image FILE.
+"""
+
+# %% What may be asked for on the command line
 import argparse
 import shutil
 import sys
@@ -7,13 +11,73 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import program
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from microgd import data, nn, no_grad, operations, optim, train
+from microgd import data, nn, no_grad, operations, optim, plots, train
 
 NETWORKS = [(784, 10), (784, 16, 16, 10)]
 ON_ALL_DIGITS = [(784, 128, 10)]  # takes more digits than the sample has to be better than those
 LEARNING_RATE, MOMENTUM, BATCH_SIZE, EPOCHS = 0.05, 0.9, 64, 20
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--full", action="store_true", help="use all 70,000 digits, not the sample of 7,000; a third network")
+parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie; means --full (default: download them once)")
+parser.add_argument(
+    "--epochs", type=program.at_least(1), default=EPOCHS, help="passes over the training digits (default: %(default)s)"
+)
+parser.add_argument(
+    "--seed", type=program.at_least(0), default=0, help="for the weights at the start and the order of the digits"
+)
+parser.add_argument("--save", metavar="PATH", help="at the end, or on Ctrl-C, write what was learned to this file (.npz)")
+parser.add_argument("--load", metavar="PATH", help="begin with what --save has written")
+parser.add_argument("--train-only", action="store_true", help="no pictures of what has been learned")
+parser.add_argument("--image", metavar="FILE", help="a photo or drawing of one digit, to be named by the last network")
+options = program.options(parser)
+if options.save and not Path(options.save).resolve().parent.is_dir():
+    parser.error(f"--save: there is no folder {Path(options.save).resolve().parent}")
+if hasattr(sys.stdout, "reconfigure"):
+    sys.stdout.reconfigure(errors="replace")  # not every terminal can show the blocks that the pictures are made of
+
+
+def prepared(path):
+    """A picture of a digit as MNIST's are: grey, ink 1 on 0, in a box of 20 × 20, its centre of mass in that of 28 × 28."""
+    with Image.open(path) as file:
+        drawing = ImageOps.exif_transpose(file).convert("RGBA")
+    drawing.thumbnail((400, 400))
+    grey = np.asarray(Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("L"), float)
+    paper = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
+    ink = np.abs(grey - paper)  # whatever is unlike the edge of the picture, be it darker or lighter
+    if ink.max() < 40:  # of 255
+        raise ValueError("there is nothing on it that stands out")
+    ink = np.clip(1.3 * ink / ink.max() - 0.15, 0, 1)  # what is faint, an eighth of the strongest or less, is shadow
+    down, across = (np.flatnonzero(ink.max(axis=axis) > 0.1) for axis in (1, 0))
+    digit = Image.fromarray(ink[down[0] : down[-1] + 1, across[0] : across[-1] + 1].astype(np.float32))
+    scale = 20 / max(digit.size)
+    small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.BILINEAR))
+    rows, columns = np.indices(small.shape)
+    top, left = (round(13.5 - np.sum(at * small) / np.sum(small)) for at in (rows, columns))
+    top, left = np.clip([top, left], 0, 28 - np.array(small.shape))
+    image = np.zeros((28, 28), np.float32)
+    image[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return drawing, image.reshape(784)
+
+
+own = None
+if options.image:
+    try:
+        own = prepared(options.image)
+    except (OSError, ValueError) as error:
+        sys.exit(f"--image {options.image}: {error}")
+
+# %% The digits, and networks for them. It is their weights that begin at random. 784 is the number of pixels, which are given.
+try:
+    digits = data.mnist(options.data) if options.full or options.data else data.digits()
+except (OSError, ValueError, ModuleNotFoundError) as error:
+    hint = "" if options.data else "\n(where MNIST's files lie in a folder already, --data FOLDER takes them from there)"
+    sys.exit(f"{error}{hint}")
+print(f"{len(digits.train.x):,} digits to train with, {len(digits.test.x):,} to test with")
 
 
 def network(sizes, rng):
@@ -24,22 +88,45 @@ def network(sizes, rng):
     return nn.Sequential(*layers[:-1])
 
 
-def learn(model, digits, epochs, rng):
-    """Train, and print a line an epoch. The learning rate falls in equal steps: large leaps first, then small ones."""
-    weights = sum(p.size for p in model.parameters())
+rng = np.random.default_rng(options.seed)
+learned = nn.Module()
+sizes = NETWORKS + (ON_ALL_DIGITS if options.full or options.data else [])
+learned.networks = {"-".join(map(str, layers)): network(layers, rng) for layers in sizes}
+if options.load:
+    try:
+        learned.load(options.load)
+    except (OSError, ValueError) as error:
+        sys.exit(f"--load {options.load}: {error}")
+
+# %% Train. The largest of the ten outputs names the digit: ten numbers, but a classification.
+
+
+def learn(model, epochs):
+    """Train, and print a line an epoch; the weights, all in one vector, before and after each epoch, and accuracies."""
+    count = sum(p.size for p in model.parameters())
     _, garbage = train.evaluate(model, nn.cross_entropy, *digits.test)
-    print(f"\n{model}\n{weights:,} weights and biases, before training: {garbage:.1%} of the test digits right.\n")
+    print(f"\n{model}\n{count:,} weights and biases, before training: {garbage:.1%} of the test digits right.\n")
     print("epoch    loss    test loss    test accuracy")
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     training = train.fit(
         model, nn.cross_entropy, optimizer, *digits.train, epochs=epochs, batch_size=BATCH_SIZE, rng=rng, test=digits.test
     )
+    path, accuracies = [nn.parameters_to_vector(model.parameters())], [garbage]
     for epoch in tqdm(training, total=epochs, unit="epoch", leave=False, disable=None):
-        optimizer.lr = LEARNING_RATE * (1 - epoch.number / epochs)
+        optimizer.lr = LEARNING_RATE * (1 - epoch.number / epochs)  # large leaps first, then small ones
+        path.append(nn.parameters_to_vector(model.parameters()))
+        accuracies.append(epoch.test_accuracy)
         tqdm.write(f"{epoch.number:5d} {epoch.loss:7.4f} {epoch.test_loss:12.4f} {epoch.test_accuracy:16.2%}")
+    return path, accuracies
 
 
-def picture(image):
+def probabilities(model, x):
+    """For each image the network's ten outputs as probabilities."""
+    with no_grad():
+        return operations.softmax(model(x)).data
+
+
+def blocks(image):
     """28 × 28 pixels as 14 lines of text, two pixels in each character."""
     ink = image.reshape(14, 2, 28) > 0.4
     return ["".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*rows, strict=True)) for rows in ink]
@@ -48,71 +135,188 @@ def picture(image):
 def show(model, examples):
     """Print a few digits, one that the network gets wrong among them, and what it takes each for."""
     count = max(1, min(4, (shutil.get_terminal_size().columns + 1) // 29))  # as many as fit side by side
-    with no_grad():
-        probabilities = operations.softmax(model(examples.x)).data
-    said = probabilities.argmax(axis=1)
+    p = probabilities(model, examples.x)
+    said = p.argmax(axis=1)
     right, wrong = np.flatnonzero(said == examples.y), np.flatnonzero(said != examples.y)
     chosen = [*right[: max(1, count - 1)], *wrong[:1]][:count]
     print()
-    for lines in zip(*(picture(examples.x[i]) for i in chosen), strict=True):
+    for lines in zip(*(blocks(examples.x[i]) for i in chosen), strict=True):
         print(" ".join(lines))
     print(" ".join(f"it is a {examples.y[i]}".center(28) for i in chosen))
-    print(" ".join(f"the network says {said[i]} ({probabilities[i, said[i]]:.0%})".center(28) for i in chosen))
+    print(" ".join(f"the network says {said[i]} ({p[i, said[i]]:.0%})".center(28) for i in chosen))
 
 
-def load_digits(options):
-    """The digits that the command line asks for."""
-    if not options.full:
-        return data.digits()
-    try:
-        return data.mnist(options.data)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
-        hint = "" if options.data else "\n(where MNIST's files lie in a folder already, --data FOLDER takes them from there)"
-        sys.exit(f"{error}{hint}")
+PATHS, ACCURACIES = {}, {}
+try:
+    for name, model in learned.networks.items():
+        PATHS[name], ACCURACIES[name] = learn(model, options.epochs)
+        show(model, digits.test)
+except KeyboardInterrupt:
+    print("\nstopped")
+    sys.exit(130)
+finally:
+    if options.save:
+        learned.save(options.save)
+        print(f"saved in {options.save}")
+if options.train_only:
+    sys.exit()
+print()
+# %% What each output looks for: its 784 weights as an image. They begin as noise, and become what tells the digits apart.
+for when, n in (("before", 0), ("after", -1)):
+    weights, accuracy = PATHS["784-10"][n][:7840].reshape(10, 784), ACCURACIES["784-10"][n]
+    figure = plots.images(weights, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="weight")
+    figure.suptitle(f"The 7,840 weights {when} training: {accuracy:.0%} of the test digits are named rightly")
+    program.save(figure, options.out / f"digits_weights_{when}.png")
+
+# %% One nudge: an arrow in a space of 7,850 dimensions, here the first one that training takes.
+model = network((784, 10), np.random.default_rng(options.seed))
+optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
+nn.cross_entropy(model(digits.train.x[:BATCH_SIZE]), digits.train.y[:BATCH_SIZE]).backward()
+nudge = optimizer.nudges()[0]
+squares = np.sort(nudge.ravel() ** 2)[::-1]
+SHARE = {share: squares[: round(share * squares.size)].sum() / squares.sum() for share in (0.01, 0.1, 0.25)}
+NEVER = int(np.sum(nudge == 0))
+print("One nudge of 784→10, as 7,840 numbers. Their squares add up to its length squared, and of that", end=" ")
+print(", ".join(f"the largest {share:.0%} hold {held:.0%}" for share, held in SHARE.items()) + ".")
+print(
+    f"{NEVER:,} are 0: their pixels are blank in all of these {BATCH_SIZE} digits. That is what a small element says: not",
+    end=" ",
+)
+print("\nthat a weight will never matter, but that here and now, for these digits, moving it changes the loss little.\n")
+figure = plots.images(nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge")
+figure.suptitle(f"The first nudge: the largest 10 % of its elements hold {SHARE[0.1]:.0%} of its length squared")
+program.save(figure, options.out / "digits_nudge.png")
+
+# %% The landscape of the loss, of which a picture can show only a plane through the 13,002 dimensions.
+name = "784-16-16-10"
+model, path = learned.networks[name], np.array(PATHS[name])
+parameters = model.parameters()
+x, y = digits.train.x[:1000], digits.train.y[:1000]
+rng = np.random.default_rng(options.seed)
+chance = [plots.random_direction(parameters, rng) for _ in range(2)]
+own_directions, VARIANCE = plots.principal_directions(path)
+figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
+plots.landscape(
+    lambda: nn.cross_entropy(model(x), y),
+    parameters,
+    chance,
+    points=31,
+    ax=left,
+    title="Around the solution, in two random directions",
+    xlabel="first direction (lengths of its weights)",
+    ylabel="second direction (lengths of its weights)",
+    zlabel="loss (nats)",
+)
+plots.landscape(
+    lambda: nn.cross_entropy(model(x), y),
+    parameters,
+    own_directions,
+    path=path,
+    points=31,
+    ax=right,
+    title=f"The path of training, in its two main directions:\n{VARIANCE.sum():.1%} of its variance",
+    xlabel=f"first main direction, {VARIANCE[0]:.1%}",
+    ylabel=f"second main direction, {VARIANCE[1]:.1%}",
+    zlabel="loss (nats)",
+)
+program.save(figure, options.out / "digits_landscape.png")
+print(f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the variance.\n")
+
+# %% What it gets wrong
+p = probabilities(model, digits.test.x)
+said = p.argmax(axis=1)
+wrong = np.flatnonzero(said != digits.test.y)
+surest = wrong[np.argsort(-p[wrong, said[wrong]])][:16]
+pairs = np.zeros((10, 10), int)
+np.add.at(pairs, (digits.test.y[wrong], said[wrong]), 1)
+often = np.unravel_index(pairs.argmax(), pairs.shape)
+print(f"{len(wrong)} of {len(said):,} test digits are named wrongly;", end=" ")
+print(f"most often a {often[0]} is called a {often[1]}: {pairs.max()} times.\n")
+program.save(
+    plots.confusion_matrix(
+        digits.test.y,
+        said,
+        title=f"{np.mean(said == digits.test.y):.1%} right; most often a {often[0]} is called a {often[1]}",
+        xlabel="the network says",
+        ylabel="it is",
+    ),
+    options.out / "digits_confusion.png",
+)
+figure = plots.images(digits.test.x[surest], [f"{digits.test.y[i]}, says {said[i]}" for i in surest], columns=8)
+least = p[surest, said[surest]].min()
+figure.suptitle(f"Of {len(wrong)} that are named wrongly, the {len(surest)} of which it is surest: {least:.0%} or more")
+program.save(figure, options.out / "digits_wrong.png")
+
+# %% Which loss? The mean squared error of the outputs, from 1 for the right digit and 0 for the others, or cross-entropy?
 
 
-def main(arguments=None):
-    """Train one network after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="use all 70,000 digits, not the sample of 7,000; a third network")
-    parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie; means --full (default: download them once)")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="passes over the training digits (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="for the weights at the start and the order of the digits")
-    parser.add_argument("--save", metavar="PATH", help="at the end, or on Ctrl-C, write what was learned to this file (.npz)")
-    parser.add_argument("--load", metavar="PATH", help="begin with what --save has written")
-    options = parser.parse_args(arguments)
-    options.full = options.full or options.data is not None
-    if options.epochs < 1 or options.seed < 0:
-        parser.error("--epochs must be at least 1, and --seed at least 0")
-    if options.save and not Path(options.save).resolve().parent.is_dir():
-        parser.error(f"--save: there is no folder {Path(options.save).resolve().parent}")
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal can show the blocks that the pictures are made of
-
-    digits = load_digits(options)
-    print(f"{len(digits.train.x):,} digits to train with, {len(digits.test.x):,} to test with")
-    learned = nn.Module()
-    rng = np.random.default_rng(options.seed)
-    sizes = NETWORKS + (ON_ALL_DIGITS if options.full else [])
-    learned.networks = {"-".join(map(str, layers)): network(layers, rng) for layers in sizes}
-    if options.load:
-        try:
-            learned.load(options.load)
-        except (OSError, ValueError) as error:
-            sys.exit(f"--load {options.load}: {error}")
-    try:
-        for model in learned.networks.values():
-            learn(model, digits, options.epochs, rng)
-            show(model, digits.test)
-    except KeyboardInterrupt:
-        print("\nstopped")
-        return 130
-    finally:
-        if options.save:
-            learned.save(options.save)
-            print(f"saved in {options.save}")
-    return 0
+def squared_error(outputs, labels):
+    """The difference between what the labels dictate and what came."""
+    return nn.mse_loss(outputs, data.one_hot(labels, 10))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@no_grad
+def accuracy_on(examples, model):
+    """The share of them that are named rightly."""
+    return np.mean(model(examples.x).data.argmax(axis=1) == examples.y)
+
+
+LOSSES = {"cross-entropy": nn.cross_entropy, "mean squared error": squared_error}
+SEEDS, COMPARED_EPOCHS = range(options.seed, options.seed + 3), min(options.epochs, 10)
+sample = data.digits()
+BY_LOSS = {}
+print(f"784→16→16→10 with either loss on the sample, at the best of four learning rates, for {COMPARED_EPOCHS} epochs:")
+for what, loss in LOSSES.items():
+    for lr in (0.03, 0.1, 0.3, 1.0):
+        curves, known = [], []
+        for seed in SEEDS:
+            rng = np.random.default_rng(seed)
+            model = network((784, 16, 16, 10), rng)
+            optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
+            curves.append([accuracy_on(sample.test, model)])
+            for epoch in train.fit(
+                model, loss, optimizer, *sample.train, epochs=COMPARED_EPOCHS, batch_size=BATCH_SIZE, rng=rng
+            ):
+                optimizer.lr = lr * (1 - epoch.number / COMPARED_EPOCHS)
+                curves[-1].append(accuracy_on(sample.test, model))
+            known.append(accuracy_on(sample.train, model))
+        score = np.mean(known)  # the test digits do not choose the rate
+        if what not in BY_LOSS or score > BY_LOSS[what][0]:
+            BY_LOSS[what] = (score, lr, np.array(curves))
+    _, lr, curves = BY_LOSS[what]
+    at_first, at_last = curves[:, 1].mean(), curves[:, -1].mean()
+    print(f"   {what:18s}: rate {lr:4.2f}; {at_first:.1%} of the test digits right after 1 epoch, {at_last:.1%} after the last")
+print()
+figure, [on] = plots.panels(height=4.2)
+for (what, (_, lr, curves)), colour, line in zip(BY_LOSS.items(), plots.COLOURS, ("o-", "s--"), strict=False):
+    on.plot(
+        100 * curves.mean(axis=0), line, color=colour, label=f"{what}, learning rate {lr:g}: mean of {len(curves)} networks"
+    )
+    on.fill_between(range(curves.shape[1]), 100 * curves.min(axis=0), 100 * curves.max(axis=0), color=colour, alpha=0.2)
+final = {what: curves[:, -1].mean() for what, (_, _, curves) in BY_LOSS.items()}
+better = max(final, key=final.get)
+on.set(
+    title=f"The same network learns from both; {better} ends {max(final.values()) - min(final.values()):.1%} higher",
+    xlabel="epoch",
+    ylabel="test digits named rightly (%)",
+)
+on.legend(loc="lower right")
+program.save(figure, options.out / "digits_losses.png")
+
+# %% A digit of your own: python examples/digits.py --image FILE
+if own:
+    drawing, image = own
+    name, model = list(learned.networks.items())[-1]
+    p = probabilities(model, image[None])[0]
+    print("\n".join(blocks(image)))
+    print(f"{options.image}: the network {name} says {p.argmax()}, and is {p.max():.0%} sure.\n")
+    figure, (left, middle, right) = plots.panels(3, width=10.0, height=3.6)
+    left.imshow(drawing)
+    middle.imshow(image.reshape(28, 28), cmap="Greys", vmin=0, vmax=1)
+    left.set(title="The picture", xlabel="pixels", ylabel="pixels")
+    middle.set(title="What it became: 28 × 28", xlabel="pixels", ylabel="pixels")
+    right.bar(range(10), 100 * p, color=plots.BLUE)
+    right.set(
+        title=f"It says {p.argmax()}, and is {p.max():.0%} sure", xlabel="digit", ylabel="probability (%)", xticks=range(10)
+    )
+    program.save(figure, options.out / "digits_image.png")

@@ -1,0 +1,107 @@
+"""What does the derivative of a curve, a number at each point, say about the curve there?
+
+The curve is f(x) = 3x³ − 6x² + 2x. On paper its derivative is 9x² − 12x + 2.
+"""
+
+# %% The curve, and its derivative by backpropagation: no formula of it is needed.
+import argparse
+
+import numpy as np
+import program
+
+from microgd import grad, plots
+
+options = program.options(argparse.ArgumentParser(description=__doc__))
+
+
+def f(x):
+    """The curve."""
+    return 3 * x**3 - 6 * x**2 + 2 * x
+
+
+slope = grad(f)
+curvature = grad(slope)  # the slope of the slope
+
+at = np.linspace(-1, 2, 301).tolist()
+error = max(abs(slope(x) - (9 * x**2 - 12 * x + 2)) for x in at)
+print(f"grad(f) and 9x² − 12x + 2 differ by at most {error:.0e} between −1 and 2.\n")
+
+# %% The sign of the derivative says whether f ascends or descends to the right; its size, how steeply.
+# At x = 0 it is 2. That is not the value of f, which is 0 there: it is how fast f grows there. A small step to the right
+# changes f by nearly the step times the slope; the smaller the step, the more nearly.
+POINTS = [-0.3, 0.0, 0.5, 0.8, 1.5]
+STEP = 0.01
+
+print("    x       f   slope               a step of 0.01 changes f by    step × slope")
+for x in POINTS:
+    way = "ascends" if slope(x) > 0 else "descends"
+    change = f(x + STEP) - f(x)
+    print(f"{x:5.1f} {f(x):7.3f} {slope(x):7.2f}   {way:8s} {change:30.5f} {STEP * slope(x):15.5f}")
+
+# %% Where the slope is 0, the curve is level: a maximum, or a minimum, says the second derivative.
+
+
+def level(x):
+    """Go where a straight line with the curvature of this point would have slope 0, again and again: Newton's method."""
+    for _ in range(50):
+        x -= slope(x) / curvature(x)
+    return x
+
+
+LEVEL = [level(0.0), level(2.0)]
+KINDS = ["minimum" if curvature(x) > 0 else "maximum" for x in LEVEL]
+print()
+for x, kind in zip(LEVEL, KINDS, strict=True):
+    grows = "grows: the curve is a bowl" if curvature(x) > 0 else "falls: the curve is a hill"
+    print(f"The slope is 0 at x = {x:.4f}. There it {grows} ({curvature(x):+.2f}), so this is a {kind}.")
+
+# %% That minimum is local: the lowest point of its surroundings, and no more.
+lowest = LEVEL[KINDS.index("minimum")]
+lower = next(x for x in np.arange(lowest, -10, -0.001) if f(x) < f(lowest) - 1e-9)
+print(f"\nf({lowest:.3f}) = {f(lowest):.3f}, but left of x = {lower:.3f} f is lower still, and falls without end:")
+print("   ".join(f"f({x}) = {f(x):,}" for x in (-1, -10, -100)))
+
+
+def descend(x, lr=0.05, steps=100):
+    """Step against the slope, again and again; stop once it has fallen off the picture."""
+    for _ in range(steps):
+        if x < -10:
+            break
+        x -= lr * slope(x)
+    return x
+
+
+STARTS = [-0.2, 0.1, 0.3, 1.0, 2.0]
+ENDS = [descend(x) for x in STARTS]
+print("\nDescent, a step against the slope again and again, goes to whichever bottom its start leads to:")
+for start, end in zip(STARTS, ENDS, strict=True):
+    print(f"   from {start:4.1f} " + (f"to {end:.4f}" if end > -10 else "down the left side, without end"))
+
+# %% The picture: the curve with its tangents above, the derivative below.
+figure, (above, below) = plots.panels(rows=2, height=7.0)
+points = [*POINTS, *LEVEL]
+kinds = ["ascending: slope above 0" if slope(x) > 0 else "descending: slope below 0" for x in POINTS]
+plots.curve(
+    f,
+    points,
+    kinds=[*kinds, *("level: slope 0, a " + kind for kind in KINDS)],
+    notes=[f"slope {slope(x):.2f}".replace("-", "−") for x in POINTS],
+    span=(-0.5, 1.9),
+    ax=above,
+    title=f"At x = 0 the slope is {slope(0.0):.0f}: f grows {slope(0.0):.0f} times as fast as x. It is level at "
+    + " and ".join(f"{x:.2f}" for x in LEVEL),
+    xlabel="x",
+    ylabel="f(x) = 3x³ − 6x² + 2x",
+)
+x = np.linspace(-0.5, 1.9, 241)
+d = np.array([slope(each) for each in x.tolist()])
+below.plot(x, d, color="0.4")
+below.axhline(0, color="black", linewidth=1)
+below.fill_between(x, d, where=d > 0, color=plots.BLUE, alpha=0.3, label="above 0: f ascends")
+below.fill_between(x, d, where=d < 0, color=plots.VERMILION, alpha=0.3, hatch="//", label="below 0: f descends")
+below.plot(0, slope(0.0), "o", color=plots.BLUE)
+below.annotate("2 at x = 0", (0, 2), (10, 4), textcoords="offset points")
+title = f"Its derivative: above 0 where f ascends, 0 at the {KINDS[0]} and the {KINDS[1]}"
+below.set(title=title, xlabel="x", ylabel="derivative of f, by grad(f)", xlim=above.get_xlim())
+below.legend()
+program.save(figure, options.out / "slope.png")
