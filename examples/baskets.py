@@ -1,4 +1,4 @@
-"""Is stochastic gradient descent to take a small basket of weights, and improve those? And who picks them?
+"""Does stochastic gradient descent take a small basket of weights and improve those, and who picks them?
 
 No: the basket holds examples, and all weights move at once. Nobody needs to pick, because one reverse pass gives the slopes
 of all weights, for a small constant times what it takes to compute the loss.

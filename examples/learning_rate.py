@@ -96,7 +96,7 @@ for on, share, verdict in zip(axes, (0.04, 0.4, 1.05), ("too small", "right", "t
     plots.curve(
         lambda w: loss_at((w, b), flat),
         shots(-0.2, lr),
-        notes=["0", "1", "2"],
+        notes={w: str(n) for n, w in enumerate(shots(-0.2, lr, 3))},
         span=(-0.7, 1.7),
         ax=on,
         title=f"Learning rate {lr:.2g}, {share:.2f} · 2/λ:\n{verdict}",
@@ -120,8 +120,8 @@ on.set(
     ylabel="steps to within 1 % of the minimum",
     title=f"The zone ends at 2/λ: measured {ZONE['flat']:.4f} and {ZONE['steep']:.6f}. Flatter bowl, larger leaps",
 )
-on.annotate("× did not arrive", (LIMIT["flat"], 6000), (-8, -4), textcoords="offset points", ha="right")
-on.legend(loc="upper center", bbox_to_anchor=(0.55, 0.93))
+on.annotate("× not within 3,000 steps", (LIMIT["flat"], 6000), (-8, -4), textcoords="offset points", ha="right")
+on.legend(loc="lower left")
 program.save(figure, options.out / "learning_rate.png")
 
 # %% What the rate multiplies is the slope. To multiply the weight by it, again and again, leads nowhere but to 0.

@@ -71,10 +71,8 @@ for lr, on in zip(RATES, axes, strict=True):
     way = " and ".join(sorted(set(said[1:])))
     plots.curve(
         loss,
-        tried,
-        kinds=said,
-        order=["start", "toward", "away"],
-        notes=["0", "1", "2"],
+        {kind: [w for w, now in zip(tried, said, strict=True) if now == kind] for kind in ("start", "toward", "away")},
+        notes={w: str(n) for n, w in enumerate(tried[:3])},
         span=(-1.6, 3.0),
         ax=on,
         title=f"Learning rate {lr}:\neach shot goes {way}",

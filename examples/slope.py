@@ -79,21 +79,22 @@ for start, end in zip(STARTS, ENDS, strict=True):
 
 # %% The picture: the curve with its tangents above, the derivative below.
 figure, (above, below) = plots.panels(rows=2, height=7.0)
-points = [*POINTS, *LEVEL]
-kinds = ["ascending: slope above 0" if slope(x) > 0 else "descending: slope below 0" for x in POINTS]
 plots.curve(
     f,
-    points,
-    kinds=[*kinds, *("level: slope 0, a " + kind for kind in KINDS)],
-    notes=[f"slope {slope(x):.2f}".replace("-", "−") for x in POINTS],
-    span=(-0.5, 1.9),
+    {
+        "ascending: slope above 0": [x for x in POINTS if slope(x) > 0],
+        "descending: slope below 0": [x for x in POINTS if slope(x) < 0],
+        **{f"level: slope 0, a {kind}": [x] for x, kind in zip(LEVEL, KINDS, strict=True)},
+    },
+    notes={x: f"slope {slope(x):.2f}".replace("-", "−") for x in POINTS},
+    span=(-0.65, 1.9),
     ax=above,
     title=f"At x = 0 the slope is {slope(0.0):.0f}: f grows {slope(0.0):.0f} times as fast as x. It is level at "
     + " and ".join(f"{x:.2f}" for x in LEVEL),
     xlabel="x",
     ylabel="f(x) = 3x³ − 6x² + 2x",
 )
-x = np.linspace(-0.5, 1.9, 241)
+x = np.linspace(-0.65, 1.9, 256)
 d = np.array([slope(each) for each in x.tolist()])
 below.plot(x, d, color="0.4")
 below.axhline(0, color="black", linewidth=1)
@@ -102,6 +103,6 @@ below.fill_between(x, d, where=d < 0, color=plots.VERMILION, alpha=0.3, hatch="/
 below.plot(0, slope(0.0), "o", color=plots.BLUE)
 below.annotate("2 at x = 0", (0, 2), (10, 4), textcoords="offset points")
 title = f"Its derivative: above 0 where f ascends, 0 at the {KINDS[0]} and the {KINDS[1]}"
-below.set(title=title, xlabel="x", ylabel="derivative of f, by grad(f)", xlim=above.get_xlim())
+below.set(title=title, xlabel="x", ylabel="derivative of f, by grad(f)", xlim=(-0.65, 1.9))
 below.legend()
 program.save(figure, options.out / "slope.png")

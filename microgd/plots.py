@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from math import isqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,17 +24,18 @@ from microgd.train import has_converged
 from microgd.value import Value
 
 try:
-    from matplotlib import figure as _matplotlib
-    from matplotlib.ticker import LogLocator
+    from matplotlib import figure, ticker
 except ModuleNotFoundError:
     raise ModuleNotFoundError("microgd.plots needs Matplotlib: pip install matplotlib") from None
 
+Function: TypeAlias = Callable[..., Any]  # of numbers, which gives a number or a Value of one element
+Span: TypeAlias = tuple[float, float]  # the part of an axis that is shown
+Array: TypeAlias = NDArray[Any]
 COLOURS = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
 _MARKERS, _LINES = "osDv^P", ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
-Vector = NDArray[Any]
 
 
-class Figure(_matplotlib.Figure):
+class Figure(figure.Figure):
     """Matplotlib's figure, which shows itself in Jupyter even if nobody has loaded pyplot."""
 
     def _repr_png_(self) -> bytes:
@@ -45,68 +46,55 @@ class Figure(_matplotlib.Figure):
 
 def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5) -> tuple[Figure, list[Any]]:
     """A figure, of a size in inches, and its axes, row by row: for several pictures in one."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(np.ravel(figure.subplots(rows, columns)))
+    whole = Figure(figsize=(width, height), layout="constrained")
+    return whole, list(np.ravel(whole.subplots(rows, columns)))
 
 
 def curve(
-    f: Callable[[Any], Any],
-    points: Sequence[float],
+    f: Function,
+    points: Any,
     *,
-    kinds: Sequence[str] = (),
-    order: Sequence[str] = (),
-    notes: Sequence[str] = (),
-    span: tuple[float, float] | None = None,
+    notes: Mapping[float, str] | None = None,
+    span: Span | None = None,
     ax: Any = None,
     **labels: Any,
 ) -> Figure:
-    """A function of one number, and its tangent at each of the points: the shots of a descent, say.
+    """A function of one number, and its tangent at each of the points, a list of numbers: the shots of a descent, say.
 
-    `kinds` says of each point what it is: every kind has a colour, a marker, and its name in the legend; `order` lists them
-    where several pictures are to have the same colours. `notes` are written beside the points. `span` is the part of the
-    axis to show, by default that of the points, and some more.
+    Lists of points by name, in a dictionary, each have a colour and a marker, and their name in the legend. `notes` are
+    written above the curve: {x: text}. `span`, (low, high), is by default that of the points, and some more.
     """
-    on, at, both = ax or panels()[1][0], np.asarray(points, float), value_and_grad(f)
-    low, high = span or _room(at)
+    on, both, named = ax or panels()[1][0], value_and_grad(f), _named(points)
+    low, high = span or _room(np.concatenate([np.ravel(group) for group in named.values()]))
     across = np.linspace(low, high, 201)
-    values = np.array([both(x)[0] for x in across.tolist()])
+    values = [both(x)[0] for x in across.tolist()]
     on.plot(across, values, color="0.4", zorder=1)
-    heights, slopes = np.array([both(x) for x in at.tolist()]).reshape(-1, 2).T
-    half = 0.1 / np.hypot(2 / (high - low), slopes / np.ptp(values))  # tangents are about as long to the eye, however steep
-    what = list(kinds) or [""] * at.size
-    for kind, colour, marker in zip(dict.fromkeys([*order, *what]), COLOURS, _MARKERS, strict=False):
-        here = [i for i in range(at.size) if what[i] == kind]
-        x, y, dx, dy = at[here], heights[here], half[here], half[here] * slopes[here]
-        on.plot([x - dx, x + dx], [y - dy, y + dy], color=colour, linewidth=2)
-        on.plot(x, y, marker, color=colour, label=kind if here else None)
-    for x, y, slope, note in zip(
-        at, heights, slopes, notes, strict=False
-    ):  # above the tangent, which goes up or down to the right
-        on.annotate(
-            note, (x, y), (-6, 7) if slope > 0 else (6, 7), ha="right" if slope > 0 else "left", textcoords="offset points"
-        )
-    if kinds:
+    for (name, group), colour, marker in zip(named.items(), COLOURS, _MARKERS, strict=False):
+        x = np.asarray(group, float)
+        y, slope = np.array([both(each) for each in x.tolist()]).reshape(-1, 2).T
+        dx = 0.1 / np.hypot(2 / (high - low), slope / np.ptp(values))  # about as long to the eye, however steep
+        on.plot([x - dx, x + dx], [y - dx * slope, y + dx * slope], color=colour, linewidth=2)
+        on.plot(x, y, marker, color=colour, label=name if x.size else None)
+    for at, note in (notes or {}).items():  # on the side that the tangent leaves free
+        y, slope = both(float(at))
+        side, far = ("right", -6) if slope > 0 else ("left", 6)
+        on.annotate(note, (at, y), (far, 7), textcoords="offset points", ha=side)
+    if "" not in named:
         on.legend()
-    return _labelled(on, labels)
+    return _labelled(on, {"xlim": (low, high), **labels})
 
 
 def contours(
-    f: Callable[[float, float], Any],
-    path: ArrayLike = (),
-    *,
-    span: tuple[tuple[float, float], tuple[float, float]] | None = None,
-    points: int = 41,
-    ax: Any = None,
-    **labels: Any,
+    f: Function, path: ArrayLike = (), *, span: tuple[Span, Span] | None = None, points: int = 41, ax: Any = None, **labels: Any
 ) -> Figure:
     """A function of two numbers as contours, and over them a path, (n, 2), with an arrow for every step.
 
-    `span` is the part of both axes to show, by default that of the path, and some more; f is computed at `points` ×
-    `points` points of it.
+    f is computed at `points` × `points` points. `span`, of both axes, is by default that of the path, and some more.
+    `zlabel` says what f is.
     """
     on, steps = ax or panels()[1][0], np.asarray(path, float).reshape(-1, 2)
-    (left, right), (low, high) = span or (_room(steps[:, 0]), _room(steps[:, 1]))
-    x, y = np.linspace(left, right, points), np.linspace(low, high, points)
+    across, up = span or (_room(steps[:, 0]), _room(steps[:, 1]))
+    x, y = np.linspace(*across, points), np.linspace(*up, points)
     z = np.array([[_number(f(a, b)) for a in x.tolist()] for b in y.tolist()])
     levels = z.min() + np.ptp(z) * np.linspace(0, 1, 14) ** 2  # squared, since a bowl's rings are then equally far apart
     shades = on.contourf(x, y, z, levels, cmap="Blues")
@@ -115,29 +103,25 @@ def contours(
     moves = np.diff(steps, axis=0)
     on.quiver(*steps[:-1].T, *moves.T, angles="xy", scale_units="xy", scale=1, color=VERMILION, width=0.006, zorder=2)
     on.plot(*steps[:1].T, "o", *steps[-1:].T, "*", color=VERMILION, markeredgecolor="black", markersize=11)
-    return _labelled(on, {"xlim": (left, right), "ylim": (low, high), **labels})
+    return _labelled(on, {"xlim": across, "ylim": up, **labels})
 
 
-def losses(
-    runs: Mapping[str, Any] | Sequence[float], *, tolerance: float | None = None, ax: Any = None, **labels: Any
-) -> Figure:
-    """How the loss of one run, or of several by name, falls: a list of losses, or a pair of lists, x and losses.
+def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **labels: Any) -> Figure:
+    """How the loss falls in one run, or in several by name: a list of losses each, or a pair of lists, x and losses.
 
-    With a `tolerance`, a mark where `train.has_converged` says so for the first time.
+    With a `tolerance`, a star where `train.has_converged` says so for the first time.
     """
-    on, named = ax or panels()[1][0], runs if isinstance(runs, Mapping) else {"": runs}
+    on, named = ax or panels()[1][0], _named(runs)
     for (name, run), colour, line in zip(named.items(), COLOURS * len(named), _LINES * len(named), strict=False):
         x, y = run if isinstance(run, tuple) else (range(len(run)), run)
         on.plot(x, y, color=colour, linestyle=line, label=name)
-        done = [n for n in range(len(y)) if tolerance is not None and has_converged(y[: n + 1], tolerance)][:1]
-        for n in done:
+        for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[: n + 1], tolerance)][:1]:
             on.plot(x[n], y[n], "*", color=colour, markeredgecolor="black", markersize=14, label=f"converged: step {x[n]}")
     if "" not in named or tolerance is not None:
         on.legend()
-    figure = _labelled(on, {"yscale": "log", "ylabel": "loss", **labels})
-    if on.get_yscale() == "log":
-        on.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
-    return figure
+    on.set(yscale="log", ylabel="loss")
+    on.yaxis.set(major_locator=ticker.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
+    return _labelled(on, labels)
 
 
 def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, signed: bool = False, unit: str = "") -> Figure:
@@ -150,31 +134,27 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
         array = array.reshape(-1, isqrt(array.shape[1]), isqrt(array.shape[1]))
     if array.ndim != 3 or not array.size:
         raise ValueError(f"expected images (n, height, width), or (n, pixels) of squares, but got shape {np.shape(arrays)}")
-    columns = min(columns, len(array))
+    columns, most = min(columns, len(array)), np.abs(array).max()
     rows = -(-len(array) // columns)
-    figure, axes = panels(columns, rows, 8.0, 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles)))
-    most = np.abs(array).max()
-    scale = {"cmap": "RdBu_r", "vmin": -most, "vmax": most} if signed else {"cmap": "Greys", "vmin": 0, "vmax": most}
+    whole, axes = panels(columns, rows, 8.0, 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles)))
     for on in axes:
         on.axis("off")
-    for on, image in zip(axes, array, strict=False):
-        shown = on.imshow(image, **scale)
-    for on, title in zip(axes, titles, strict=False):
+    for on, image, title in zip(axes, array, [*titles, *[""] * len(array)], strict=False):
+        shown = on.imshow(image, cmap="RdBu_r" if signed else "Greys", vmin=-most if signed else 0, vmax=most)
         on.set_title(title)
     if signed:
-        figure.colorbar(shown, ax=axes, label=unit, shrink=0.8)
-    return figure
+        whole.colorbar(shown, ax=axes, label=unit, shrink=0.8)
+    return whole
 
 
 def confusion_matrix(
     labels: ArrayLike, said: ArrayLike, names: Sequence[str] | None = None, *, ax: Any = None, **captions: Any
 ) -> Figure:
     """How often each class, a row, was taken for each class, a column. Both are integers, (n,), from 0."""
+    on, examples = ax or panels(1, 1, 6.0, 5.5)[1][0], np.size(labels)
     classes = len(names) if names is not None else int(max(np.max(labels), np.max(said))) + 1
     counts = np.zeros((classes, classes), int)
-    examples = np.size(labels)
     np.add.at(counts, (check_labels(labels, examples, classes), check_labels(said, examples, classes)), 1)
-    on = ax or panels(1, 1, 6.0, 5.5)[1][0]
     # Shaded by their root, for among hundreds on the diagonal the few beside it would all look the same.
     on.imshow(np.sqrt(counts), cmap="Blues")
     for (row, column), count in np.ndenumerate(counts):
@@ -185,18 +165,13 @@ def confusion_matrix(
 
 
 def landscape(
-    loss: Callable[[], Any],
-    parameters: Sequence[Value],
-    directions: Sequence[Vector],
-    *,
-    path: Sequence[Vector] = (),
-    span: tuple[tuple[float, float], tuple[float, float]] | None = None,
-    **options: Any,
+    loss: Callable[[], Any], parameters: Sequence[Value], directions: ArrayLike, *, path: ArrayLike = (), **options: Any
 ) -> Figure:
     """The loss on a plane through the parameters, as they are, in two directions: vectors as of `nn.parameters_to_vector`.
 
     `loss()` computes it with the parameters, which are moved over the plane, and put back. A path of such vectors is
-    projected onto the plane. (Li et al., Visualizing the loss landscape of neural nets, 2018.)
+    projected onto the plane. Options are those of `contours`; without a path or a `span` it shows 1 to either side. (Li
+    et al., Visualizing the loss landscape of neural nets, 2018.)
     """
     centre, plane = parameters_to_vector(parameters), np.asarray(directions, float)
 
@@ -205,39 +180,46 @@ def landscape(
         vector_to_parameters(centre + a * plane[0] + b * plane[1], parameters)
         return loss()
 
-    steps = np.linalg.lstsq(plane.T, (np.asarray(path) - centre).T)[0].T if len(path) else ()
+    if np.size(path):
+        path = np.linalg.lstsq(plane.T, (np.asarray(path) - centre).T)[0].T
+    else:
+        options = {"span": ((-1.0, 1.0), (-1.0, 1.0)), **options}
     try:
-        return contours(there, steps, span=span or (None if len(path) else ((-1.0, 1.0), (-1.0, 1.0))), **options)
+        return contours(there, path, **options)
     finally:
         vector_to_parameters(centre, parameters)
 
 
-def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> Vector:
+def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> Array:
     """A direction at random, normalized by filter: what leads to each output is as long as the weights that lead to it.
 
     Otherwise a step of one length would be large for small weights and small for large ones, though a network with ReLU may
     compute the same with either. Biases stay as they are. (Li et al., 2018, section 4.)
     """
-    parts = []
-    for p in parameters:
-        d = rng.normal(size=p.shape) * (p.ndim > 1)
-        length = np.linalg.norm(d, axis=-1, keepdims=True) if p.ndim > 1 else 1.0
-        parts.append(d / length * np.linalg.norm(p.data, axis=-1, keepdims=True) if p.ndim > 1 else d)
-    return np.concatenate([np.ravel(d) for d in parts])
+
+    def length(rows: Any) -> Any:
+        return np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    drawn = [(p, rng.normal(size=p.shape)) for p in parameters]
+    return np.concatenate([np.ravel(d / length(d) * length(p.data) if p.ndim > 1 else 0 * d) for p, d in drawn])
 
 
-def principal_directions(path: Sequence[Vector]) -> tuple[Vector, Vector]:
+def principal_directions(path: ArrayLike) -> tuple[Array, Array]:
     """The two directions, of length 1, in which a path's points vary most, and the shares of their variance in each."""
     points = np.asarray(path, float)
     _, lengths, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     return directions[:2], lengths[:2] ** 2 / (lengths**2).sum()
 
 
+def _named(x: Any) -> Mapping[str, Any]:
+    return x if isinstance(x, Mapping) else {"": x}
+
+
 def _number(x: Any) -> float:
     return x.item() if isinstance(x, Value) else float(x)
 
 
-def _room(at: Vector) -> tuple[float, float]:
+def _room(at: Array) -> Span:
     """From the smallest to the largest, and some more on either side."""
     margin = 0.2 * float(np.ptp(at)) or 1.0
     return float(at.min()) - margin, float(at.max()) + margin
@@ -245,5 +227,5 @@ def _room(at: Vector) -> tuple[float, float]:
 
 def _labelled(on: Any, labels: Mapping[str, Any]) -> Figure:
     on.set(**labels)
-    figure: Figure = on.figure
-    return figure
+    whole: Figure = on.figure
+    return whole

@@ -115,6 +115,22 @@ def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name)
         assert not any(one.overlaps(other) for i, one in enumerate(titles) for other in titles[:i]), path
 
 
+@seven
+def test_the_learners_path_has_its_question_and_its_pictures(name):
+    page = (EXAMPLES / "README.md").read_text()
+    question = " ".join(ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())).split("\n\n")[0].split())
+    section = re.search(rf"^## \d\. {re.escape(question)}\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert set(small(name)[2]) == set(re.findall(r"!\[[^]]+\]\(pictures/(.*?)\)", section[1]))
+    assert f"[{name}.py]({name}.py)" in page
+    assert f" {name} " in re.search(r"^for program in .*$", page, re.MULTILINE)[0]
+
+
+def test_all_links_of_the_learners_path_lead_somewhere():
+    links = re.findall(r"\]\((.*?)\)", (EXAMPLES / "README.md").read_text())
+    assert len(links) > 20
+    assert all((EXAMPLES / link).is_file() for link in links)
+
+
 # ── slope.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -36,10 +36,12 @@ def test_a_curve_shows_the_function_and_its_tangents():
         np.testing.assert_allclose(((x1 + x2) / 2, (y1 + y2) / 2), (x, cubic(x)))
 
 
-def test_kinds_of_points_have_the_same_colours_in_every_picture_with_the_same_order():
+def test_kinds_of_points_have_the_same_colours_in_every_picture_that_lists_the_same_kinds():
     figure, axes = plots.panels(2)
-    for on, kinds in zip(axes, (["start", "toward"], ["start", "away"]), strict=True):
-        assert plots.curve(cubic, [0.0, 1.0], kinds=kinds, order=["start", "toward", "away"], ax=on) is figure
+    for on, kinds in zip(
+        axes, ({"start": [0.0], "toward": [1.0], "away": []}, {"start": [1], "toward": (), "away": [0]}), strict=True
+    ):
+        assert plots.curve(cubic, kinds, ax=on) is figure
     looks = [
         {line.get_label(): (line.get_color(), line.get_marker()) for line in on.lines if line.get_marker() != "None"}
         for on in axes
@@ -50,8 +52,9 @@ def test_kinds_of_points_have_the_same_colours_in_every_picture_with_the_same_or
 
 
 def test_points_have_notes_and_axes_have_labels():
-    [on] = plots.curve(cubic, [0.0, 1.0], notes=["first"], title="Title", xlabel="x (m)").axes
+    [on] = plots.curve(cubic, [0.0, 1.0], notes={0: "first"}, title="Title", xlabel="x (m)").axes
     assert texts(on) == ["first"]
+    assert on.texts[0].xy == (0, cubic(0.0))
     assert (on.get_title(), on.get_xlabel()) == ("Title", "x (m)")
 
 
