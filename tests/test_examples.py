@@ -3,6 +3,7 @@
 import ast
 import csv
 import io
+import os
 import re
 import runpy
 import subprocess
@@ -113,6 +114,36 @@ def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name)
         assert drawn.y1 < height + 0.02, path
         titles = [on.title.get_window_extent() for on in figure.axes if on.get_title()]
         assert not any(one.overlaps(other) for i, one in enumerate(titles) for other in titles[:i]), path
+
+
+@pytest.mark.parametrize("name", ["slope", "two_weights", "words"])
+def test_in_jupyter_the_cells_run_one_by_one(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])  # which are not the program's options
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    names = {}
+    for cell in (EXAMPLES / f"{name}.py").read_text().split("# %% "):
+        exec("# " + cell, names) if names else exec(cell, names)
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [f"{name}.png"]
+
+
+@pytest.mark.parametrize("arguments", [["--out", __file__], ["--seed", "-1"], ["--splits", "0"], ["--split", "x"]])
+def test_an_option_that_will_not_do_is_one_clear_line(arguments):
+    program = [sys.executable, EXAMPLES / "words.py", *arguments]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.search(r"words.py: error: .*(--out|--seed|--splits)", done.stderr)
+
+
+def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
+    code = "import os, signal, sys; sys.argv = ['x']; import argparse, program; program.options(argparse.ArgumentParser())"
+    code += "; os.kill(os.getpid(), signal.SIGINT)"
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode != 0
+    assert done.stderr == "\nstopped\n"
 
 
 @seven
