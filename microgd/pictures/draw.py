@@ -11,7 +11,7 @@ import numpy as np
 from microgd.arrays import Data
 from microgd.graph import Contribution, Graph, Step
 from microgd.pictures import text
-from microgd.pictures.diagram import Picture, frame_looks, picture
+from microgd.pictures.diagram import Picture, picture
 from microgd.pictures.layers import Layers
 from microgd.value import Value
 
@@ -277,13 +277,13 @@ def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
             if (None if key[0] == "l" else place) != inside:
                 continue
             if look == "operation":
-                frame.ellipse(key, operation_label(given[0]), text.short(given[0].operation))
+                frame.place(key, look, [("data", operation_label(given[0]))], hint=text.short(given[0].operation))
             elif look == "constant":
-                frame.box(key, look, words.constants(given))
+                frame.place(key, look, words.constants(given))
             elif key[0] == "v" and len(given) == 1:
-                frame.box(key, look, words.value(given[0]))
+                frame.place(key, look, words.value(given[0]))
             else:
-                frame.box(key, look, words.several(layers.title(place or "", given) if look == "layer" else "", given))
+                frame.place(key, look, words.several(layers.title(place or "", given) if look == "layer" else "", given))
         for n, path in enumerate(layers.modules):
             if path in framed and layers.chain[path][-2:-1] == ([] if inside is None else [inside]):
                 if path == "" and len(framed) > 1:
@@ -295,7 +295,7 @@ def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
                         if sketch.place[key] == path
                         for step in members.values()
                     ]
-                    with frame.subgraph(name=f"cluster_{n}", graph_attr=frame_looks(layers.title(path, steps))) as inner:
+                    with frame.frame(n, layers.title(path, steps)) as inner:
                         fill(inner, path)
 
     fill(whole, None)
