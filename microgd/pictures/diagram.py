@@ -19,6 +19,7 @@ from graphviz.backend import dot_command
 # Blue and vermilion, which colour-blind readers can tell apart (Okabe and Ito, Color Universal Design, 2008), each dark
 # enough for small print; and no meaning is in the colour alone.
 _GRADIENT, _INK, _PALE, _GREY = "#a63c00", "#1a1a1a", "#5f5f5f", "#8a8a8a"
+Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
 _FONT = {"fontname": "Helvetica", "fontcolor": _INK}
 _BOX = {"shape": "box", "style": "filled,rounded", "margin": "0.12,0.07", "width": "0.3", "height": "0.3"}
 _ELLIPSE = {"shape": "ellipse", "margin": "0.04,0.02", "width": "0.4", "height": "0.3", "ordering": "in"}
@@ -46,17 +47,17 @@ NO_PROGRAM = (
 )
 
 
-def label(rows: Iterable[tuple[str, str]]) -> str:
-    """Lines of text, each of a kind ("name", "data", "grad" or "note"), as a label in which no character is markup."""
+def label(rows: Rows) -> str:
+    """The lines that are not empty as a label in which no character is markup."""
     # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it. And
     # some versions stumble over a ] that stands alone.
-    escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows)
+    escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows if text)
     escaped = ((kind, re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped)
     lines = [_ROWS[kind].format(text) for kind, text in escaped]
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 
-def picture(direction: str, caption: Iterable[tuple[str, str]] = (), hurry: bool = False) -> Picture:
+def picture(direction: str, caption: Rows = (), hurry: bool = False) -> Picture:
     """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`.
 
     In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
@@ -75,7 +76,7 @@ def picture(direction: str, caption: Iterable[tuple[str, str]] = (), hurry: bool
 class Picture(graphviz.Digraph):
     """A graph of boxes and ellipses. Rendering takes the system's `dot` or, where there is none, `graphviz-pure`."""
 
-    def place(self, key: str, look: str, rows: Iterable[tuple[str, str]], hint: str | None = None) -> None:
+    def place(self, key: str, look: str, rows: Rows, hint: str | None = None) -> None:
         """A box or an ellipse, with what there is to say of it. The hint is for who points at it."""
         self.node(key, label(rows), id=key, tooltip=hint and graphviz.escape(hint), **{"class": look}, **_LOOKS[look])
 
@@ -83,7 +84,7 @@ class Picture(graphviz.Digraph):
         """Within this context, the part of the picture that has a frame around it."""
         return self.subgraph(name=f"cluster_{number}", graph_attr={"label": label([("name", title)]), **_FRAME})
 
-    def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]], key: str) -> None:
+    def arrow(self, tail: str, head: str, rows: Rows, key: str) -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
         rows = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]  # off the line that it stands beside
         self.edge(tail, head, label(rows) if rows else None, id=key)

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from microgd.graph import Contribution, Graph, Step
+from microgd.graph import Contribution, Graph
 from microgd.pictures import text
-from microgd.pictures.draw import SYMBOLS, Rows, Sketch, Words, edge_key, naming, paint
+from microgd.pictures.diagram import Rows
+from microgd.pictures.draw import SYMBOLS, Sketch, Words, edge_key, naming, options, paint
 from microgd.pictures.layers import Layers
 from microgd.storage import write_whole
 from microgd.value import Value
@@ -88,8 +89,7 @@ class _Script(Words):
     def __init__(self, graph: Graph, sketch: Sketch, known: Callable[[Any], str]):
         super().__init__(graph, known, gradients=False)
         self.output, self.gradient, self.held, self._sketch = graph.output, graph.gradient, graph.held, sketch
-        self._key = {x: key for key, members in sketch.members.items() for x in members.values() if isinstance(x, Value)}
-        self._ellipse = {step.result: f"o{i}" for i, step in enumerate(graph.steps)}
+        self._key, self._ellipse = sketch.keys["v"], sketch.keys["o"]
         # What has no name gets a number, for the sentences to speak of.
         nameless = [x for x in self._key if not known(x)]
         self._number = {
@@ -113,7 +113,7 @@ class _Script(Words):
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
         name, start, leaves = self.name(self.output), self.gradient[self.output], [x for x in self._key if not x.op]
         given = _listed(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
-        lit = [self._key[x] for x in leaves] + [key for key in self._sketch.members if key[0] == "c"]
+        lit = [self._key[x] for x in leaves] + list(self._sketch.keys["c"].values())
         one = np.size(start) == 1 and np.all(start == 1)
         why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
         results = [(self.name(x), text.gradient(self.gradient[x])) for x in leaves]
@@ -129,24 +129,24 @@ class _Script(Words):
             _step("backward", f"That is the gradient: {result}.", [self._key[x] for x in leaves], []),
         ]
 
-    def _forward(self, step: Step) -> dict[str, Any]:
+    def _forward(self, step: Value) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
-        symbol, options = SYMBOLS.get(step.operation), [f"{name}={text.option(x)}" for name, x in step.options.items()]
-        said, names = [self.name(step.result)], map(self.name, step.operands, step.held)
-        for first, *others in (list(names), [_said(x) for x in step.held]):
+        symbol, held = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)]
+        said = [self.name(step)]
+        for first, *others in (list(map(self.name, step.inputs, held)), list(map(_said, held))):
             first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
             terms = [first, *others]
-            said.append(f" {symbol} ".join(terms) if symbol else f"{step.operation}({', '.join([*terms, *options])})")
-        if any(np.size(x) > text.FEW for x in step.held):  # no numbers to compute with
+            said.append(f" {symbol} ".join(terms) if symbol else f"{step.op}({', '.join([*terms, *options(step)])})")
+        if any(np.size(x) > text.FEW for x in held):  # no numbers to compute with
             said.pop()
-        key, ellipse, large = self._key[step.result], self._ellipse[step.result], step.result.size > text.FEW
-        say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step.result._held)
+        key, ellipse, large = self._key[step], self._ellipse[step], step.size > text.FEW
+        say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step._held)
         edges = [edge_key(*edge) for edge in self._sketch.edges if ellipse in edge]
-        return _step("forward", say, [key, ellipse, *edges], [self._data(step.result)])
+        return _step("forward", say, [key, ellipse, *edges], [self._data(step)])
 
     def _backward(self, c: Contribution) -> dict[str, Any]:
         """b gets c's gradient × ∂c/∂b = 0.5 × 2 = 1; it had 0.25 from before, so 1.25"""
-        result, operand, operands = self.name(c.step.result), self.name(c.operand), c.step.operands
+        result, operand, operands = self.name(c.result), self.name(c.operand), c.result.inputs
         repeated = sum(x is c.operand for x in operands) > 1
         which = f", as operand {c.position + 1} of {len(operands)}," if repeated else ""
         if c.slope is not None and np.isclose(c.upstream * c.slope, c.share):  # a rule that selects has no inf * 0
@@ -154,12 +154,12 @@ class _Script(Words):
             product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
             say = f"{operand}{which} gets {result}'s gradient × {slope} {product}"
         else:
-            how = f"by the rule of {c.step.operation}: " + (f"{text.shape(c.share)}, " if np.ndim(c.share) else "")
+            how = f"by the rule of {c.result.op}: " + (f"{text.shape(c.share)}, " if np.ndim(c.share) else "")
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
             say += f": {operand} moves {self.name(self.output)} in several ways, and they add up"
-        key, head = self._key[c.operand], self._ellipse[c.step.result]
+        key, head = self._key[c.operand], self._ellipse[c.result]
         return _step("backward", f"{say}.", [key, edge_key(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
     def _data(self, x: Value) -> tuple[str, str, str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
-from microgd.graph import Step
 from microgd.nn import Module, Sequential
 from microgd.pictures.text import short
 from microgd.value import Value
@@ -47,7 +46,7 @@ class Layers:
 
     def title(self, path: str, steps: Iterable[Any]) -> str:
         """The module as one writes it, and the activations that follow it, if they are among the steps."""
-        done = {step.operation for step in steps if isinstance(step, Step)}
+        done = {step.op for step in steps}
         follow = [each for each in self._following[path] if type(self.modules[each]).__name__.lower() in done]
         return short(" → ".join(f"{each} {_written(self.modules[each])}".strip() for each in [path, *follow]), 80)
 
@@ -56,7 +55,7 @@ class Layers:
         first, *others = {path: self.chain[path] for path in paths}.values()
         return [module for module in first if all(module in other for other in others)][-1]
 
-    def places(self, steps: Sequence[Step]) -> list[str | None]:
+    def places(self, steps: Sequence[Value]) -> list[str | None]:
         """The path of the module that each step belongs to; None outside the model.
 
         `ValueError` where the graph has none of the model's parameters.
@@ -65,28 +64,28 @@ class Layers:
         passed: dict[Value, frozenset[str]] = {}  # the modules that a value has come through
         owner = dict(self.owner)
         for step in steps:
-            values = [x for x in step.operands if isinstance(x, Value)]
+            values = [x for x in step.inputs if isinstance(x, Value)]
             parameters, before = [x for x in values if x in owner], [x for x in values if x in place]
-            if len(parameters) == len(values) > 0 and step.operation in _VIEWS:
-                owner[step.result] = owner[parameters[-1]]  # a weight, transposed, is still that weight
+            if len(parameters) == len(values) > 0 and step.op in _VIEWS:
+                owner[step] = owner[parameters[-1]]  # a weight, transposed, is still that weight
             if parameters or before:
                 # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
                 latest = [x for x in before if not any(place[x] in passed[y] and place[x] != place[y] for y in before)]
                 here = owner[parameters[-1]] if parameters else self._common(place[x] for x in latest or before)
                 parts = [used[x] for x in before if place[x] == here]
-                place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
-                passed[step.result] = frozenset([here]).union(*(passed[x] for x in before))
-                joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
+                place[step], used[step] = here, frozenset(parameters).union(*parts)
+                passed[step] = frozenset([here]).union(*(passed[x] for x in before))
+                joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step])
                 skips = len(latest) < len(before) and all(x in inside for x in before)
-                activates = step.operation in _ACTIVATIONS and all(x in inside for x in before)
+                activates = step.op in _ACTIVATIONS and all(x in inside for x in before)
                 if parameters or joins or skips or activates:
-                    inside.add(step.result)
+                    inside.add(step)
         if self.names and steps and not inside:
             raise ValueError("the graph was not computed with this model: none of its parameters is in it")
         for step in reversed(steps):  # what is used within the model is within it
-            if step.result in inside:
-                inside.update(x for x in step.operands if isinstance(x, Value))
-        return [place[step.result] if step.result in inside and step.result in place else None for step in steps]
+            if step in inside:
+                inside.update(x for x in step.inputs if isinstance(x, Value))
+        return [place[step] if step in inside and step in place else None for step in steps]
 
 
 def _written(module: Module) -> str:
