@@ -8,7 +8,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -24,6 +24,7 @@ from microgd.storage import write_whole
 from microgd.value import Value
 
 LIMIT = 200  # operations
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def film(
@@ -58,7 +59,7 @@ def film(
     sketch = Sketch(graph, Layers(), None, constants=True)
     script = _Script(graph, sketch, naming(names, layers))
     svg = paint(sketch, script, direction).pipe("svg", encoding="utf-8")
-    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), svg)
+    page = _page(f"Backpropagation of {script.name(value)}", list(script.steps()), svg)
     write_whole(path, lambda file: file.write(page.encode()))
     return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
 
@@ -88,13 +89,11 @@ class _Script(Words):
 
     def __init__(self, graph: Graph, sketch: Sketch, known: Callable[[Any], str]):
         super().__init__(graph, known, gradients=False)
-        self.output, self.gradient, self.held, self._sketch = graph.output, graph.gradient, graph.held, sketch
-        self._key, self._ellipse = sketch.keys["v"], sketch.keys["o"]
+        self.output, self.gradient, self.held = graph.output, graph.gradient, graph.held
+        self._key, self._ellipse, self._sketch = sketch.keys["v"], sketch.keys["o"], sketch
         # What has no name gets a number, for the sentences to speak of.
         nameless = [x for x in self._key if not known(x)]
-        self._number = {
-            x: f"v{n}".translate({ord("0") + i: ord("₀") + i for i in range(10)}) for n, x in enumerate(nameless, 1)
-        }
+        self._number = {x: f"v{n}".translate(_SUBSCRIPTS) for n, x in enumerate(nameless, 1)}
 
     def caption(self, collapsed: bool) -> Rows:
         """Nothing: the page says it."""
@@ -102,38 +101,35 @@ class _Script(Words):
 
     def value(self, x: Value) -> Rows:
         """In a box for a value: three lines, for the page to fill in."""
-        lines = (self._data(x), self._grad(x, self.gradient[x]))
-        return [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in lines)]
+        yield "name", self.name(x)
+        for _, row, said in (self._data(x), self._grad(x, self.gradient[x])):
+            yield row, f"{row} {said}"
 
     def name(self, x: Any, held: Any = None) -> str:
         """How the sentences call it: constants without a name go by what they held, a number or a shape."""
         return self.known(x) or (self._number[x] if isinstance(x, Value) else _said(held))
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self) -> Iterator[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
         name, start, leaves = self.name(self.output), self.gradient[self.output], [x for x in self._key if not x.op]
+        keys = [self._key[x] for x in leaves]
         given = _listed(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
-        lit = [self._key[x] for x in leaves] + list(self._sketch.keys["c"].values())
+        lit = [*keys, *self._sketch.keys["c"].values()]
+        yield _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves])
+        yield from map(self._forward, self.graph.steps)
         one = np.size(start) == 1 and np.all(start == 1)
         why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
+        say = f"Now backward, from the end. {name}'s gradient is {why}."
+        yield _step("backward", say, [self._key[self.output]], [self._grad(self.output, start)])
+        yield from map(self._backward, self.graph.contributions)
         results = [(self.name(x), text.gradient(self.gradient[x])) for x in leaves]
         result = _listed(f"∂{name}/∂{x} = {g}" if one else f"{g} for {x}" for x, g in results)
-        end = [self._key[self.output]]
-        return [
-            _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves]),
-            *map(self._forward, self.graph.steps),
-            _step(
-                "backward", f"Now backward, from the end. {name}'s gradient is {why}.", end, [self._grad(self.output, start)]
-            ),
-            *map(self._backward, self.graph.contributions),
-            _step("backward", f"That is the gradient: {result}.", [self._key[x] for x in leaves], []),
-        ]
+        yield _step("backward", f"That is the gradient: {result}.", keys, [])
 
     def _forward(self, step: Value) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
-        symbol, held = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)]
-        said = [self.name(step)]
-        for first, *others in (list(map(self.name, step.inputs, held)), list(map(_said, held))):
+        symbol, held, said = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)], [self.name(step)]
+        for first, *others in (map(self.name, step.inputs, held), map(_said, held)):
             first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
             terms = [first, *others]
             said.append(f" {symbol} ".join(terms) if symbol else f"{step.op}({', '.join([*terms, *options(step)])})")

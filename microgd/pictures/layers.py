@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -24,36 +24,31 @@ class Layers:
     """
 
     def __init__(self, model: Any = None) -> None:
-        if not (model is None or isinstance(model, Module)):
+        model = Module() if model is None else model  # one without parameters: no operation is at it
+        if not isinstance(model, Module):
             raise TypeError(f"expected a model that is an nn.Module, but got {type(model).__name__}")
-        self.modules: dict[str, Any] = {} if model is None else dict(model.named_modules())
-        self.names: dict[Value, str] = {} if model is None else {value: name for name, value in model.named_parameters()}
+        self.modules: dict[str, Any] = dict(model.named_modules())
+        self.names = {value: name for name, value in model.named_parameters()}
         # Each module's path, after those of the modules that it is in.
         self.chain = {path: self._around(path) for path in self.modules}
         self.owner = {value: self._around(name)[-1] for value, name in self.names.items()}
-        self._trained = {module for owner in self.owner.values() for module in self.chain[owner]}
-        self._following = {path: self._after(path) for path in self.modules}
 
     def _around(self, path: str) -> list[str]:
         return [module for module in self.modules if not module or f"{path}.".startswith(f"{module}.")]
 
-    def _after(self, path: str) -> list[str]:
-        """The modules without parameters, such as activations, right after this one."""
-        paths = list(self.modules)
-        later = [after for after in paths[paths.index(path) + 1 :] if path not in self.chain[after]]
-        beside = takewhile(lambda after: self.chain[after][:-1] == self.chain[path][:-1] and after not in self._trained, later)
-        return list(beside)
-
-    def title(self, path: str, steps: Iterable[Any]) -> str:
-        """The module as one writes it, and the activations that follow it, if they are among the steps."""
-        done = {step.op for step in steps}
-        follow = [each for each in self._following[path] if type(self.modules[each]).__name__.lower() in done]
-        return short(" → ".join(f"{each} {_written(self.modules[each])}".strip() for each in [path, *follow]), 80)
-
-    def _common(self, paths: Iterable[str]) -> str:
+    def _common(self, paths: Collection[str]) -> str:
         """The innermost module that all of these are in."""
-        first, *others = {path: self.chain[path] for path in paths}.values()
-        return [module for module in first if all(module in other for other in others)][-1]
+        return [module for module in self.modules if all(module in self.chain[path] for path in paths)][-1]
+
+    def title(self, path: str, steps: Iterable[Value]) -> str:
+        """The module as one writes it, and the activations that follow it, if they are among the steps."""
+        beside = [module for module in self.modules if self.chain[module][:-1] == self.chain[path][:-1]]
+        later = beside[beside.index(path) + 1 :]
+        trained = {module for owner in self.owner.values() for module in self.chain[owner]}
+        follow = takewhile(lambda module: module not in trained, later)
+        done = {step.op for step in steps}
+        shown = [path, *(module for module in follow if type(self.modules[module]).__name__.lower() in done)]
+        return short(" → ".join(f"{module} {_written(self.modules[module])}".strip() for module in shown), 80)
 
     def places(self, steps: Sequence[Value]) -> list[str | None]:
         """The path of the module that each step belongs to; None outside the model.
@@ -71,7 +66,7 @@ class Layers:
             if parameters or before:
                 # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
                 latest = [x for x in before if not any(place[x] in passed[y] and place[x] != place[y] for y in before)]
-                here = owner[parameters[-1]] if parameters else self._common(place[x] for x in latest or before)
+                here = owner[parameters[-1]] if parameters else self._common([place[x] for x in latest or before])
                 parts = [used[x] for x in before if place[x] == here]
                 place[step], used[step] = here, frozenset(parameters).union(*parts)
                 passed[step] = frozenset([here]).union(*(passed[x] for x in before))
