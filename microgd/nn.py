@@ -316,10 +316,9 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     shape, or no examples at all are a `ValueError`, labels that are no integers a `TypeError`.
     """
     held = _numbers(logits)
-    if isinstance(held, float) or held.ndim != 2 or not len(held):
-        raise ValueError(
-            f"expected logits of shape (examples, classes), with at least one example, but got shape {np.shape(held)}"
-        )
+    shape = np.shape(held)
+    if len(shape) != 2 or not shape[0]:
+        raise ValueError(f"expected logits of shape (examples, classes), with at least one example, but got shape {shape}")
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
-    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *held.shape), [])
+    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *shape), [])

@@ -74,10 +74,8 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
         whole = file.read()
     try:
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}  # which checks each one's CRC-32
-        return {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            for name, content in members.items()
-        }
+            # (`read` checks each one's CRC-32.)
+            members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
+        return {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in members.items()}
     except broken as error:
         raise ValueError(f"{os.fspath(path)} is not a whole .npz file of arrays: {error}") from error

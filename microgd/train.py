@@ -87,11 +87,8 @@ def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: 
         raise TypeError(f"expected a loss that is a Value of one element, the mean over the batch, but got {value!r}")
     number = value.item()
     if not isfinite(number):
-        cause = (
-            "look for nan or huge numbers in the data and the weights"
-            if where == "epoch 1, batch 1"
-            else _SMALLER.format(optimizer.lr)
-        )
+        first = where == "epoch 1, batch 1"
+        cause = "look for nan or huge numbers in the data and the weights" if first else _SMALLER.format(optimizer.lr)
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
     value.backward()
