@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,38 +51,20 @@ def draw(
     if not isinstance(value, Value):
         raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
     if depth is not None and (model is None or isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
-        raise ValueError(
-            f"expected a depth that is an integer from 0, and a model, but got depth={depth!r} and model={model!r}"
-        )
+        got = f"depth={depth!r} and model={model!r}"
+        raise ValueError(f"expected a depth that is an integer from 0, and a model, but got {got}")
     if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
         raise TypeError(f"expected a limit that is an integer, but got {limit!r}")
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
     if len(sketch.members) > limit:
-        raise ValueError(
-            f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: make layers one box each "
-            "(model=..., depth=1), hide constants (constants=False), or raise limit="
-        )
+        size = f"{len(sketch.members):,} boxes and ellipses, more than limit={limit}"
+        hint = "make layers one box each (model=..., depth=1), hide constants (constants=False), or raise limit="
+        raise ValueError(f"the graph has {size}: {hint}")
     if gradients and value.grad is not None:
         graph.go_back()
     framed = model is not None and depth is None  # as large as that, a picture has more room downwards
-    return paint(sketch, Words(graph, naming(names, layers), gradients), direction or ("TB" if framed else "LR"))
-
-
-def naming(names: Mapping[str, Any] | None, layers: Layers) -> Callable[[Any], str]:
-    """The function that gives the name of a Value or an array, or ""."""
-    if names is not None and not isinstance(names, Mapping):
-        raise TypeError(f"expected names to be a dictionary, such as locals(), but got {type(names).__name__}")
-    given = dict[int, str]()
-    for name, x in (names or {}).items():
-        if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
-            given.setdefault(id(x), str(name))
-
-    def name_of(x: Any) -> str:
-        own = x.name or layers.names.get(x) if isinstance(x, Value) else ""
-        return text.short(str(own or given.get(id(x), "")))
-
-    return name_of
+    return paint(sketch, Words(graph, names, layers, gradients), direction or ("TB" if framed else "LR"))
 
 
 class Sketch:
@@ -112,8 +94,7 @@ class Sketch:
             if not whole or step is graph.output:
                 source[id(step)] = self._add("v", step, step, None if whole else place)
                 self.edges[head, source[id(step)], 0] = []
-        if not graph.steps:
-            self._add("v", graph.output, graph.output)
+        self._add("v", graph.output, graph.output)  # if nothing computed it, there is nothing else
 
     def _given(self, step: Value, position: int, layer: str | None) -> str:
         """The box of a leaf or a constant; all that go into a layer's box are one."""
@@ -152,12 +133,22 @@ class Sketch:
 class Words:
     """What is written on them."""
 
-    def __init__(self, graph: Graph, name: Callable[[Any], str], gradients: bool):
-        self.graph, self.known, self._stored = graph, name, gradients
+    def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool):
+        if names is not None and not isinstance(names, Mapping):
+            raise TypeError(f"expected names to be a dictionary, such as locals(), but got {type(names).__name__}")
+        self.graph, self._layers, self._stored, self._names = graph, layers, gradients, dict[int, str]()
+        for name, x in (names or {}).items():
+            if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
+                self._names.setdefault(id(x), str(name))
         self._flow = {(c.result, c.position): c for c in graph.contributions}
         self._shares = defaultdict[Value, list[Data]](list)
         for c in graph.contributions:
             self._shares[c.operand].append(c.share)
+
+    def known(self, x: Any) -> str:
+        """The name of a Value or an array, or ""."""
+        own = x.name or self._layers.names.get(x) if isinstance(x, Value) else ""
+        return text.short(str(own or self._names.get(id(x), "")))
 
     def caption(self, collapsed: bool) -> Rows:
         """Under the picture: what the colour means, and whether anything has changed."""

@@ -8,7 +8,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from microgd.graph import Contribution, Graph
 from microgd.pictures import text
 from microgd.pictures.diagram import Rows
-from microgd.pictures.draw import SYMBOLS, Sketch, Words, edge_key, naming, options, paint
+from microgd.pictures.draw import SYMBOLS, Sketch, Words, edge_key, options, paint
 from microgd.pictures.layers import Layers
 from microgd.storage import write_whole
 from microgd.value import Value
@@ -57,7 +57,7 @@ def film(
     layers.places(graph.steps)  # an error where it is another model's
     graph.go_back()
     sketch = Sketch(graph, Layers(), None, constants=True)
-    script = _Script(graph, sketch, naming(names, layers))
+    script = _Script(graph, names, layers, sketch)
     svg = paint(sketch, script, direction).pipe("svg", encoding="utf-8")
     page = _page(f"Backpropagation of {script.name(value)}", list(script.steps()), svg)
     write_whole(path, lambda file: file.write(page.encode()))
@@ -87,12 +87,12 @@ class FilmPath(_Shown, type(Path())):  # type: ignore[misc]  # before Python 3.1
 class _Script(Words):
     """What the film tells, step by step, and what is written on its picture."""
 
-    def __init__(self, graph: Graph, sketch: Sketch, known: Callable[[Any], str]):
-        super().__init__(graph, known, gradients=False)
+    def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, sketch: Sketch):
+        super().__init__(graph, names, layers, gradients=False)
         self.output, self.gradient, self.held = graph.output, graph.gradient, graph.held
         self._key, self._ellipse, self._sketch = sketch.keys["v"], sketch.keys["o"], sketch
         # What has no name gets a number, for the sentences to speak of.
-        nameless = [x for x in self._key if not known(x)]
+        nameless = [x for x in self._key if not self.known(x)]
         self._number = {x: f"v{n}".translate(_SUBSCRIPTS) for n, x in enumerate(nameless, 1)}
 
     def caption(self, collapsed: bool) -> Rows:
