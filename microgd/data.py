@@ -124,13 +124,18 @@ def minibatches(x: Array, y: Array, size: int, rng: np.random.Generator | None =
         raise ValueError(f"expected as many labels as examples, but got {len(x)} examples and {len(y)} labels")
     if not len(x):
         raise ValueError("expected at least one example, but got none")
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-        raise TypeError(f"expected a batch size that is an integer, but got {size!r}")
-    if size < 1:
-        raise ValueError(f"expected a batch size of at least 1, but got {size}")
+    check_count("batch size", size, 1)
     x, y = np.asarray(x), np.asarray(y)
     order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
+
+
+def check_count(what: str, n: Any, least: int) -> None:
+    """An error unless n is an integer, and large enough."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+        raise TypeError(f"expected a {what} that is an integer, but got {n!r}")
+    if n < least:
+        raise ValueError(f"expected a {what} of at least {least}, but got {n}")
 
 
 def check_rng(rng: np.random.Generator | None) -> np.random.Generator:

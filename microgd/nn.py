@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import operation
-from microgd.data import check_labels, check_rng, one_hot
+from microgd.data import check_count, check_labels, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import load_arrays, save_arrays
 from microgd.value import Value
@@ -184,10 +184,7 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         for size in (in_features, out_features):
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-                raise TypeError(f"expected numbers of features that are integers, but got {size!r}")
-            if size < 1:
-                raise ValueError(f"expected at least one feature, but got {size}")
+            check_count("number of features", size, 1)
         if not isinstance(bias, bool):
             raise TypeError(f"expected bias to be True or False, but got {bias!r} (rng is given by name)")
         if np.dtype(dtype) not in (np.float32, np.float64):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
-from microgd.data import check_rng, minibatches
+from microgd.data import check_count, check_rng, minibatches
 from microgd.optim import SGD
 from microgd.recording import no_grad
 from microgd.value import Value
@@ -59,8 +59,7 @@ def fit(
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     inputs, targets = np.asarray(x), np.asarray(y)
-    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-        raise ValueError(f"expected a number of epochs, 0 or more, but got {epochs!r}")
+    check_count("number of epochs", epochs, 0)
     rng = check_rng(rng)
     minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:

@@ -730,13 +730,14 @@ def test_500_boxes_and_ellipses_are_laid_out(program, only):
         ({"value": None}, TypeError, "draw takes a Value, but got NoneType"),
         ({"direction": "RL"}, ValueError, "direction .* but got 'RL'"),
         ({"depth": 1}, ValueError, "a model"),
-        ({"depth": -1, "model": network()}, ValueError, "depth that is an integer from 0"),
-        ({"depth": True, "model": network()}, ValueError, "depth that is an integer from 0"),
-        ({"depth": 1.5, "model": network()}, ValueError, "depth that is an integer from 0"),
+        ({"depth": -1, "model": network()}, ValueError, "depth of at least 0, but got -1"),
+        ({"depth": True, "model": network()}, TypeError, "depth that is an integer, but got True"),
+        ({"depth": 1.5, "model": network()}, TypeError, "depth that is an integer, but got 1.5"),
         ({"model": network()}, ValueError, "not computed with this model"),
         ({"model": [1]}, TypeError, r"nn.Module, but got list"),
         ({"names": ["a"]}, TypeError, "a dictionary, such as locals.., but got list"),
         ({"limit": "many"}, TypeError, "limit .* but got 'many'"),
+        ({"limit": 0}, ValueError, "limit of at least 1, but got 0"),
     ],
 )
 def test_bad_input_is_an_error_at_once(arguments, error, said):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from microgd.arrays import Data
+from microgd.data import check_count
 from microgd.graph import Graph
 from microgd.pictures import text
 from microgd.pictures.diagram import Picture, Rows, picture
@@ -50,11 +51,10 @@ def draw(
     """
     if not isinstance(value, Value):
         raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
-    if depth is not None and (model is None or isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
-        got = f"depth={depth!r} and model={model!r}"
-        raise ValueError(f"expected a depth that is an integer from 0, and a model, but got {got}")
-    if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
-        raise TypeError(f"expected a limit that is an integer, but got {limit!r}")
+    check_count("limit", limit, 1)
+    check_count("depth", 0 if depth is None else depth, 0)
+    if depth is not None and model is None:
+        raise ValueError(f"expected a model, whose modules are boxes with depth={depth}, but got none")
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
     if len(sketch.members) > limit:
