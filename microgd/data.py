@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from microgd.storage import StrPath
 
 Array = NDArray[Any]
 
@@ -43,10 +44,10 @@ class Digits(NamedTuple):
 
 def digits() -> Digits:
     """A sample of MNIST that comes with the package: of each digit, 600 images to train with and 100 to test with."""
-    return _read_folder(os.path.join(os.path.dirname(__file__), "sample"), check=False)
+    return _read_folder(Path(__file__).with_name("sample"), check=False)
 
 
-def mnist(folder: str | os.PathLike[str] | None = None) -> Digits:
+def mnist(folder: StrPath | None = None) -> Digits:
     """All of MNIST, 60,000 images to train with and 10,000 to test with.
 
     Read from the four IDX files in `folder`, gzipped or not (`FileNotFoundError` where one is missing); else downloaded
@@ -79,7 +80,7 @@ def _download() -> Path:
     return cache
 
 
-def _read_folder(path: str | os.PathLike[str], check: bool) -> Digits:
+def _read_folder(path: StrPath, check: bool) -> Digits:
     folder, parts = Path(path), []
     for part in ("train", "t10k"):
         images = _read_idx(folder, f"{part}-images-idx3-ubyte", check)

@@ -40,7 +40,9 @@ class Graph:
                 self.held[x].append(held)
         # The leaves that have changed since. (Not a list: there `in` would compare what Values hold.)
         self.moved = dict.fromkeys(x for x, held in uses if not same(x._held, held))
-        self.contributions: list[Contribution] = []  # in the order of the reverse pass, once it has been done
+        # Once there has been a reverse pass, what it sent: along each edge, in order; to each Value, one by one; and in all.
+        self.contributions: dict[tuple[Value, int], Contribution] = {}  # by the result and the position of the operand
+        self.shares: dict[Value, list[Data]] = {x: [] for x in self.held}
         self.gradient: dict[Value, Data] = {}
 
     @np.errstate(all="ignore")  # who called `backward` has been warned
@@ -50,10 +52,9 @@ class Graph:
         It starts with the `grad` of the output; where that is None, with 1 (`ValueError` if there is more than one element).
         """
         self.gradient[self.output] = seed(self.output, self.output.grad)
-        x: Any
         for result in reversed(self.steps):  # what used a result was recorded after it, so the result's gradient is complete
             op, g, number = result._operation, self.gradient[result], isinstance(result._held, float)
-            flows = list(shares(result, g))
+            flows: list[Any] = list(shares(result, g))
             # The local derivative is what the rule makes of an upstream gradient of 1.
             slopes = shares(result, 1.0) if number else flows
             positions = [i for i, x in enumerate(result.inputs) if isinstance(x, Value)]
@@ -61,4 +62,5 @@ class Graph:
                 slope = fit(slope, held, op) if number and isinstance(held, float) else None
                 share, before = fit(share, held, op), self.gradient.get(x)
                 self.gradient[x] = share if before is None else before + share
-                self.contributions.append(Contribution(result, i, x, g, slope, share, before, self.gradient[x]))
+                self.shares[x].append(share)
+                self.contributions[result, i] = Contribution(result, i, x, g, slope, share, before, self.gradient[x])

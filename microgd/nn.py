@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from microgd.arrays import Data, as_data
 from microgd.backprop import operation
 from microgd.data import check_count, check_labels, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
-from microgd.storage import load_arrays, save_arrays
+from microgd.storage import StrPath, load_arrays, save_arrays
 from microgd.value import Value
 
 
@@ -96,11 +95,11 @@ class Module:
         for name, data in new.items():
             leaves[name].data = data
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: StrPath) -> None:
         """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
         save_arrays(path, self.state_dict())
 
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: StrPath) -> None:
         """Set every parameter to what `save` has written. As in `load_state_dict`, all of it or an error that says why.
 
         A file that is broken is a `ValueError`, one that is not there a `FileNotFoundError`.

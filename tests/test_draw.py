@@ -47,7 +47,7 @@ def test_contributions_of_any_graph_add_up_to_the_gradients_that_backward_stores
     graph = Graph(out)
     graph.go_back()
     so_far = {}
-    for c in graph.contributions:
+    for c in graph.contributions.values():
         assert c.result.inputs[c.position] is c.operand
         assert (c.before is None) == (c.operand not in so_far)
         so_far[c.operand] = c.share if c.before is None else c.before + c.share

@@ -52,8 +52,7 @@ def label(rows: Rows) -> str:
     # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it. And
     # some versions stumble over a ] that stands alone.
     escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows if text)
-    escaped = ((kind, re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped)
-    lines = [_ROWS[kind].format(text) for kind, text in escaped]
+    lines = [_ROWS[kind].format(re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped]
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 

@@ -75,7 +75,7 @@ class Sketch:
         self.keys: dict[str, dict[Any, str]] = {kind: {} for kind in "vclo"}  # what each is called in the picture
         self.members: dict[str, dict[Any, Any]] = {}  # what a box or an ellipse stands for
         self.place: dict[str, str | None] = {}  # the module that it is in, or is
-        self.edges: dict[tuple[str, str, int], list[tuple[Value, int, Any]]] = {}  # the uses that an edge stands for
+        self.edges: dict[tuple[str, str, int], list[tuple[Value, int]]] = {}  # the uses that an edge stands for
         self._box = dict[Any, str]()  # where modules are boxes, the one at the depth asked for that each module is in
         if depth is not None:
             self._box = {path: chain[: depth + 1][-1] for path, chain in layers.chain.items()}
@@ -89,7 +89,7 @@ class Sketch:
                 if constants or isinstance(x, Value):
                     tail = source.get(id(x)) or self._given(step, position, head if whole else None)
                     if tail != head:
-                        self.edges.setdefault((tail, head, 0 if whole else position), []).append((step, position, x))
+                        self.edges.setdefault((tail, head, 0 if whole else position), []).append((step, position))
             source[id(step)] = head
             if not whole or step is graph.output:
                 source[id(step)] = self._add("v", step, step, None if whole else place)
@@ -140,10 +140,6 @@ class Words:
         for name, x in (names or {}).items():
             if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
                 self._names.setdefault(id(x), str(name))
-        self._flow = {(c.result, c.position): c for c in graph.contributions}
-        self._shares = defaultdict[Value, list[Data]](list)
-        for c in graph.contributions:
-            self._shares[c.operand].append(c.share)
 
     def known(self, x: Any) -> str:
         """The name of a Value or an array, or ""."""
@@ -152,9 +148,9 @@ class Words:
 
     def caption(self, collapsed: bool) -> Rows:
         """Under the picture: what the colour means, and whether anything has changed."""
-        if self._flow:
+        if self.graph.contributions:
             yield "grad", "× local derivative → gradient that flows back; those of all uses add up"
-            if collapsed or any(np.size(c.share) > text.FEW for c in self._flow.values()):
+            if collapsed or any(np.size(c.share) > text.FEW for c in self.graph.contributions.values()):
                 yield "grad", "size: the root of the sum of the squares of the elements"
         if self.graph.moved:
             names = text.short(", ".join(self.known(x) or "a leaf" for x in self.graph.moved))
@@ -166,7 +162,7 @@ class Words:
         yield "data", "data " + ", then ".join(dict.fromkeys(map(text.data, self.graph.held[x])))
         if x in self.graph.moved:
             yield "note", f"now {text.data(x._held)}"
-        total, shares = self.graph.gradient.get(x), self._shares[x]
+        total, shares = self.graph.gradient.get(x), self.graph.shares[x]
         if total is not None:
             few = 1 < len(shares) <= 4 and np.size(total) <= text.FEW
             parts = " = " + " + ".join(map(text.gradient, shares)) if few else f" (sum of {len(shares)})" if shares[1:] else ""
@@ -198,11 +194,12 @@ class Words:
             stored = [x.grad for x in values if x.grad is not None]
             yield "grad", f"stored grad {_size(stored) if stored else None}"
 
-    def edge(self, uses: Sequence[tuple[Value, int, Any]], from_layer: bool) -> Rows:
+    def edge(self, uses: Sequence[tuple[Value, int]], from_layer: bool) -> Rows:
         """On an edge: what flows back along it and, from a layer, what flows forward."""
         if from_layer and uses:
-            yield "data", _counted(x._held for x in dict.fromkeys(x for _, _, x in uses))
-        flows = [self._flow[result, position] for result, position, _ in uses if (result, position) in self._flow]
+            sent = dict.fromkeys(step.inputs[position] for step, position in uses)
+            yield "data", _counted(x._held for x in sent)
+        flows = [self.graph.contributions[use] for use in uses if use in self.graph.contributions]
         totals = defaultdict[Value, Data](float)  # what one value gets, by all its uses
         for c in flows:
             totals[c.operand] = totals[c.operand] + c.share

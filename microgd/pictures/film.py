@@ -20,7 +20,7 @@ from microgd.pictures import text
 from microgd.pictures.diagram import Rows
 from microgd.pictures.draw import SYMBOLS, Sketch, Words, edge_key, options, paint
 from microgd.pictures.layers import Layers
-from microgd.storage import write_whole
+from microgd.storage import StrPath, write_whole
 from microgd.value import Value
 
 LIMIT = 200  # operations
@@ -28,12 +28,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def film(
-    value: Value,
-    path: str | os.PathLike[str],
-    *,
-    names: Mapping[str, Any] | None = None,
-    model: Any = None,
-    direction: str = "LR",
+    value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None, model: Any = None, direction: str = "LR"
 ) -> FilmName | FilmPath:
     """Write a page that plays the computation of `value`, first forward in the order of recording, then backward.
 
@@ -121,7 +116,7 @@ class _Script(Words):
         why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
         say = f"Now backward, from the end. {name}'s gradient is {why}."
         yield _step("backward", say, [self._key[self.output]], [self._grad(self.output, start)])
-        yield from map(self._backward, self.graph.contributions)
+        yield from map(self._backward, self.graph.contributions.values())
         results = [(self.name(x), text.gradient(self.gradient[x])) for x in leaves]
         result = _listed(f"∂{name}/∂{x} = {g}" if one else f"{g} for {x}" for x, g in results)
         yield _step("backward", f"That is the gradient: {result}.", keys, [])
