@@ -61,9 +61,8 @@ def _download() -> Path:
     try:
         import pooch
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "downloading MNIST takes the package pooch: pip install pooch tqdm, or give the folder that the files are in"
-        ) from None
+        hint = "pip install pooch tqdm, or give the folder that the files are in"
+        raise ModuleNotFoundError(f"downloading MNIST takes the package pooch: {hint}") from None
 
     has_tqdm = find_spec("tqdm") is not None
     cache: Path = pooch.os_cache("microgd")

@@ -32,8 +32,7 @@ class Graph:
         computed: list[Any] = [node for node in ancestors(output) if node._operation]
         self.output, self.steps = output, sorted(computed, key=lambda node: node._ticket)
         # (After what the operands held, `saved` has the options.)
-        operands = [pair for step in self.steps for pair in zip(step.inputs, step.saved, strict=False)]
-        uses = [(x, held) for x, held in operands if isinstance(x, Value)]
+        uses = [use for step in self.steps for use in zip(step.inputs, step.saved, strict=False) if isinstance(use[0], Value)]
         self.held: dict[Value, list[Data]] = {}  # each Value's data when it was used, if not the same at each use
         for x, held in [*uses, (output, output._held)]:
             if not any(same(held, other) for other in self.held.setdefault(x, [])):

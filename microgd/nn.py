@@ -113,10 +113,9 @@ def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tup
         if part._ticket == 0:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
             yield name, part
     elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
-        held: Any = part
         if isinstance(part, Module):
             yield name, part
-            held = part._parts()
+        held: Any = part._parts() if isinstance(part, Module) else part
         for key, inner in held.items() if isinstance(held, Mapping) else enumerate(held):
             yield from _contents(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
 

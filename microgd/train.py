@@ -17,6 +17,7 @@ from microgd.optim import SGD
 from microgd.recording import no_grad
 from microgd.value import Value
 
+Model = Callable[[Any], Value]
 Loss = Callable[[Any, Any], Value]
 _SMALLER = "try a learning rate smaller than {:g}"
 
@@ -38,7 +39,7 @@ class Epoch:
 
 
 def fit(
-    model: Callable[[Any], Value],
+    model: Model,
     loss: Loss,
     optimizer: SGD,
     x: ArrayLike,
@@ -79,7 +80,7 @@ def fit(
     return run()
 
 
-def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
+def _step(model: Model, loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
     value = loss(model(x), y)
     if not isinstance(value, Value) or value.size != 1:
@@ -105,9 +106,7 @@ def _is_finite(g: Data) -> bool:
 
 
 @no_grad
-def evaluate(
-    model: Callable[[Any], Value], loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000
-) -> tuple[float, float | None]:
+def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
     """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
     x, y = np.asarray(x), np.asarray(y)
     labelled = y.ndim == 1 and y.dtype.kind in "iu"

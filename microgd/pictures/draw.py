@@ -76,9 +76,8 @@ class Sketch:
         self.members: dict[str, dict[Any, Any]] = {}  # what a box or an ellipse stands for
         self.place: dict[str, str | None] = {}  # the module that it is in, or is
         self.edges: dict[tuple[str, str, int], list[tuple[Value, int]]] = {}  # the uses that an edge stands for
-        self._box = dict[Any, str]()  # where modules are boxes, the one at the depth asked for that each module is in
-        if depth is not None:
-            self._box = {path: chain[: depth + 1][-1] for path, chain in layers.chain.items()}
+        # Where modules are boxes, the one at the depth asked for that each module is in.
+        self._box: dict[Any, str] = {path: chain[: depth + 1][-1] for path, chain in layers.chain.items() if depth is not None}
         places = layers.places(graph.steps)
         crowd = places.count(None) > CROWD  # too many outside the layers to draw them one by one
         source: dict[int, str] = {}  # where a computed value is found, by its id

@@ -84,8 +84,7 @@ class _Script(Words):
 
     def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, sketch: Sketch):
         super().__init__(graph, names, layers, gradients=False)
-        self.output, self.gradient, self.held = graph.output, graph.gradient, graph.held
-        self._key, self._ellipse, self._sketch = sketch.keys["v"], sketch.keys["o"], sketch
+        self._sketch, self._key, self._ellipse = sketch, sketch.keys["v"], sketch.keys["o"]
         # What has no name gets a number, for the sentences to speak of.
         nameless = [x for x in self._key if not self.known(x)]
         self._number = {x: f"v{n}".translate(_SUBSCRIPTS) for n, x in enumerate(nameless, 1)}
@@ -97,7 +96,7 @@ class _Script(Words):
     def value(self, x: Value) -> Rows:
         """In a box for a value: three lines, for the page to fill in."""
         yield "name", self.name(x)
-        for _, row, said in (self._data(x), self._grad(x, self.gradient[x])):
+        for _, row, said in (self._data(x), self._grad(x, self.graph.gradient[x])):
             yield row, f"{row} {said}"
 
     def name(self, x: Any, held: Any = None) -> str:
@@ -106,24 +105,25 @@ class _Script(Words):
 
     def steps(self) -> Iterator[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
-        name, start, leaves = self.name(self.output), self.gradient[self.output], [x for x in self._key if not x.op]
-        keys = [self._key[x] for x in leaves]
-        given = _listed(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
-        lit = [*keys, *self._sketch.keys["c"].values()]
+        graph, leaves = self.graph, {x: key for x, key in self._key.items() if not x.op}
+        name, start = self.name(graph.output), graph.gradient[graph.output]
+        given = _listed(f"{self.name(x)} = {_said(graph.held[x][0])}" for x in leaves)
+        lit = [*leaves.values(), *self._sketch.keys["c"].values()]
         yield _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves])
-        yield from map(self._forward, self.graph.steps)
+        yield from map(self._forward, graph.steps)
         one = np.size(start) == 1 and np.all(start == 1)
         why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
         say = f"Now backward, from the end. {name}'s gradient is {why}."
-        yield _step("backward", say, [self._key[self.output]], [self._grad(self.output, start)])
-        yield from map(self._backward, self.graph.contributions.values())
-        results = [(self.name(x), text.gradient(self.gradient[x])) for x in leaves]
+        yield _step("backward", say, [self._key[graph.output]], [self._grad(graph.output, start)])
+        yield from map(self._backward, graph.contributions.values())
+        results = [(self.name(x), text.gradient(graph.gradient[x])) for x in leaves]
         result = _listed(f"∂{name}/∂{x} = {g}" if one else f"{g} for {x}" for x, g in results)
-        yield _step("backward", f"That is the gradient: {result}.", keys, [])
+        yield _step("backward", f"That is the gradient: {result}.", list(leaves.values()), [])
 
     def _forward(self, step: Value) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
-        symbol, held, said = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)], [self.name(step)]
+        symbol, held = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)]
+        said = [self.name(step)]
         for first, *others in (map(self.name, step.inputs, held), map(_said, held)):
             first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
             terms = [first, *others]
@@ -149,12 +149,12 @@ class _Script(Words):
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
-            say += f": {operand} moves {self.name(self.output)} in several ways, and they add up"
+            say += f": {operand} moves {self.name(self.graph.output)} in several ways, and they add up"
         key, head = self._key[c.operand], self._ellipse[c.result]
         return _step("backward", f"{say}.", [key, edge_key(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
     def _data(self, x: Value) -> tuple[str, str, str]:
-        return self._key[x], "data", ", then ".join(map(text.data, self.held[x]))
+        return self._key[x], "data", ", then ".join(map(text.data, self.graph.held[x]))
 
     def _grad(self, x: Value, gradient: Any) -> tuple[str, str, str]:
         return self._key[x], "grad", text.gradient(gradient)
