@@ -23,25 +23,8 @@ if TYPE_CHECKING:
     from microgd.pictures.draw import draw
     from microgd.pictures.film import film
 
-__all__ = [
-    "GradientError",
-    "Value",
-    "check_gradients",
-    "data",
-    "draw",
-    "film",
-    "grad",
-    "gradients",
-    "hvp",
-    "nn",
-    "no_grad",
-    "operation",
-    "operations",
-    "optim",
-    "plots",
-    "train",
-    "value_and_grad",
-]
+__all__ = ["GradientError", "Value", "check_gradients", "data", "draw", "film", "grad", "gradients", "hvp", "nn", "no_grad",
+           "operation", "operations", "optim", "plots", "train", "value_and_grad"]  # fmt: skip
 
 _HOME = {"GradientError": "gradcheck", "check_gradients": "gradcheck", "draw": "pictures.draw", "film": "pictures.film"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from microgd.storage import StrPath
 
 Array = NDArray[Any]
 
@@ -43,10 +44,10 @@ class Digits(NamedTuple):
 
 def digits() -> Digits:
     """A sample of MNIST that comes with the package: of each digit, 600 images to train with and 100 to test with."""
-    return _read_folder(os.path.join(os.path.dirname(__file__), "sample"), check=False)
+    return _read_folder(Path(__file__).with_name("sample"), check=False)
 
 
-def mnist(folder: str | os.PathLike[str] | None = None) -> Digits:
+def mnist(folder: StrPath | None = None) -> Digits:
     """All of MNIST, 60,000 images to train with and 10,000 to test with.
 
     Read from the four IDX files in `folder`, gzipped or not (`FileNotFoundError` where one is missing); else downloaded
@@ -60,9 +61,8 @@ def _download() -> Path:
     try:
         import pooch
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "downloading MNIST takes the package pooch: pip install pooch tqdm, or give the folder that the files are in"
-        ) from None
+        hint = "pip install pooch tqdm, or give the folder that the files are in"
+        raise ModuleNotFoundError(f"downloading MNIST takes the package pooch: {hint}") from None
 
     has_tqdm = find_spec("tqdm") is not None
     cache: Path = pooch.os_cache("microgd")
@@ -79,7 +79,7 @@ def _download() -> Path:
     return cache
 
 
-def _read_folder(path: str | os.PathLike[str], check: bool) -> Digits:
+def _read_folder(path: StrPath, check: bool) -> Digits:
     folder, parts = Path(path), []
     for part in ("train", "t10k"):
         images = _read_idx(folder, f"{part}-images-idx3-ubyte", check)
@@ -124,13 +124,18 @@ def minibatches(x: Array, y: Array, size: int, rng: np.random.Generator | None =
         raise ValueError(f"expected as many labels as examples, but got {len(x)} examples and {len(y)} labels")
     if not len(x):
         raise ValueError("expected at least one example, but got none")
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-        raise TypeError(f"expected a batch size that is an integer, but got {size!r}")
-    if size < 1:
-        raise ValueError(f"expected a batch size of at least 1, but got {size}")
+    check_count("batch size", size, 1)
     x, y = np.asarray(x), np.asarray(y)
     order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
+
+
+def check_count(what: str, n: Any, least: int) -> None:
+    """An error unless n is an integer, and large enough."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+        raise TypeError(f"expected a {what} that is an integer, but got {n!r}")
+    if n < least:
+        raise ValueError(f"expected a {what} of at least {least}, but got {n}")
 
 
 def check_rng(rng: np.random.Generator | None) -> np.random.Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from microgd.functional import gradients
 from microgd.value import Value
 
 Arrays = list[NDArray[np.float64]]
-Weighed = Callable[[list[Value]], tuple[Any, float]]  # one number, and the size of its terms
+Weighed = tuple[Value, float, float]  # see `_weigh`
 
 
 class GradientError(AssertionError):
@@ -22,10 +23,9 @@ class GradientError(AssertionError):
     def __init__(self, order: int, operand: int, index: tuple[int, ...], expected: float, got: float) -> None:
         self.order, self.operand, self.index, self.expected, self.got = order, operand, index, expected, got
         kind = "gradient" if order == 1 else "gradient of the gradient"
-        super().__init__(
-            f"the {kind} for operand {operand} at index {index} is wrong: finite differences expect {expected:.9g}, "
-            f"backpropagation got {got:.9g} (the derivative of f, or of a weighted sum of its elements)"
-        )
+        wrong = f"the {kind} for operand {operand} at index {index} is wrong"
+        found = f"finite differences expect {expected:.9g}, backpropagation got {got:.9g}"
+        super().__init__(f"{wrong}: {found} (the derivative of f, or of a weighted sum of its elements)")
 
 
 def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: int = 1, tolerance: float = 1e-6) -> None:
@@ -42,66 +42,49 @@ def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: in
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, but is {order}")
     points = [np.array(as_data(x.data if isinstance(x, Value) else x), np.float64) for x in inputs]
-    weigh = _Weigher()
 
-    def weighed(values: list[Value]) -> tuple[Any, float]:
-        return weigh("f", f(*values))
+    def weighed(values: list[Value]) -> Weighed:
+        return _weigh(f(*values), seed=0)
 
-    def weighed_gradients(values: list[Value]) -> tuple[Any, float]:
-        slopes = gradients(_recorded(weighed(values)[0]), values, create_graph=True)
-        parts = [weigh(i, slope) for i, slope in enumerate(slopes)]
-        return sum(part for part, _ in parts), sum(size for _, size in parts)
+    def weighed_gradients(values: list[Value]) -> Weighed:
+        slopes = gradients(weighed(values)[0], values, create_graph=True)
+        parts = [_weigh(slope, seed) for seed, slope in enumerate(slopes, 1)]
+        return sum((total for total, _, _ in parts), Value(0.0)), sum(size for _, size, _ in parts), 1.0
 
-    _compare(weighed, points, 1, False, tolerance, weigh)
+    _compare(weighed, points, 1, False, tolerance)
     if order == 2:
-        _compare(weighed, points, 1, True, tolerance, weigh)
-        _compare(weighed_gradients, points, 2, False, tolerance, weigh)
+        _compare(weighed, points, 1, True, tolerance)
+        _compare(weighed_gradients, points, 2, False, tolerance)
 
 
-class _Weigher:
-    """Makes one number of many: a sum with weights that are random, but the same in every call.
+def _weigh(value: Any, seed: int) -> Weighed:
+    """One number made of many, their weighed sum; the sum of the sizes of its terms; and the weight, if there is but one.
 
-    A plain sum would let errors in two elements cancel, and would miss a gradient that is the same for all of them.
+    The weights are random, but in every call the same. A plain sum would let errors in two elements cancel, and would miss
+    a gradient that is the same for all of them; and a weight of 1 would not tell a rule that forgets the upstream gradient.
     """
-
-    def __init__(self) -> None:
-        self.weights: dict[Any, NDArray[np.float64]] = {}
-
-    def __call__(self, key: Any, value: Any) -> tuple[Any, float]:
-        """The weighed sum, and the sum of its terms' sizes."""
-        data = np.asarray(value.data if isinstance(value, Value) else value, np.float64)
-        if not np.isfinite(data).all():
-            raise ValueError("f, or its gradient, is not finite at these inputs or right beside them: cannot check it there")
-        if key not in self.weights:
-            rng = np.random.default_rng(len(self.weights))
-            drawn = rng.uniform(0.5, 1.5, data.shape) * rng.choice([-1.0, 1.0], data.shape)
-            # For one element 2, which the error takes out again; 1 would not tell a rule that forgets the upstream gradient.
-            self.weights[key] = np.full(data.shape, 2.0) if key == "f" and data.size == 1 else drawn
-        weights = self.weights[key]
-        total = value * weights if np.ndim(data) else value * float(weights)
-        return total.sum(), float(np.abs(data * weights).sum())
+    value = value if isinstance(value, Value) else Value(value)  # f need not depend on its inputs
+    data = np.asarray(value.data, np.float64)
+    if not np.isfinite(data).all():
+        raise ValueError("f, or its gradient, is not finite at these inputs or right beside them: cannot check it there")
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(0.5, 1.5, data.shape) * rng.choice([-1.0, 1.0], data.shape)
+    total = (value * (weights if data.ndim else float(weights))).sum()
+    return total, float(np.abs(data * weights).sum()), weights.item() if data.size == 1 else 1.0
 
 
-def _recorded(x: Any) -> Value:
-    return x if isinstance(x, Value) else Value(x)  # f need not depend on its inputs
-
-
-def _compare(f: Weighed, points: Arrays, order: int, graph: bool, tolerance: float, weigh: _Weigher) -> None:
+def _compare(f: Callable[..., Weighed], points: Arrays, order: int, graph: bool, tolerance: float) -> None:
     """Compare every partial derivative of f."""
     values = [Value(point) for point in points]
-    out, size = f(values)
-    scale = 2.0 if order == 1 and weigh.weights["f"].size == 1 else 1.0
-    slopes = gradients(_recorded(out), values, create_graph=graph)
+    out, size, scale = f(values)
+    slopes = gradients(out, values, create_graph=graph)
     for operand, (point, slope) in enumerate(zip(points, slopes, strict=True)):
         got_all = np.asarray(slope.data if isinstance(slope, Value) else slope)
         for index in np.ndindex(point.shape):
+            x, f_at = float(point[index]), partial(_moved, f, points, operand, index)
             # Small next to x, so that it stays in the domain of log or sqrt, and where x is 0 small next to 1.
-            step = 1e-4 * max(abs(float(point[index])), 1e-2)
-            sides = [(point[index] + h, point[index] - h) for h in (step, 2 * step)]
-            near, far = (
-                (_moved(f, points, operand, index, up) - _moved(f, points, operand, index, down)) / (up - down)
-                for up, down in sides
-            )
+            step = 1e-4 * max(abs(x), 1e-2)
+            near, far = ((f_at(x + h) - f_at(x - h)) / ((x + h) - (x - h)) for h in (step, 2 * step))
             # Richardson's extrapolation: the error of a central difference shrinks with h², so this cancels it.
             expected, got = float(4 * near - far) / 3, float(got_all[index])
             rounding = 100 * np.finfo(np.float64).eps * size / step
@@ -109,8 +92,8 @@ def _compare(f: Weighed, points: Arrays, order: int, graph: bool, tolerance: flo
                 raise GradientError(order, operand, index, expected / scale, got / scale)
 
 
-def _moved(f: Weighed, points: Arrays, operand: int, index: tuple[int, ...], to: Any) -> float:
+def _moved(f: Callable[..., Weighed], points: Arrays, operand: int, index: tuple[int, ...], to: Any) -> float:
     """f with one number of one operand changed."""
     values = [p.copy() for p in points]
     values[operand][index] = to
-    return _recorded(f([Value(p) for p in values])[0]).item()
+    return f([Value(p) for p in values])[0].item()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,22 +12,10 @@ from microgd.functional import ancestors
 from microgd.value import Value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One recorded operation."""
+class Contribution(NamedTuple):
+    """What one operand of an operation gets from the gradient of the operation's result."""
 
     result: Value
-    operation: str
-    operands: tuple[Any, ...]  # Values, and constants as they were given
-    held: tuple[Any, ...]  # what the operands held at the time
-    options: dict[str, Any]  # those that are not what they are by default
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Contribution:
-    """What one operand of a step gets from the gradient of the step's result."""
-
-    step: Step
     position: int  # of the operand
     operand: Value
     upstream: Data  # the gradient of the result
@@ -40,20 +26,22 @@ class Contribution:
 
 
 class Graph:
-    """Everything that `output` was computed by: each operation as a step, in the order of recording."""
+    """Everything that `output` was computed by. Its steps are the computed values, in the order of recording."""
 
     def __init__(self, output: Value) -> None:
         computed: list[Any] = [node for node in ancestors(output) if node._operation]
-        self.output = output
-        self.steps = [_step(node) for node in sorted(computed, key=lambda node: node._ticket)]
-        uses = [(x, step.held[i]) for step in self.steps for i, x in enumerate(step.operands) if isinstance(x, Value)]
+        self.output, self.steps = output, sorted(computed, key=lambda node: node._ticket)
+        # (After what the operands held, `saved` has the options.)
+        uses = [use for step in self.steps for use in zip(step.inputs, step.saved, strict=False) if isinstance(use[0], Value)]
         self.held: dict[Value, list[Data]] = {}  # each Value's data when it was used, if not the same at each use
         for x, held in [*uses, (output, output._held)]:
             if not any(same(held, other) for other in self.held.setdefault(x, [])):
                 self.held[x].append(held)
         # The leaves that have changed since. (Not a list: there `in` would compare what Values hold.)
         self.moved = dict.fromkeys(x for x, held in uses if not same(x._held, held))
-        self.contributions: list[Contribution] = []  # in the order of the reverse pass, once it has been done
+        # Once there has been a reverse pass, what it sent: along each edge, in order; to each Value, one by one; and in all.
+        self.contributions: dict[tuple[Value, int], Contribution] = {}  # by the result and the position of the operand
+        self.shares: dict[Value, list[Data]] = {x: [] for x in self.held}
         self.gradient: dict[Value, Data] = {}
 
     @np.errstate(all="ignore")  # who called `backward` has been warned
@@ -63,26 +51,15 @@ class Graph:
         It starts with the `grad` of the output; where that is None, with 1 (`ValueError` if there is more than one element).
         """
         self.gradient[self.output] = seed(self.output, self.output.grad)
-        for step in reversed(self.steps):  # what used a result was recorded after it, so the result's gradient is complete
-            node: Any = step.result
-            op, g = node._operation, self.gradient[node]
-            positions = [i for i, x in enumerate(step.operands) if isinstance(x, Value)]
+        for result in reversed(self.steps):  # what used a result was recorded after it, so the result's gradient is complete
+            op, g, number = result._operation, self.gradient[result], isinstance(result._held, float)
+            flows: list[Any] = list(shares(result, g))
             # The local derivative is what the rule makes of an upstream gradient of 1.
-            slopes = shares(node, 1.0) if isinstance(node._held, float) else repeat((None, None, None))
-            x: Any
-            slope: Any
-            for i, (x, share, held), (_, slope, _) in zip(positions, shares(node, g), slopes):  # noqa: B905 (`repeat` has no end)
-                slope = fit(slope, held, op) if slope is not None and isinstance(held, float) else None
+            slopes = shares(result, 1.0) if number else flows
+            positions = [i for i, x in enumerate(result.inputs) if isinstance(x, Value)]
+            for i, (x, share, held), (_, slope, _) in zip(positions, flows, slopes, strict=True):
+                slope = fit(slope, held, op) if number and isinstance(held, float) else None
                 share, before = fit(share, held, op), self.gradient.get(x)
                 self.gradient[x] = share if before is None else before + share
-                self.contributions.append(Contribution(step, i, x, g, slope, share, before, self.gradient[x]))
-
-
-def _step(node: Any) -> Step:
-    op, arity = node._operation, len(node.inputs)
-    options = {
-        name: option
-        for (name, default), option in zip(op.options.items(), node.saved[arity:], strict=True)
-        if repr(option) != repr(default) and name != "kept"  # which are a rule's own notes: see cross_entropy
-    }
-    return Step(node, op.name, node.inputs, node.saved[:arity], options)
+                self.shares[x].append(share)
+                self.contributions[result, i] = Contribution(result, i, x, g, slope, share, before, self.gradient[x])

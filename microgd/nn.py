@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,9 +13,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import operation
-from microgd.data import check_labels, check_rng, one_hot
+from microgd.data import check_count, check_labels, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
-from microgd.storage import load_arrays, save_arrays
+from microgd.storage import StrPath, load_arrays, save_arrays
 from microgd.value import Value
 
 
@@ -96,11 +95,11 @@ class Module:
         for name, data in new.items():
             leaves[name].data = data
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: StrPath) -> None:
         """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
         save_arrays(path, self.state_dict())
 
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: StrPath) -> None:
         """Set every parameter to what `save` has written. As in `load_state_dict`, all of it or an error that says why.
 
         A file that is broken is a `ValueError`, one that is not there a `FileNotFoundError`.
@@ -114,10 +113,9 @@ def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tup
         if part._ticket == 0:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
             yield name, part
     elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
-        held: Any = part
         if isinstance(part, Module):
             yield name, part
-            held = part._parts()
+        held: Any = part._parts() if isinstance(part, Module) else part
         for key, inner in held.items() if isinstance(held, Mapping) else enumerate(held):
             yield from _contents(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
 
@@ -198,10 +196,7 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         for size in (in_features, out_features):
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-                raise TypeError(f"expected numbers of features that are integers, but got {size!r}")
-            if size < 1:
-                raise ValueError(f"expected at least one feature, but got {size}")
+            check_count("number of features", size, 1)
         if not isinstance(bias, bool):
             raise TypeError(f"expected bias to be True or False, but got {bias!r} (rng is given by name)")
         if np.dtype(dtype) not in (np.float32, np.float64):
@@ -330,10 +325,9 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     shape, or no examples at all are a `ValueError`, labels that are no integers a `TypeError`.
     """
     held = _numbers(logits)
-    if isinstance(held, float) or held.ndim != 2 or not len(held):
-        raise ValueError(
-            f"expected logits of shape (examples, classes), with at least one example, but got shape {np.shape(held)}"
-        )
+    shape = np.shape(held)
+    if len(shape) != 2 or not shape[0]:
+        raise ValueError(f"expected logits of shape (examples, classes), with at least one example, but got shape {shape}")
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
-    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *held.shape), [])
+    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *shape), [])

@@ -31,12 +31,7 @@ class SGD:
     __slots__ = ("_lr", "_velocity", "momentum", "nesterov", "parameters", "weight_decay")  # a typo is an error
 
     def __init__(
-        self,
-        parameters: Iterable[Value],
-        lr: float,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
+        self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False
     ) -> None:
         if not isinstance(parameters, Iterable) or isinstance(parameters, (Value, dict)):
             raise TypeError(f"expected a list of parameters, such as model.parameters(), but got {type(parameters).__name__}")

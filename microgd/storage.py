@@ -7,15 +7,17 @@ import errno
 import io
 import os
 from collections.abc import Callable, Mapping
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microgd.arrays import Data
 
+StrPath: TypeAlias = str | os.PathLike[str]
 
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
+
+def write_whole(path: StrPath, write: Callable[[IO[bytes]], object]) -> None:
     """Make the file `path` hold what `write`, given an open file, writes into it.
 
     That goes to a temporary file beside it, which is flushed to the disk and then renamed. A rename happens wholly or
@@ -48,7 +50,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
             os.close(folder)
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> None:
+def save_arrays(path: StrPath, arrays: Mapping[str, Data]) -> None:
     """Write the arrays to `path`, as `write_whole` does, in NumPy's .npz format, which `numpy.load` reads too."""
     import zipfile
 
@@ -61,7 +63,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Data]) -> Non
     write_whole(path, write)
 
 
-def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
+def load_arrays(path: StrPath) -> dict[str, NDArray[np.generic]]:
     """Read what `save_arrays`, or `numpy.savez`, has written; pickled objects are never opened.
 
     `FileNotFoundError` where there is none, `ValueError` where the file is broken or something else.
@@ -69,15 +71,12 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     import zipfile
     import zlib
 
-    broken = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
     with open(path, "rb") as file:
         whole = file.read()
     try:
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}  # which checks each one's CRC-32
-        return {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            for name, content in members.items()
-        }
-    except broken as error:
+            # (`read` checks each one's CRC-32.)
+            members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
+        return {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in members.items()}
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
         raise ValueError(f"{os.fspath(path)} is not a whole .npz file of arrays: {error}") from error

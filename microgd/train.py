@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
-from microgd.data import check_rng, minibatches
+from microgd.data import check_count, check_rng, minibatches
 from microgd.optim import SGD
 from microgd.recording import no_grad
 from microgd.value import Value
 
+Model = Callable[[Any], Value]
 Loss = Callable[[Any, Any], Value]
 _SMALLER = "try a learning rate smaller than {:g}"
 
@@ -38,7 +39,7 @@ class Epoch:
 
 
 def fit(
-    model: Callable[[Any], Value],
+    model: Model,
     loss: Loss,
     optimizer: SGD,
     x: ArrayLike,
@@ -59,8 +60,7 @@ def fit(
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     inputs, targets = np.asarray(x), np.asarray(y)
-    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-        raise ValueError(f"expected a number of epochs, 0 or more, but got {epochs!r}")
+    check_count("number of epochs", epochs, 0)
     rng = check_rng(rng)
     minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:
@@ -80,18 +80,15 @@ def fit(
     return run()
 
 
-def _step(model: Callable[[Any], Value], loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
+def _step(model: Model, loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
     value = loss(model(x), y)
     if not isinstance(value, Value) or value.size != 1:
         raise TypeError(f"expected a loss that is a Value of one element, the mean over the batch, but got {value!r}")
     number = value.item()
     if not isfinite(number):
-        cause = (
-            "look for nan or huge numbers in the data and the weights"
-            if where == "epoch 1, batch 1"
-            else _SMALLER.format(optimizer.lr)
-        )
+        first = where == "epoch 1, batch 1"
+        cause = "look for nan or huge numbers in the data and the weights" if first else _SMALLER.format(optimizer.lr)
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
     value.backward()
@@ -109,9 +106,7 @@ def _is_finite(g: Data) -> bool:
 
 
 @no_grad
-def evaluate(
-    model: Callable[[Any], Value], loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000
-) -> tuple[float, float | None]:
+def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
     """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
     x, y = np.asarray(x), np.asarray(y)
     labelled = y.ndim == 1 and y.dtype.kind in "iu"

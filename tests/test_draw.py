@@ -17,6 +17,7 @@ from test_graphs import LEAVES, build, recipes
 from microgd import Value, draw, nn, no_grad, operation, operations, optim
 from microgd.graph import Graph
 from microgd.pictures import diagram, text
+from microgd.pictures.draw import options
 
 pytestmark = needs_program
 
@@ -46,12 +47,12 @@ def test_contributions_of_any_graph_add_up_to_the_gradients_that_backward_stores
     graph = Graph(out)
     graph.go_back()
     so_far = {}
-    for c in graph.contributions:
-        assert c.step.operands[c.position] is c.operand
+    for c in graph.contributions.values():
+        assert c.result.inputs[c.position] is c.operand
         assert (c.before is None) == (c.operand not in so_far)
         so_far[c.operand] = c.share if c.before is None else c.before + c.share
         np.testing.assert_array_equal(c.total, so_far[c.operand])
-        np.testing.assert_array_equal(c.upstream, graph.gradient[c.step.result])  # complete before it is passed on
+        np.testing.assert_array_equal(c.upstream, graph.gradient[c.result])  # complete before it is passed on
         if c.slope is not None:
             np.testing.assert_allclose(c.share, c.upstream * c.slope, rtol=1e-12)
     out.backward()
@@ -65,8 +66,8 @@ def test_steps_are_in_the_order_of_recording_and_hold_what_the_operands_held_the
     second = a + first
     a.data = 7.0
     graph = Graph(second * first)
-    assert [step.operation for step in graph.steps] == ["multiply", "add", "multiply"]
-    assert [step.held for step in graph.steps] == [(2.0, 3.0), (2.0, 6.0), (8.0, 6.0)]
+    assert [step.op for step in graph.steps] == ["multiply", "add", "multiply"]
+    assert [step.saved for step in graph.steps] == [(2.0, 3.0), (2.0, 6.0), (8.0, 6.0)]
     assert list(graph.moved) == [a]
     assert graph.held[a] == [2.0]
 
@@ -74,8 +75,8 @@ def test_steps_are_in_the_order_of_recording_and_hold_what_the_operands_held_the
 def test_options_are_those_that_are_not_the_default():
     x = Value(np.ones((2, 3)))
     summed, plain = x.sum(axis=1), x.sum()
-    assert Graph(summed).steps[0].options == {"axis": 1}
-    assert Graph(plain).steps[0].options == {}
+    assert options(summed) == ["axis=1"]
+    assert options(plain) == []
 
 
 # ── Boxes and edges ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -729,13 +730,14 @@ def test_500_boxes_and_ellipses_are_laid_out(program, only):
         ({"value": None}, TypeError, "draw takes a Value, but got NoneType"),
         ({"direction": "RL"}, ValueError, "direction .* but got 'RL'"),
         ({"depth": 1}, ValueError, "a model"),
-        ({"depth": -1, "model": network()}, ValueError, "depth that is an integer from 0"),
-        ({"depth": True, "model": network()}, ValueError, "depth that is an integer from 0"),
-        ({"depth": 1.5, "model": network()}, ValueError, "depth that is an integer from 0"),
+        ({"depth": -1, "model": network()}, ValueError, "depth of at least 0, but got -1"),
+        ({"depth": True, "model": network()}, TypeError, "depth that is an integer, but got True"),
+        ({"depth": 1.5, "model": network()}, TypeError, "depth that is an integer, but got 1.5"),
         ({"model": network()}, ValueError, "not computed with this model"),
         ({"model": [1]}, TypeError, r"nn.Module, but got list"),
         ({"names": ["a"]}, TypeError, "a dictionary, such as locals.., but got list"),
         ({"limit": "many"}, TypeError, "limit .* but got 'many'"),
+        ({"limit": 0}, ValueError, "limit of at least 1, but got 0"),
     ],
 )
 def test_bad_input_is_an_error_at_once(arguments, error, said):

@@ -255,11 +255,11 @@ def test_evaluating_refuses_what_cannot_be_batched(x, y):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"epochs": -1}, ValueError, "number of epochs, 0 or more, but got -1"),
-        ({"epochs": 1.5}, ValueError, "number of epochs, 0 or more, but got 1.5"),
-        ({"epochs": True}, ValueError, "number of epochs, 0 or more, but got True"),
-        ({"epochs": "3"}, ValueError, "number of epochs, 0 or more, but got '3'"),
-        ({"epochs": None}, ValueError, "number of epochs, 0 or more, but got None"),
+        ({"epochs": -1}, ValueError, "number of epochs of at least 0, but got -1"),
+        ({"epochs": 1.5}, TypeError, "number of epochs that is an integer, but got 1.5"),
+        ({"epochs": True}, TypeError, "number of epochs that is an integer, but got True"),
+        ({"epochs": "3"}, TypeError, "number of epochs that is an integer, but got '3'"),
+        ({"epochs": None}, TypeError, "number of epochs that is an integer, but got None"),
         ({"batch_size": 0}, ValueError, "batch size of at least 1, but got 0"),
         ({"batch_size": 2.0}, TypeError, "batch size that is an integer, but got 2.0"),
         ({"y": Y[:-1]}, ValueError, "10 examples and 9 labels"),

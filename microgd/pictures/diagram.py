@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -18,21 +18,27 @@ from graphviz.backend import dot_command
 
 # Blue and vermilion, which colour-blind readers can tell apart (Okabe and Ito, Color Universal Design, 2008), each dark
 # enough for small print; and no meaning is in the colour alone.
-GRADIENT, _INK, _PALE = "#a63c00", "#1a1a1a", "#5f5f5f"
+_GRADIENT, _INK, _PALE, _GREY = "#a63c00", "#1a1a1a", "#5f5f5f", "#8a8a8a"
+Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
+_FONT = {"fontname": "Helvetica", "fontcolor": _INK}
+_BOX = {"shape": "box", "style": "filled,rounded", "margin": "0.12,0.07", "width": "0.3", "height": "0.3"}
+_ELLIPSE = {"shape": "ellipse", "margin": "0.04,0.02", "width": "0.4", "height": "0.3", "ordering": "in"}
+_ARROW = {**_FONT, "fontsize": "11", "color": "#6a6a6a", "arrowsize": "0.7"}
 _LOOKS = {
     "leaf": {"fillcolor": "#d3e9f8", "color": "#0b6fa8", "penwidth": "1.6"},
-    "computed": {"fillcolor": "#ffffff", "color": "#8a8a8a"},
+    "computed": {"fillcolor": "#ffffff", "color": _GREY},
     "output": {"fillcolor": "#fff3c9", "color": _INK, "penwidth": "2.4"},
-    "constant": {"fillcolor": "#ffffff", "color": "#8a8a8a", "fontcolor": _PALE, "style": "filled,rounded,dashed"},
+    "constant": {"fillcolor": "#ffffff", "color": _GREY, "fontcolor": _PALE, "style": "filled,rounded,dashed"},
     "layer": {"fillcolor": "#e4f1ea", "color": "#3c7a5e", "penwidth": "1.6"},
+    "operation": {"fillcolor": "#ececec", "color": _GREY, **_ELLIPSE},
 }
+_FRAME = {"color": "#3c7a5e", "bgcolor": "#f3f8f5", "style": "rounded", "labelloc": "t", "labeljust": "l"}
 _ROWS = {
     "name": "<b>{}</b>",
     "data": "{}",
-    "grad": f'<font color="{GRADIENT}">{{}}</font>',
+    "grad": f'<font color="{_GRADIENT}">{{}}</font>',
     "note": f'<font color="{_PALE}"><i>{{}}</i></font>',
 }
-_FONT = {"fontname": "Helvetica", "fontcolor": _INK}
 _ONE_AT_A_TIME = RLock()
 GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
 NO_PROGRAM = (
@@ -41,20 +47,16 @@ NO_PROGRAM = (
 )
 
 
-_ELLIPSE = {"fillcolor": "#ececec", "color": "#8a8a8a", "margin": "0.04,0.02", "width": "0.4", "height": "0.3"}
-
-
-def label(rows: Iterable[tuple[str, str]]) -> str:
-    """Lines of text, each of a kind ("name", "data", "grad" or "note"), as a label in which no character is markup."""
+def label(rows: Rows) -> str:
+    """The lines that are not empty as a label in which no character is markup."""
     # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it. And
     # some versions stumble over a ] that stands alone.
-    escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows)
-    escaped = ((kind, re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped)
-    lines = [_ROWS[kind].format(text) for kind, text in escaped]
+    escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows if text)
+    lines = [_ROWS[kind].format(re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped]
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 
-def picture(direction: str, caption: Iterable[tuple[str, str]] = (), hurry: bool = False) -> Picture:
+def picture(direction: str, caption: Rows = (), hurry: bool = False) -> Picture:
     """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`.
 
     In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
@@ -67,38 +69,21 @@ def picture(direction: str, caption: Iterable[tuple[str, str]] = (), hurry: bool
         looks |= {"splines": "line", "nslimit": "0.5", "mclimit": "0.1"}
     if caption:
         looks |= {"label": label(caption), "labelloc": "b", "labeljust": "l"}
-    boxes = {
-        "shape": "box",
-        "style": "filled,rounded",
-        "margin": "0.12,0.07",
-        "height": "0.3",
-        "width": "0.3",
-        **_FONT,
-        "fontsize": "12",
-    }
-    arrows = {**_FONT, "fontsize": "11", "color": "#6a6a6a", "arrowsize": "0.7"}
-    return Picture(format="svg", graph_attr=looks, node_attr=boxes, edge_attr=arrows)
-
-
-def frame_looks(title: str) -> dict[str, str]:
-    """The attributes of a frame around boxes."""
-    looks = {"label": label([("name", title)]), "labelloc": "t", "labeljust": "l", "style": "rounded"}
-    return {**looks, "color": "#3c7a5e", "bgcolor": "#f3f8f5"}
+    return Picture(format="svg", graph_attr=looks, node_attr={**_BOX, **_FONT, "fontsize": "12"}, edge_attr=_ARROW)
 
 
 class Picture(graphviz.Digraph):
     """A graph of boxes and ellipses. Rendering takes the system's `dot` or, where there is none, `graphviz-pure`."""
 
-    def box(self, key: str, look: str, rows: Iterable[tuple[str, str]]) -> None:
-        """A value, or a layer, with what there is to say of it."""
-        self.node(key, label(rows), **{"id": key, "class": look, **_LOOKS[look]})
+    def place(self, key: str, look: str, rows: Rows, hint: str | None = None) -> None:
+        """A box or an ellipse, with what there is to say of it. The hint is for who points at it."""
+        self.node(key, label(rows), id=key, tooltip=hint and graphviz.escape(hint), **{"class": look}, **_LOOKS[look])
 
-    def ellipse(self, key: str, text: str, hint: str) -> None:
-        """An operation. The hint is its name in full, for who points at it."""
-        looks = {"id": key, "class": "operation", "tooltip": graphviz.escape(hint), "shape": "ellipse", "ordering": "in"}
-        self.node(key, label([("data", text)]), **looks, **_ELLIPSE)
+    def frame(self, number: int, title: str) -> AbstractContextManager[Picture]:
+        """Within this context, the part of the picture that has a frame around it."""
+        return self.subgraph(name=f"cluster_{number}", graph_attr={"label": label([("name", title)]), **_FRAME})
 
-    def arrow(self, tail: str, head: str, rows: Iterable[tuple[str, str]], key: str) -> None:
+    def arrow(self, tail: str, head: str, rows: Rows, key: str) -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
         rows = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]  # off the line that it stands beside
         self.edge(tail, head, label(rows) if rows else None, id=key)
@@ -127,19 +112,19 @@ def _program() -> Iterator[dict[str, bool]]:
 
     Gives the options for that. Errors of the program, and there being none, are a `RuntimeError`.
     """
-    pure = None
-    if not shutil.which("dot"):  # in an environment that is not activated, its programs are not on the search path
-        pure = shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
-        if not pure:
-            raise RuntimeError(NO_PROGRAM)
+    pure = "graphviz-pure"  # in an environment that is not activated, its programs are not on the search path
+    program = shutil.which("dot") or shutil.which(pure) or shutil.which(pure, path=sysconfig.get_path("scripts"))
+    if not program:
+        raise RuntimeError(NO_PROGRAM)
+    name = Path(program).stem
     with _ONE_AT_A_TIME:
         before = dot_command.DOT_BINARY
-        dot_command.DOT_BINARY = Path(pure) if pure else before
+        dot_command.DOT_BINARY = Path(program)
         try:
-            yield {"quiet": True} if pure else {}  # it warns of letters whose width it does not know
+            yield {"quiet": name == pure}  # it warns of letters whose width it does not know
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error.stderr or "")
-            hint = f" ({GRAPHVIZ} writes other formats too)" if pure else ""
-            raise RuntimeError(f"{'graphviz-pure' if pure else 'dot'} could not draw the graph: {said.strip()}{hint}") from None
+            hint = f" ({GRAPHVIZ} writes other formats too)" if name == pure else ""
+            raise RuntimeError(f"{name} could not draw the graph: {said.strip()}{hint}") from None
         finally:
             dot_command.DOT_BINARY = before

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from microgd.arrays import Data
-from microgd.graph import Contribution, Graph, Step
+from microgd.data import check_count
+from microgd.graph import Graph
 from microgd.pictures import text
-from microgd.pictures.diagram import Picture, frame_looks, picture
+from microgd.pictures.diagram import Picture, Rows, picture
 from microgd.pictures.layers import Layers
 from microgd.value import Value
 
 SYMBOLS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "**", "matmul": "@"}
 CROWD = 8  # operations outside the model: so many are drawn one by one even where its modules are boxes
 FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to lay the graph out well
-Rows = list[tuple[str, str]]
 
 
 def draw(
@@ -51,90 +51,64 @@ def draw(
     """
     if not isinstance(value, Value):
         raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
-    if depth is not None and (model is None or isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
-        raise ValueError(
-            f"expected a depth that is an integer from 0, and a model, but got depth={depth!r} and model={model!r}"
-        )
-    if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
-        raise TypeError(f"expected a limit that is an integer, but got {limit!r}")
+    check_count("limit", limit, 1)
+    check_count("depth", 0 if depth is None else depth, 0)
+    if depth is not None and model is None:
+        raise ValueError(f"expected a model, whose modules are boxes with depth={depth}, but got none")
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
     if len(sketch.members) > limit:
-        raise ValueError(
-            f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: make layers one box each "
-            "(model=..., depth=1), hide constants (constants=False), or raise limit="
-        )
+        size = f"{len(sketch.members):,} boxes and ellipses, more than limit={limit}"
+        hint = "make layers one box each (model=..., depth=1), hide constants (constants=False), or raise limit="
+        raise ValueError(f"the graph has {size}: {hint}")
     if gradients and value.grad is not None:
         graph.go_back()
     framed = model is not None and depth is None  # as large as that, a picture has more room downwards
-    return paint(sketch, Words(graph, naming(names, layers), gradients), direction or ("TB" if framed else "LR"))
-
-
-def naming(names: Mapping[str, Any] | None, layers: Layers) -> Callable[[Any], str]:
-    """The function that gives the name of a Value or an array, or ""."""
-    if names is not None and not isinstance(names, Mapping):
-        raise TypeError(f"expected names to be a dictionary, such as locals(), but got {type(names).__name__}")
-    given = dict[int, str]()
-    for name, x in (names or {}).items():
-        if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
-            given.setdefault(id(x), str(name))
-
-    def name_of(x: Any) -> str:
-        own = x.name or layers.names.get(x) if isinstance(x, Value) else ""
-        return text.short(str(own or given.get(id(x), "")))
-
-    return name_of
+    return paint(sketch, Words(graph, names, layers, gradients), direction or ("TB" if framed else "LR"))
 
 
 class Sketch:
     """What is drawn and what leads where, before a word is said: boxes (v values, c constants, l layers), ellipses (o)."""
 
     def __init__(self, graph: Graph, layers: Layers, depth: int | None, constants: bool):
-        self.layers, self._output, self._depth = layers, graph.output, depth
+        self.layers, self._output = layers, graph.output
+        self.keys: dict[str, dict[Any, str]] = {kind: {} for kind in "vclo"}  # what each is called in the picture
         self.members: dict[str, dict[Any, Any]] = {}  # what a box or an ellipse stands for
         self.place: dict[str, str | None] = {}  # the module that it is in, or is
-        self.edges: dict[tuple[str, str, int], list[tuple[Value, int, Any]]] = {}  # the uses that an edge stands for
-        self._keys, self._counts = dict[Any, str](), Counter[str]()
+        self.edges: dict[tuple[str, str, int], list[tuple[Value, int]]] = {}  # the uses that an edge stands for
+        # Where modules are boxes, the one at the depth asked for that each module is in.
+        self._box: dict[Any, str] = {path: chain[: depth + 1][-1] for path, chain in layers.chain.items() if depth is not None}
         places = layers.places(graph.steps)
         crowd = places.count(None) > CROWD  # too many outside the layers to draw them one by one
-        source: dict[Any, str] = {}  # where a computed value is found
-        for i, (step, place) in enumerate(zip(graph.steps, places, strict=True)):
+        source: dict[int, str] = {}  # where a computed value is found, by its id
+        for step, place in zip(graph.steps, places, strict=True):
             whole = depth is not None and (place is not None or crowd)
-            head = self._add("l", self._outer(place), step, place) if whole else self._add("o", i, step, place)
-            for position, x in enumerate(step.operands):
+            head = self._add("l", self._box.get(place), step) if whole else self._add("o", step, step, place)
+            for position, x in enumerate(step.inputs):
                 if constants or isinstance(x, Value):
-                    found = source.get(x) if isinstance(x, Value) else None
-                    tail = found or self._given(x, step.held[position], (i, position), head if whole else None)
+                    tail = source.get(id(x)) or self._given(step, position, head if whole else None)
                     if tail != head:
-                        self.edges.setdefault((tail, head, 0 if whole else position), []).append((step.result, position, x))
-            source[step.result] = head
-            if not whole or step.result is graph.output:
-                source[step.result] = self._add("v", step.result, step.result, None if whole else place)
-                self.edges[head, source[step.result], 0] = []
-        if not graph.steps:
-            self._add("v", graph.output, graph.output)
+                        self.edges.setdefault((tail, head, 0 if whole else position), []).append((step, position))
+            source[id(step)] = head
+            if not whole or step is graph.output:
+                source[id(step)] = self._add("v", step, step, None if whole else place)
+                self.edges[head, source[id(step)], 0] = []
+        self._add("v", graph.output, graph.output)  # if nothing computed it, there is nothing else
 
-    def _outer(self, place: str | None) -> str | None:
-        """The module at the depth asked for that this one is in."""
-        return place if place is None else self.layers.chain[place][: (self._depth or 0) + 1][-1]
-
-    def _given(self, x: Any, held: Any, use: tuple[int, int], layer: str | None) -> str:
+    def _given(self, step: Value, position: int, layer: str | None) -> str:
         """The box of a leaf or a constant; all that go into a layer's box are one."""
-        owner = self.layers.owner.get(x) if isinstance(x, Value) else None
-        if owner is not None and self._depth is not None:
-            return self._add("l", self._outer(owner), x)
+        x = step.inputs[position]
         if isinstance(x, Value):
-            return self._add("v", layer or x, x, owner, x)
+            owner = self.layers.owner.get(x)
+            return self._add("l", self._box[owner], x) if owner in self._box else self._add("v", layer or x, x, owner)
         # A number that is used twice is two constants, beside what they are used in; of a layer's inputs it is one.
-        identity = id(x) if layer or isinstance(x, np.ndarray) else use
-        return self._add("c", layer or identity, (x, held), None, identity)
+        identity = id(x) if layer or isinstance(x, np.ndarray) else (id(step), position)
+        return self._add("c", layer or identity, (x, step.saved[position]), None, identity)
 
     def _add(self, kind: str, identity: Any, member: Any, place: str | None = None, which: Any = None) -> str:
         """The key of the box or ellipse of that identity, which stands for this member too."""
-        if (kind, identity) not in self._keys:
-            self._keys[kind, identity] = f"{kind}{self._counts[kind]}"
-            self._counts[kind] += 1
-        key = self._keys[kind, identity]
+        keys = self.keys[kind]
+        key = keys.setdefault(identity, f"{kind}{len(keys)}")
         self.members.setdefault(key, {})[member if which is None else which] = member
         self.place.setdefault(key, identity if kind == "l" else place)
         return key
@@ -158,86 +132,89 @@ class Sketch:
 class Words:
     """What is written on them."""
 
-    def __init__(self, graph: Graph, name: Callable[[Any], str], gradients: bool):
-        self.graph, self.known, self._stored = graph, name, gradients
-        self._flow = {(c.step.result, c.position): c for c in graph.contributions}
-        self._shares: dict[Value, list[Data]] = {}
-        for c in graph.contributions:
-            self._shares.setdefault(c.operand, []).append(c.share)
+    def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool):
+        if names is not None and not isinstance(names, Mapping):
+            raise TypeError(f"expected names to be a dictionary, such as locals(), but got {type(names).__name__}")
+        self.graph, self._layers, self._stored, self._names = graph, layers, gradients, dict[int, str]()
+        for name, x in (names or {}).items():
+            if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
+                self._names.setdefault(id(x), str(name))
+
+    def known(self, x: Any) -> str:
+        """The name of a Value or an array, or ""."""
+        own = x.name or self._layers.names.get(x) if isinstance(x, Value) else ""
+        return text.short(str(own or self._names.get(id(x), "")))
 
     def caption(self, collapsed: bool) -> Rows:
         """Under the picture: what the colour means, and whether anything has changed."""
-        rows = [("grad", "× local derivative → gradient that flows back; those of all uses add up")] if self._flow else []
-        if self._flow and (collapsed or any(np.size(c.share) > text.FEW for c in self._flow.values())):
-            rows.append(("grad", "size: the root of the sum of the squares of the elements"))
+        if self.graph.contributions:
+            yield "grad", "× local derivative → gradient that flows back; those of all uses add up"
+            if collapsed or any(np.size(c.share) > text.FEW for c in self.graph.contributions.values()):
+                yield "grad", "size: the root of the sum of the squares of the elements"
         if self.graph.moved:
             names = text.short(", ".join(self.known(x) or "a leaf" for x in self.graph.moved))
-            rows.append(("note", f"changed since this was computed, and shown as of then: {names}"))
-        return rows
+            yield "note", f"changed since this was computed, and shown as of then: {names}"
 
     def value(self, x: Value) -> Rows:
         """In a box for a value."""
-        rows = [("name", self.known(x))] if self.known(x) else []
-        rows.append(("data", "data " + ", then ".join(dict.fromkeys(map(text.data, self.graph.held[x])))))
+        yield "name", self.known(x)
+        yield "data", "data " + ", then ".join(dict.fromkeys(map(text.data, self.graph.held[x])))
         if x in self.graph.moved:
-            rows.append(("note", f"now {text.data(x._held)}"))
-        total, shares = self.graph.gradient.get(x), self._shares.get(x, [])
+            yield "note", f"now {text.data(x._held)}"
+        total, shares = self.graph.gradient.get(x), self.graph.shares[x]
         if total is not None:
             few = 1 < len(shares) <= 4 and np.size(total) <= text.FEW
             parts = " = " + " + ".join(map(text.gradient, shares)) if few else f" (sum of {len(shares)})" if shares[1:] else ""
-            rows.append(("grad", f"grad {text.gradient(total)}{parts}"))
+            yield "grad", f"grad {text.gradient(total)}{parts}"
         if self._stored and not _agree(total, x.grad):
-            rows.append(("grad", f"stored grad {text.gradient(x.grad)}"))
-        return rows
+            yield "grad", f"stored grad {text.gradient(x.grad)}"
 
     def constants(self, given: Sequence[tuple[Any, Any]]) -> Rows:
         """In a box for a constant, with what it held, or for several that go into a layer."""
-        name = self.known(given[0][0]) if len(given) == 1 else ""
-        shown = _counted([held for _, held in given]) if given[1:] else text.data(given[0][1])
-        return [("name", name)] * bool(name) + [("data", shown)]
+        (x, held), *others = given
+        yield "name", "" if others else self.known(x)
+        yield "data", _counted(held for _, held in given) if others else text.data(held)
 
-    def several(self, title: str, members: Sequence[Any]) -> Rows:
+    def several(self, title: str, members: Sequence[Value]) -> Rows:
         """In a box for a layer, with its operations and parameters, or for several leaves that go into one."""
-        done = Counter(member.operation for member in members if isinstance(member, Step))
-        work = text.short(", ".join(name if n == 1 else f"{name} ({n} times)" for name, n in done.items()), 80)
-        rows = [("name", title)] * bool(title) + [("data" if title else "name", work)] * bool(work)
-        values = [member for member in members if isinstance(member, Value)]
+        done, values = Counter(x.op for x in members if x.op), [x for x in members if not x.op]
+        yield "name", title
+        work = ", ".join(name if n == 1 else f"{name} ({n} times)" for name, n in done.items())
+        yield "data" if title else "name", text.short(work, 80)
         if values:
             count = sum(x.size for x in values)
-            rows.append(("data", f"{count:,} parameter{'s' * (count > 1)}" if title else _counted([x._held for x in values])))
+            yield "data", f"{count:,} parameter{'s' * (count > 1)}" if title else _counted(x._held for x in values)
         if any(x in self.graph.moved for x in values):
-            rows.append(("note", "changed since"))
+            yield "note", "changed since"
         totals = [self.graph.gradient[x] for x in values if x in self.graph.gradient]
         if totals:
-            rows.append(("grad", f"grad {_size(totals)}"))
+            yield "grad", f"grad {_size(totals)}"
         if self._stored and not all(_agree(self.graph.gradient.get(x), x.grad) for x in values):
             stored = [x.grad for x in values if x.grad is not None]
-            rows.append(("grad", f"stored grad {_size(stored) if stored else None}"))
-        return rows
+            yield "grad", f"stored grad {_size(stored) if stored else None}"
 
-    def edge(self, uses: Sequence[tuple[Value, int, Any]], from_layer: bool) -> Rows:
+    def edge(self, uses: Sequence[tuple[Value, int]], from_layer: bool) -> Rows:
         """On an edge: what flows back along it and, from a layer, what flows forward."""
-        rows = [("data", _counted([x._held for x in dict.fromkeys(x for _, _, x in uses)]))] if from_layer and uses else []
-        flows = [self._flow[result, position] for result, position, _ in uses if (result, position) in self._flow]
-        totals: dict[Value, Data] = {}  # what one value gets, by all its uses
+        if from_layer and uses:
+            sent = dict.fromkeys(step.inputs[position] for step, position in uses)
+            yield "data", _counted(x._held for x in sent)
+        flows = [self.graph.contributions[use] for use in uses if use in self.graph.contributions]
+        totals = defaultdict[Value, Data](float)  # what one value gets, by all its uses
         for c in flows:
-            totals[c.operand] = c.share + totals[c.operand] if c.operand in totals else c.share
+            totals[c.operand] = totals[c.operand] + c.share
         if len(totals) > 1:
-            return [*rows, ("grad", f"→ {_size(totals.values())}")]
-        return rows + [
-            ("grad", flow_label(c) if len(flows) == 1 else f"→ {text.gradient(totals[c.operand])}") for c in flows[:1]
-        ]
+            yield "grad", f"→ {_size(totals.values())}"
+        elif totals:
+            # For numbers the local derivative and the product, unless there are several.
+            slope = "" if len(flows) > 1 or flows[0].slope is None else f"× {text.number(flows[0].slope)} "
+            yield "grad", f"{slope}→ {text.gradient(totals[flows[0].operand])}"
 
 
-def flow_label(c: Contribution) -> str:
-    """What flows back along an edge: for numbers the local derivative and the product."""
-    return ("" if c.slope is None else f"× {text.number(c.slope)} ") + f"→ {text.gradient(c.share)}"
-
-
-def operation_label(step: Step) -> str:
-    """What is written in an ellipse: a symbol or the operation's name, and the options that are not what they usually are."""
-    name = SYMBOLS.get(step.operation, text.short(step.operation))
-    return name + "".join(f" {option}={text.option(x)}" for option, x in step.options.items())
+def options(step: Any) -> list[str]:
+    """The options of an operation, as one writes them, that are not what they are by default."""
+    given = zip(step._operation.options.items(), step.saved[len(step.inputs) :], strict=True)
+    # (What is called `kept` are a rule's own notes: see cross_entropy.)
+    return [f"{name}={text.option(x)}" for (name, default), x in given if repr(x) != repr(default) and name != "kept"]
 
 
 def edge_key(tail: str, head: str, position: int) -> str:
@@ -249,7 +226,7 @@ def _size(gradients: Iterable[Data]) -> str:
     return f"size {text.number(text.size([text.size(g) for g in gradients]))}"
 
 
-def _counted(data: Sequence[Data]) -> str:
+def _counted(data: Iterable[Data]) -> str:
     """How many there are, and of which shape."""
     shapes = Counter(map(text.shape, data))
     numbers = shapes.pop("()", 0)
@@ -266,36 +243,33 @@ def _agree(total: Data | None, stored: Any) -> bool:
 
 def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
     """The sketch with the words: each module's boxes in its frame, and the edges."""
-    whole, layers = picture(direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR), sketch.layers
-    framed = {
-        path for key, place in sketch.place.items() if key[0] != "l" and place is not None for path in layers.chain[place]
-    }
+    whole = picture(direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR)
+    layers, inside = sketch.layers, defaultdict[str | None, list[str]](list)  # what stands in each frame
+    for key, place in sketch.place.items():
+        inside[None if key[0] == "l" else place].append(key)
+    framed = {path for place in inside if place is not None for path in layers.chain[place]}
 
-    def fill(frame: Picture, inside: str | None) -> None:
-        for key, members in sketch.members.items():
-            look, given, place = sketch.look(key), list(members.values()), sketch.place[key]
-            if (None if key[0] == "l" else place) != inside:
-                continue
+    def fill(frame: Picture, around: str | None) -> None:
+        for key in inside[around]:
+            look, members = sketch.look(key), list(sketch.members[key].values())
             if look == "operation":
-                frame.ellipse(key, operation_label(given[0]), text.short(given[0].operation))
+                name = text.short(members[0].op)
+                said = " ".join([SYMBOLS.get(name, name), *options(members[0])])
+                frame.place(key, look, [("data", said)], hint=name)
             elif look == "constant":
-                frame.box(key, look, words.constants(given))
-            elif key[0] == "v" and len(given) == 1:
-                frame.box(key, look, words.value(given[0]))
+                frame.place(key, look, words.constants(members))
+            elif key[0] == "v" and len(members) == 1:
+                frame.place(key, look, words.value(members[0]))
             else:
-                frame.box(key, look, words.several(layers.title(place or "", given) if look == "layer" else "", given))
+                title = layers.title(sketch.place[key] or "", members) if look == "layer" else ""
+                frame.place(key, look, words.several(title, members))
         for n, path in enumerate(layers.modules):
-            if path in framed and layers.chain[path][-2:-1] == ([] if inside is None else [inside]):
+            if path in framed and [None, *layers.chain[path]][-2] == around:
                 if path == "" and len(framed) > 1:
                     fill(frame, path)  # a frame around all frames says nothing
                 else:
-                    steps = [
-                        step
-                        for key, members in sketch.members.items()
-                        if sketch.place[key] == path
-                        for step in members.values()
-                    ]
-                    with frame.subgraph(name=f"cluster_{n}", graph_attr=frame_looks(layers.title(path, steps))) as inner:
+                    steps = [step for key in inside[path] for step in sketch.members[key].values()]
+                    with frame.frame(n, layers.title(path, steps)) as inner:
                         fill(inner, path)
 
     fill(whole, None)

@@ -8,30 +8,27 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from microgd.graph import Contribution, Graph, Step
+from microgd.graph import Contribution, Graph
 from microgd.pictures import text
-from microgd.pictures.draw import SYMBOLS, Rows, Sketch, Words, edge_key, naming, paint
+from microgd.pictures.diagram import Rows
+from microgd.pictures.draw import SYMBOLS, Sketch, Words, edge_key, options, paint
 from microgd.pictures.layers import Layers
-from microgd.storage import write_whole
+from microgd.storage import StrPath, write_whole
 from microgd.value import Value
 
 LIMIT = 200  # operations
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def film(
-    value: Value,
-    path: str | os.PathLike[str],
-    *,
-    names: Mapping[str, Any] | None = None,
-    model: Any = None,
-    direction: str = "LR",
+    value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None, model: Any = None, direction: str = "LR"
 ) -> FilmName | FilmPath:
     """Write a page that plays the computation of `value`, first forward in the order of recording, then backward.
 
@@ -55,9 +52,9 @@ def film(
     layers.places(graph.steps)  # an error where it is another model's
     graph.go_back()
     sketch = Sketch(graph, Layers(), None, constants=True)
-    script = _Script(graph, sketch, naming(names, layers))
+    script = _Script(graph, names, layers, sketch)
     svg = paint(sketch, script, direction).pipe("svg", encoding="utf-8")
-    page = _page(f"Backpropagation of {script.name(value)}", script.steps(), svg)
+    page = _page(f"Backpropagation of {script.name(value)}", list(script.steps()), svg)
     write_whole(path, lambda file: file.write(page.encode()))
     return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
 
@@ -85,16 +82,12 @@ class FilmPath(_Shown, type(Path())):  # type: ignore[misc]  # before Python 3.1
 class _Script(Words):
     """What the film tells, step by step, and what is written on its picture."""
 
-    def __init__(self, graph: Graph, sketch: Sketch, known: Callable[[Any], str]):
-        super().__init__(graph, known, gradients=False)
-        self.output, self.gradient, self.held, self._sketch = graph.output, graph.gradient, graph.held, sketch
-        self._key = {x: key for key, members in sketch.members.items() for x in members.values() if isinstance(x, Value)}
-        self._ellipse = {step.result: f"o{i}" for i, step in enumerate(graph.steps)}
+    def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, sketch: Sketch):
+        super().__init__(graph, names, layers, gradients=False)
+        self._sketch, self._key, self._ellipse = sketch, sketch.keys["v"], sketch.keys["o"]
         # What has no name gets a number, for the sentences to speak of.
-        nameless = [x for x in self._key if not known(x)]
-        self._number = {
-            x: f"v{n}".translate({ord("0") + i: ord("₀") + i for i in range(10)}) for n, x in enumerate(nameless, 1)
-        }
+        nameless = [x for x in self._key if not self.known(x)]
+        self._number = {x: f"v{n}".translate(_SUBSCRIPTS) for n, x in enumerate(nameless, 1)}
 
     def caption(self, collapsed: bool) -> Rows:
         """Nothing: the page says it."""
@@ -102,51 +95,49 @@ class _Script(Words):
 
     def value(self, x: Value) -> Rows:
         """In a box for a value: three lines, for the page to fill in."""
-        lines = (self._data(x), self._grad(x, self.gradient[x]))
-        return [("name", self.name(x)), *((row, f"{row} {said}") for _, row, said in lines)]
+        yield "name", self.name(x)
+        for _, row, said in (self._data(x), self._grad(x, self.graph.gradient[x])):
+            yield row, f"{row} {said}"
 
     def name(self, x: Any, held: Any = None) -> str:
         """How the sentences call it: constants without a name go by what they held, a number or a shape."""
         return self.known(x) or (self._number[x] if isinstance(x, Value) else _said(held))
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self) -> Iterator[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
-        name, start, leaves = self.name(self.output), self.gradient[self.output], [x for x in self._key if not x.op]
-        given = _listed(f"{self.name(x)} = {_said(self.held[x][0])}" for x in leaves)
-        lit = [self._key[x] for x in leaves] + [key for key in self._sketch.members if key[0] == "c"]
+        graph, leaves = self.graph, {x: key for x, key in self._key.items() if not x.op}
+        name, start = self.name(graph.output), graph.gradient[graph.output]
+        given = _listed(f"{self.name(x)} = {_said(graph.held[x][0])}" for x in leaves)
+        lit = [*leaves.values(), *self._sketch.keys["c"].values()]
+        yield _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves])
+        yield from map(self._forward, graph.steps)
         one = np.size(start) == 1 and np.all(start == 1)
         why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
-        results = [(self.name(x), text.gradient(self.gradient[x])) for x in leaves]
+        say = f"Now backward, from the end. {name}'s gradient is {why}."
+        yield _step("backward", say, [self._key[graph.output]], [self._grad(graph.output, start)])
+        yield from map(self._backward, graph.contributions.values())
+        results = [(self.name(x), text.gradient(graph.gradient[x])) for x in leaves]
         result = _listed(f"∂{name}/∂{x} = {g}" if one else f"{g} for {x}" for x, g in results)
-        end = [self._key[self.output]]
-        return [
-            _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves]),
-            *map(self._forward, self.graph.steps),
-            _step(
-                "backward", f"Now backward, from the end. {name}'s gradient is {why}.", end, [self._grad(self.output, start)]
-            ),
-            *map(self._backward, self.graph.contributions),
-            _step("backward", f"That is the gradient: {result}.", [self._key[x] for x in leaves], []),
-        ]
+        yield _step("backward", f"That is the gradient: {result}.", list(leaves.values()), [])
 
-    def _forward(self, step: Step) -> dict[str, Any]:
+    def _forward(self, step: Value) -> dict[str, Any]:
         """c = a × b = 2 × −3 = −6"""
-        symbol, options = SYMBOLS.get(step.operation), [f"{name}={text.option(x)}" for name, x in step.options.items()]
-        said, names = [self.name(step.result)], map(self.name, step.operands, step.held)
-        for first, *others in (list(names), [_said(x) for x in step.held]):
+        symbol, held = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)]
+        said = [self.name(step)]
+        for first, *others in (map(self.name, step.inputs, held), map(_said, held)):
             first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
             terms = [first, *others]
-            said.append(f" {symbol} ".join(terms) if symbol else f"{step.operation}({', '.join([*terms, *options])})")
-        if any(np.size(x) > text.FEW for x in step.held):  # no numbers to compute with
+            said.append(f" {symbol} ".join(terms) if symbol else f"{step.op}({', '.join([*terms, *options(step)])})")
+        if any(np.size(x) > text.FEW for x in held):  # no numbers to compute with
             said.pop()
-        key, ellipse, large = self._key[step.result], self._ellipse[step.result], step.result.size > text.FEW
-        say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step.result._held)
+        key, ellipse, large = self._key[step], self._ellipse[step], step.size > text.FEW
+        say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step._held)
         edges = [edge_key(*edge) for edge in self._sketch.edges if ellipse in edge]
-        return _step("forward", say, [key, ellipse, *edges], [self._data(step.result)])
+        return _step("forward", say, [key, ellipse, *edges], [self._data(step)])
 
     def _backward(self, c: Contribution) -> dict[str, Any]:
         """b gets c's gradient × ∂c/∂b = 0.5 × 2 = 1; it had 0.25 from before, so 1.25"""
-        result, operand, operands = self.name(c.step.result), self.name(c.operand), c.step.operands
+        result, operand, operands = self.name(c.result), self.name(c.operand), c.result.inputs
         repeated = sum(x is c.operand for x in operands) > 1
         which = f", as operand {c.position + 1} of {len(operands)}," if repeated else ""
         if c.slope is not None and np.isclose(c.upstream * c.slope, c.share):  # a rule that selects has no inf * 0
@@ -154,16 +145,16 @@ class _Script(Words):
             product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
             say = f"{operand}{which} gets {result}'s gradient × {slope} {product}"
         else:
-            how = f"by the rule of {c.step.operation}: " + (f"{text.shape(c.share)}, " if np.ndim(c.share) else "")
+            how = f"by the rule of {c.result.op}: " + (f"{text.shape(c.share)}, " if np.ndim(c.share) else "")
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
-            say += f": {operand} moves {self.name(self.output)} in several ways, and they add up"
-        key, head = self._key[c.operand], self._ellipse[c.step.result]
+            say += f": {operand} moves {self.name(self.graph.output)} in several ways, and they add up"
+        key, head = self._key[c.operand], self._ellipse[c.result]
         return _step("backward", f"{say}.", [key, edge_key(key, head, c.position), head], [self._grad(c.operand, c.total)])
 
     def _data(self, x: Value) -> tuple[str, str, str]:
-        return self._key[x], "data", ", then ".join(map(text.data, self.held[x]))
+        return self._key[x], "data", ", then ".join(map(text.data, self.graph.held[x]))
 
     def _grad(self, x: Value, gradient: Any) -> tuple[str, str, str]:
         return self._key[x], "grad", text.gradient(gradient)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
-from microgd.graph import Step
 from microgd.nn import Module, Sequential
 from microgd.pictures.text import short
 from microgd.value import Value
@@ -25,38 +24,33 @@ class Layers:
     """
 
     def __init__(self, model: Any = None) -> None:
-        if not (model is None or isinstance(model, Module)):
+        model = Module() if model is None else model  # one without parameters: no operation is at it
+        if not isinstance(model, Module):
             raise TypeError(f"expected a model that is an nn.Module, but got {type(model).__name__}")
-        self.modules: dict[str, Any] = {} if model is None else dict(model.named_modules())
-        self.names: dict[Value, str] = {} if model is None else {value: name for name, value in model.named_parameters()}
+        self.modules: dict[str, Any] = dict(model.named_modules())
+        self.names = {value: name for name, value in model.named_parameters()}
         # Each module's path, after those of the modules that it is in.
         self.chain = {path: self._around(path) for path in self.modules}
         self.owner = {value: self._around(name)[-1] for value, name in self.names.items()}
-        self._trained = {module for owner in self.owner.values() for module in self.chain[owner]}
-        self._following = {path: self._after(path) for path in self.modules}
 
     def _around(self, path: str) -> list[str]:
         return [module for module in self.modules if not module or f"{path}.".startswith(f"{module}.")]
 
-    def _after(self, path: str) -> list[str]:
-        """The modules without parameters, such as activations, right after this one."""
-        paths = list(self.modules)
-        later = [after for after in paths[paths.index(path) + 1 :] if path not in self.chain[after]]
-        beside = takewhile(lambda after: self.chain[after][:-1] == self.chain[path][:-1] and after not in self._trained, later)
-        return list(beside)
-
-    def title(self, path: str, steps: Iterable[Any]) -> str:
-        """The module as one writes it, and the activations that follow it, if they are among the steps."""
-        done = {step.operation for step in steps if isinstance(step, Step)}
-        follow = [each for each in self._following[path] if type(self.modules[each]).__name__.lower() in done]
-        return short(" → ".join(f"{each} {_written(self.modules[each])}".strip() for each in [path, *follow]), 80)
-
-    def _common(self, paths: Iterable[str]) -> str:
+    def _common(self, paths: Collection[str]) -> str:
         """The innermost module that all of these are in."""
-        first, *others = {path: self.chain[path] for path in paths}.values()
-        return [module for module in first if all(module in other for other in others)][-1]
+        return [module for module in self.modules if all(module in self.chain[path] for path in paths)][-1]
 
-    def places(self, steps: Sequence[Step]) -> list[str | None]:
+    def title(self, path: str, steps: Iterable[Value]) -> str:
+        """The module as one writes it, and the activations that follow it, if they are among the steps."""
+        beside = [module for module in self.modules if self.chain[module][:-1] == self.chain[path][:-1]]
+        later = beside[beside.index(path) + 1 :]
+        trained = {module for owner in self.owner.values() for module in self.chain[owner]}
+        follow = takewhile(lambda module: module not in trained, later)
+        done = {step.op for step in steps}
+        shown = [path, *(module for module in follow if type(self.modules[module]).__name__.lower() in done)]
+        return short(" → ".join(f"{module} {_written(self.modules[module])}".strip() for module in shown), 80)
+
+    def places(self, steps: Sequence[Value]) -> list[str | None]:
         """The path of the module that each step belongs to; None outside the model.
 
         `ValueError` where the graph has none of the model's parameters.
@@ -65,28 +59,28 @@ class Layers:
         passed: dict[Value, frozenset[str]] = {}  # the modules that a value has come through
         owner = dict(self.owner)
         for step in steps:
-            values = [x for x in step.operands if isinstance(x, Value)]
+            values = [x for x in step.inputs if isinstance(x, Value)]
             parameters, before = [x for x in values if x in owner], [x for x in values if x in place]
-            if len(parameters) == len(values) > 0 and step.operation in _VIEWS:
-                owner[step.result] = owner[parameters[-1]]  # a weight, transposed, is still that weight
+            if len(parameters) == len(values) > 0 and step.op in _VIEWS:
+                owner[step] = owner[parameters[-1]]  # a weight, transposed, is still that weight
             if parameters or before:
                 # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
                 latest = [x for x in before if not any(place[x] in passed[y] and place[x] != place[y] for y in before)]
-                here = owner[parameters[-1]] if parameters else self._common(place[x] for x in latest or before)
+                here = owner[parameters[-1]] if parameters else self._common([place[x] for x in latest or before])
                 parts = [used[x] for x in before if place[x] == here]
-                place[step.result], used[step.result] = here, frozenset(parameters).union(*parts)
-                passed[step.result] = frozenset([here]).union(*(passed[x] for x in before))
-                joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step.result])
+                place[step], used[step] = here, frozenset(parameters).union(*parts)
+                passed[step] = frozenset([here]).union(*(passed[x] for x in before))
+                joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step])
                 skips = len(latest) < len(before) and all(x in inside for x in before)
-                activates = step.operation in _ACTIVATIONS and all(x in inside for x in before)
+                activates = step.op in _ACTIVATIONS and all(x in inside for x in before)
                 if parameters or joins or skips or activates:
-                    inside.add(step.result)
+                    inside.add(step)
         if self.names and steps and not inside:
             raise ValueError("the graph was not computed with this model: none of its parameters is in it")
         for step in reversed(steps):  # what is used within the model is within it
-            if step.result in inside:
-                inside.update(x for x in step.operands if isinstance(x, Value))
-        return [place[step.result] if step.result in inside and step.result in place else None for step in steps]
+            if step in inside:
+                inside.update(x for x in step.inputs if isinstance(x, Value))
+        return [place[step] if step in inside and step in place else None for step in steps]
 
 
 def _written(module: Module) -> str:

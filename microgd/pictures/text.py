@@ -44,9 +44,7 @@ def numbers(x: Any) -> str:
     if array.size <= FEW:
         return "[" + ", ".join(numbers(row) if row.ndim else number(row, 3) for row in array) + "]"
     missing = int(np.isnan(array).sum())
-    if missing:
-        return f"{missing} nan"
-    return f"{number(array.min())} … {number(array.max())}"
+    return f"{missing} nan" if missing else f"{number(array.min())} … {number(array.max())}"
 
 
 def gradient(x: Any) -> str:
