@@ -96,7 +96,6 @@ for on, share, verdict in zip(axes, (0.04, 0.4, 1.05), ("too small", "right", "t
     plots.curve(
         lambda w: loss_at((w, b), flat),
         shots(-0.2, lr),
-        notes={w: str(n) for n, w in enumerate(shots(-0.2, lr, 3))},
         span=(-0.7, 1.7),
         ax=on,
         title=f"Learning rate {lr:.2g}, {share:.2f} · 2/λ:\n{verdict}",
@@ -104,6 +103,8 @@ for on, share, verdict in zip(axes, (0.04, 0.4, 1.05), ("too small", "right", "t
         ylabel="loss (kg²)",
         ylim=(0, 2.7),
     )
+    for n, w in enumerate(shots(-0.2, lr, 3)):
+        on.annotate(n, (w, loss_at((w, b), flat)), (7, 7), textcoords="offset points")
 program.save(figure, options.out / "learning_rate_shots.png")
 
 figure, [on] = plots.panels(height=4.5)

@@ -72,7 +72,6 @@ for lr, on in zip(RATES, axes, strict=True):
     plots.curve(
         loss,
         {kind: [w for w, now in zip(tried, said, strict=True) if now == kind] for kind in ("start", "toward", "away")},
-        notes={w: str(n) for n, w in enumerate(tried[:3])},
         span=(-1.6, 3.0),
         ax=on,
         title=f"Learning rate {lr}:\neach shot goes {way}",
@@ -80,6 +79,8 @@ for lr, on in zip(RATES, axes, strict=True):
         ylabel="loss (kg²)",
         ylim=(-0.2, 5.6),
     )
+    for n, w in enumerate(tried[:3]):
+        on.annotate(n, (w, loss(w)), (7, 7), textcoords="offset points")
 program.save(figure, options.out / "line_one_weight.png")
 
 # %% Both weights at once: one gradient has a slope for w and a slope for b, and one step uses both.

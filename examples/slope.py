@@ -86,7 +86,6 @@ plots.curve(
         "descending: slope below 0": [x for x in POINTS if slope(x) < 0],
         **{f"level: slope 0, a {kind}": [x] for x, kind in zip(LEVEL, KINDS, strict=True)},
     },
-    notes={x: f"slope {slope(x):.2f}".replace("-", "−") for x in POINTS},
     span=(-0.65, 1.9),
     ax=above,
     title=f"At x = 0 the slope is {slope(0.0):.0f}: f grows {slope(0.0):.0f} times as fast as x. It is level at "
@@ -94,6 +93,9 @@ plots.curve(
     xlabel="x",
     ylabel="f(x) = 3x³ − 6x² + 2x",
 )
+for x in POINTS:  # beside the tangent, on the side that it leaves free
+    side, far = ("right", -6) if slope(x) > 0 else ("left", 6)
+    above.annotate(f"slope {slope(x):.2f}", (x, f(x)), (far, 7), textcoords="offset points", ha=side)
 x = np.linspace(-0.65, 1.9, 256)
 d = np.array([slope(each) for each in x.tolist()])
 below.plot(x, d, color="0.4")

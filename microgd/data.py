@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from microgd.storage import StrPath
 
 Array = NDArray[Any]
+Rng: TypeAlias = np.random.Generator | None
 
 # SHA-256 of the four files as they are downloaded, gzipped, and of what is in them.
 _MNIST = {
@@ -114,7 +115,7 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
 
 
-def minibatches(x: Array, y: Array, size: int, rng: np.random.Generator | None = None) -> Iterator[tuple[Array, Array]]:
+def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tuple[Array, Array]]:
     """The examples in mini-batches (x, y) of `size`, the last one smaller if need be.
 
     In an order that `rng` draws, anew in each call; without it, in the order they have. `ValueError` at once where
@@ -138,7 +139,7 @@ def check_count(what: str, n: Any, least: int) -> None:
         raise ValueError(f"expected a {what} of at least {least}, but got {n}")
 
 
-def check_rng(rng: np.random.Generator | None) -> np.random.Generator:
+def check_rng(rng: Rng) -> np.random.Generator:
     """The random generator; a new one, with a seed that nobody knows, for None."""
     if rng is not None and not isinstance(rng, np.random.Generator):
         raise TypeError(f"expected rng to be a generator such as np.random.default_rng(0), but got {rng!r}")

@@ -54,10 +54,9 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     >>> hvp(x**2 * y, [x, y], [1.0, 0.0])  # the Hessian's first column, 2y and 2x
     [4.0, 6.0]
     """
-    inputs = list(inputs)
-    for x, v in zip(inputs, vectors, strict=True):
-        if np.shape(v) != x.shape:
-            raise ValueError(f"expected a vector in parts of the inputs' shapes, but got {np.shape(v)} for {x.shape}")
+    shapes, given = [x.shape for x in inputs], [np.shape(v) for v in vectors]
+    if given != shapes:
+        raise ValueError(f"expected a vector in parts of the inputs' shapes, {shapes}, but got {given}")
     slopes = gradients(output, inputs, create_graph=True)
     return gradients(sum((slope * v).sum() for slope, v in zip(slopes, vectors, strict=True)), inputs)
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import operation
-from microgd.data import check_count, check_labels, check_rng, one_hot
+from microgd.data import Rng, check_count, check_labels, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import StrPath, load_arrays, save_arrays
 from microgd.value import Value
@@ -183,17 +183,12 @@ class Linear(Module):
 
     Takes (..., in_features), gives (..., out_features). `weight` (out_features, in_features) and `bias`
     (out_features,), or None without it, start uniformly at random within ±1 / sqrt(in_features), as in PyTorch (LeCun
-    et al., Efficient BackProp, 1998, section 4.6: a sum's spread should not grow with the number of its terms).
+    et al., Efficient BackProp, 1998, section 4.6: a sum's spread should not grow with the number of its terms). `rng`, a
+    `numpy.random.Generator`, draws them.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        *,
-        rng: np.random.Generator | None = None,
-        dtype: DTypeLike = np.float32,
+        self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, dtype: DTypeLike = np.float32
     ) -> None:
         for size in (in_features, out_features):
             check_count("number of features", size, 1)
@@ -219,8 +214,7 @@ class Linear(Module):
             shape, (outputs, features) = np.shape(_numbers(x)), self.weight.shape
             if shape[-1:] == (features,):
                 raise
-            message = f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}"
-            raise ValueError(message) from error
+            raise ValueError(f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}") from error
 
     def __repr__(self) -> str:
         return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{', bias=False' if self.bias is None else ''})"
@@ -325,9 +319,8 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     shape, or no examples at all are a `ValueError`, labels that are no integers a `TypeError`.
     """
     held = _numbers(logits)
-    shape = np.shape(held)
-    if len(shape) != 2 or not shape[0]:
-        raise ValueError(f"expected logits of shape (examples, classes), with at least one example, but got shape {shape}")
+    if isinstance(held, float) or held.ndim != 2 or not len(held):
+        raise ValueError(f"expected logits (examples, classes), with at least one example, but got shape {np.shape(held)}")
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
-    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *shape), [])
+    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *held.shape), [])

@@ -29,8 +29,6 @@ except ModuleNotFoundError:
     raise ModuleNotFoundError("microgd.plots needs Matplotlib: pip install matplotlib") from None
 
 Function: TypeAlias = Callable[..., Any]  # of numbers, which gives a number or a Value of one element
-Span: TypeAlias = tuple[float, float]  # the part of an axis that is shown
-Array: TypeAlias = NDArray[Any]
 COLOURS = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
 _MARKERS, _LINES = "osDv^P", ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
@@ -44,27 +42,19 @@ class Figure(figure.Figure):
         return file.getvalue()
 
 
-def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5) -> tuple[Figure, list[Any]]:
-    """A figure, of a size in inches, and its axes, row by row: for several pictures in one."""
+def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **axes: Any) -> tuple[Figure, list[Any]]:
+    """A figure, of a size in inches, and its axes, row by row, to give to these functions: for several pictures in one."""
     whole = Figure(figsize=(width, height), layout="constrained")
-    return whole, list(np.ravel(whole.subplots(rows, columns)))
+    return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=axes)))
 
 
-def curve(
-    f: Function,
-    points: Any,
-    *,
-    notes: Mapping[float, str] | None = None,
-    span: Span | None = None,
-    ax: Any = None,
-    **labels: Any,
-) -> Figure:
+def curve(f: Function, points: Any, *, span: Any = None, ax: Any = None, **labels: Any) -> Figure:
     """A function of one number, and its tangent at each of the points, a list of numbers: the shots of a descent, say.
 
-    Lists of points by name, in a dictionary, each have a colour and a marker, and their name in the legend. `notes` are
-    written above the curve: {x: text}. `span`, (low, high), is by default that of the points, and some more.
+    Lists of points by name, in a dictionary, each have a colour and a marker, and their name in the legend. `span`, (low,
+    high), is by default that of the points, and some more.
     """
-    on, both, named = ax or panels()[1][0], value_and_grad(f), _named(points)
+    on, both, named = ax or panels()[1][0], value_and_grad(f), points if isinstance(points, Mapping) else {"": points}
     low, high = span or _room(np.concatenate([np.ravel(group) for group in named.values()]))
     across = np.linspace(low, high, 201)
     values = [both(x)[0] for x in across.tolist()]
@@ -75,33 +65,26 @@ def curve(
         dx = 0.1 / np.hypot(2 / (high - low), slope / np.ptp(values))  # about as long to the eye, however steep
         on.plot([x - dx, x + dx], [y - dx * slope, y + dx * slope], color=colour, linewidth=2)
         on.plot(x, y, marker, color=colour, label=name if x.size else None)
-    for at, note in (notes or {}).items():  # on the side that the tangent leaves free
-        y, slope = both(float(at))
-        side, far = ("right", -6) if slope > 0 else ("left", 6)
-        on.annotate(note, (at, y), (far, 7), textcoords="offset points", ha=side)
     if "" not in named:
         on.legend()
     return _labelled(on, {"xlim": (low, high), **labels})
 
 
-def contours(
-    f: Function, path: ArrayLike = (), *, span: tuple[Span, Span] | None = None, points: int = 41, ax: Any = None, **labels: Any
-) -> Figure:
+def contours(f: Function, path: ArrayLike = (), *, span: Any = None, points: int = 41, ax: Any = None, **labels: Any) -> Figure:
     """A function of two numbers as contours, and over them a path, (n, 2), with an arrow for every step.
 
-    f is computed at `points` × `points` points. `span`, of both axes, is by default that of the path, and some more.
-    `zlabel` says what f is.
+    f is computed at `points` × `points` points. `span`, ((left, right), (low, high)), is by default that of the path, and
+    some more. `zlabel` says what f is.
     """
     on, steps = ax or panels()[1][0], np.asarray(path, float).reshape(-1, 2)
     across, up = span or (_room(steps[:, 0]), _room(steps[:, 1]))
-    x, y = np.linspace(*across, points), np.linspace(*up, points)
+    x, y = (np.linspace(low, high, points) for low, high in (across, up))
     z = np.array([[_number(f(a, b)) for a in x.tolist()] for b in y.tolist()])
     levels = z.min() + np.ptp(z) * np.linspace(0, 1, 14) ** 2  # squared, since a bowl's rings are then equally far apart
     shades = on.contourf(x, y, z, levels, cmap="Blues")
     on.contour(x, y, z, levels, colors="0.4", linewidths=0.5)
     on.figure.colorbar(shades, ax=on, label=labels.pop("zlabel", "loss"), format="%.3g")
-    moves = np.diff(steps, axis=0)
-    on.quiver(*steps[:-1].T, *moves.T, angles="xy", scale_units="xy", scale=1, color=VERMILION, width=0.006, zorder=2)
+    on.quiver(*steps[:-1].T, *np.diff(steps, axis=0).T, angles="xy", scale_units="xy", scale=1, color=VERMILION, width=0.006)
     on.plot(*steps[:1].T, "o", *steps[-1:].T, "*", color=VERMILION, markeredgecolor="black", markersize=11)
     return _labelled(on, {"xlim": across, "ylim": up, **labels})
 
@@ -111,7 +94,7 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
 
     With a `tolerance`, a star where `train.has_converged` says so for the first time.
     """
-    on, named = ax or panels()[1][0], _named(runs)
+    on, named = ax or panels()[1][0], runs if isinstance(runs, Mapping) else {"": runs}
     for (name, run), colour, line in zip(named.items(), COLOURS * len(named), _LINES * len(named), strict=False):
         x, y = run if isinstance(run, tuple) else (range(len(run)), run)
         on.plot(x, y, color=colour, linestyle=line, label=name)
@@ -136,9 +119,8 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
         raise ValueError(f"expected images (n, height, width), or (n, pixels) of squares, but got shape {np.shape(arrays)}")
     columns, most = min(columns, len(array)), np.abs(array).max()
     rows = -(-len(array) // columns)
-    whole, axes = panels(columns, rows, 8.0, 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles)))
-    for on in axes:
-        on.axis("off")
+    height = 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles))
+    whole, axes = panels(columns, rows, 8.0, height, frame_on=False, xticks=(), yticks=())
     for on, image, title in zip(axes, array, [*titles, *[""] * len(array)], strict=False):
         shown = on.imshow(image, cmap="RdBu_r" if signed else "Greys", vmin=-most if signed else 0, vmax=most)
         on.set_title(title)
@@ -180,17 +162,14 @@ def landscape(
         vector_to_parameters(centre + a * plane[0] + b * plane[1], parameters)
         return loss()
 
-    if np.size(path):
-        path = np.linalg.lstsq(plane.T, (np.asarray(path) - centre).T)[0].T
-    else:
-        options = {"span": ((-1.0, 1.0), (-1.0, 1.0)), **options}
+    steps = np.linalg.lstsq(plane.T, (np.reshape(path, (-1, centre.size)) - centre).T)[0].T
     try:
-        return contours(there, path, **options)
+        return contours(there, steps, **options)
     finally:
         vector_to_parameters(centre, parameters)
 
 
-def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> Array:
+def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> NDArray[Any]:
     """A direction at random, normalized by filter: what leads to each output is as long as the weights that lead to it.
 
     Otherwise a step of one length would be large for small weights and small for large ones, though a network with ReLU may
@@ -204,28 +183,24 @@ def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> A
     return np.concatenate([np.ravel(d / length(d) * length(p.data) if p.ndim > 1 else 0 * d) for p, d in drawn])
 
 
-def principal_directions(path: ArrayLike) -> tuple[Array, Array]:
+def principal_directions(path: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """The two directions, of length 1, in which a path's points vary most, and the shares of their variance in each."""
     points = np.asarray(path, float)
     _, lengths, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     return directions[:2], lengths[:2] ** 2 / (lengths**2).sum()
 
 
-def _named(x: Any) -> Mapping[str, Any]:
-    return x if isinstance(x, Mapping) else {"": x}
-
-
 def _number(x: Any) -> float:
     return x.item() if isinstance(x, Value) else float(x)
 
 
-def _room(at: Array) -> Span:
-    """From the smallest to the largest, and some more on either side."""
-    margin = 0.2 * float(np.ptp(at)) or 1.0
-    return float(at.min()) - margin, float(at.max()) + margin
+def _room(at: NDArray[Any]) -> tuple[float, float]:
+    """From the smallest to the largest, and some more on either side; without any, 1 to either side of 0."""
+    low, high = (float(at.min()), float(at.max())) if at.size else (0.0, 0.0)
+    margin = 0.2 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _labelled(on: Any, labels: Mapping[str, Any]) -> Figure:
     on.set(**labels)
-    whole: Figure = on.figure
-    return whole
+    return on.figure  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
-from microgd.data import check_count, check_rng, minibatches
+from microgd.data import Rng, check_count, check_rng, minibatches
 from microgd.optim import SGD
 from microgd.recording import no_grad
 from microgd.value import Value
@@ -47,7 +47,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int = 32,
-    rng: np.random.Generator | None = None,
+    rng: Rng = None,
     test: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Iterator[Epoch]:
     """Train: a generator that runs one epoch each time it is asked for the next record.

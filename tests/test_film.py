@@ -588,8 +588,7 @@ def test_the_film_plays_within_a_notebook(browser, tmp_path):
 def test_the_path_comes_back(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = film(expression(), kind("film.html"))
-    assert path == kind("film.html")
-    assert isinstance(path, kind)
+    assert path == "film.html"
     assert html.escape(Path(path).read_text(encoding="utf-8")) in path._repr_html_()
 
 
@@ -621,7 +620,7 @@ def test_films_of_more_than_200_operations_are_an_error_and_leave_the_file_alone
     x = out = Value(1.0)
     for _ in range(200):
         out = out * 1.01
-    path = film(out, tmp_path / "film.html")
+    path = Path(film(out, tmp_path / "film.html"))
     before = path.read_bytes()
     with pytest.raises(ValueError, match="at most 200 operations, and as many leaves, but the graph has 201 and 1:"):
         film(out + x, path)

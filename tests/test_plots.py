@@ -51,10 +51,8 @@ def test_kinds_of_points_have_the_same_colours_in_every_picture_that_lists_the_s
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["start", "away"]
 
 
-def test_points_have_notes_and_axes_have_labels():
-    [on] = plots.curve(cubic, [0.0, 1.0], notes={0: "first"}, title="Title", xlabel="x (m)").axes
-    assert texts(on) == ["first"]
-    assert on.texts[0].xy == (0, cubic(0.0))
+def test_axes_have_labels():
+    [on] = plots.curve(cubic, [0.0, 1.0], title="Title", xlabel="x (m)").axes
     assert (on.get_title(), on.get_xlabel()) == ("Title", "x (m)")
 
 

@@ -58,13 +58,12 @@ def draw(
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
     if len(sketch.members) > limit:
-        size = f"{len(sketch.members):,} boxes and ellipses, more than limit={limit}"
         hint = "make layers one box each (model=..., depth=1), hide constants (constants=False), or raise limit="
-        raise ValueError(f"the graph has {size}: {hint}")
+        raise ValueError(f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: {hint}")
     if gradients and value.grad is not None:
         graph.go_back()
-    framed = model is not None and depth is None  # as large as that, a picture has more room downwards
-    return paint(sketch, Words(graph, names, layers, gradients), direction or ("TB" if framed else "LR"))
+    direction = direction or ("LR" if model is None or depth is not None else "TB")  # with frames there is more room downwards
+    return paint(sketch, Words(graph, names, layers, gradients), direction)
 
 
 class Sketch:

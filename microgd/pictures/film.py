@@ -29,7 +29,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 def film(
     value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None, model: Any = None, direction: str = "LR"
-) -> FilmName | FilmPath:
+) -> Film:
     """Write a page that plays the computation of `value`, first forward in the order of recording, then backward.
 
     It is one HTML file that needs no network, for any browser. Each step lights what is computed and says it in words and
@@ -37,9 +37,9 @@ def film(
     the `grad` of `value` or, where it is None, with 1 (`ValueError` if there is more than one element). Names are those of
     `draw`.
 
-    Returns the path, which in Jupyter shows the film. More than 200 operations, or leaves, are a `ValueError`. Graphviz's
-    `dot` or `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file cannot be
-    written.
+    Returns the path, as text, which in Jupyter shows the film. More than 200 operations, or leaves, are a `ValueError`.
+    Graphviz's `dot` or `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file
+    cannot be written.
     """
     if not isinstance(value, Value):
         raise TypeError(f"film takes a Value, but got {type(value).__name__}")
@@ -56,27 +56,19 @@ def film(
     svg = paint(sketch, script, direction).pipe("svg", encoding="utf-8")
     page = _page(f"Backpropagation of {script.name(value)}", list(script.steps()), svg)
     write_whole(path, lambda file: file.write(page.encode()))
-    return FilmPath(path) if isinstance(path, Path) else FilmName(os.fspath(path))
+    return Film(os.fspath(path))
 
 
-class _Shown:
+class Film(str):
     """The path of a film, which in Jupyter shows itself."""
 
     def _repr_html_(self) -> str | None:
         try:
-            page = Path(os.fspath(self)).read_text(encoding="utf-8")  # type: ignore[call-overload]
+            page = Path(self).read_text(encoding="utf-8")
         except OSError:  # it was moved away, or this is a path made of that one
             return None
         look = "border: 0; width: 100%; height: 34rem"
         return f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-scripts" title="Film" style="{look}"></iframe>'
-
-
-class FilmName(_Shown, str):
-    """The path of a film as text."""
-
-
-class FilmPath(_Shown, type(Path())):  # type: ignore[misc]  # before Python 3.12 only the system's kind of Path has subclasses
-    """The path of a film as a `Path`."""
 
 
 class _Script(Words):
@@ -182,10 +174,9 @@ def _page(title: str, told: list[dict[str, Any]], svg: str) -> str:
     allowed = [base64.b64encode(hashlib.sha256(files[kind].encode()).digest()).decode() for kind in ("css", "js")]
     policy = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
     return Template(files["html"]).substitute(
+        files,
         policy=policy.format(*allowed),
         title=html.escape(title),
-        style=files["css"],
-        script=files["js"],
         picture=re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL),
         last=len(told) - 1,
         lines="\n".join(f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told)),

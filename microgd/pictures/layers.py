@@ -43,9 +43,8 @@ class Layers:
     def title(self, path: str, steps: Iterable[Value]) -> str:
         """The module as one writes it, and the activations that follow it, if they are among the steps."""
         beside = [module for module in self.modules if self.chain[module][:-1] == self.chain[path][:-1]]
-        later = beside[beside.index(path) + 1 :]
         trained = {module for owner in self.owner.values() for module in self.chain[owner]}
-        follow = takewhile(lambda module: module not in trained, later)
+        follow = takewhile(lambda module: module not in trained, beside[beside.index(path) + 1 :])
         done = {step.op for step in steps}
         shown = [path, *(module for module in follow if type(self.modules[module]).__name__.lower() in done)]
         return short(" → ".join(f"{module} {_written(self.modules[module])}".strip() for module in shown), 80)
