@@ -5,7 +5,7 @@ of all weights, for a small constant times what it takes to compute the loss.
 """
 
 # %% The data: handwritten digits. The network: 784 pixels to 10 outputs, 7,850 weights and biases.
-import argparse
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,17 +13,15 @@ import program
 
 from microgd import Value, data, gradients, nn, no_grad, optim, plots
 
-parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+parser = program.parser(__doc__)
 parser.add_argument("--examples", type=program.at_least(300), default=2000, help="digits to learn from (default: %(default)s)")
-parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for weights at the start and for baskets (default: %(default)s)"
-)
+parser.add_argument("--seed", type=program.at_least(0), default=0, help="for first weights and baskets (default: %(default)s)")
 options = program.options(parser)
 
 (x, y), _ = data.digits()
 chosen = np.random.default_rng(0).permutation(len(x))[: options.examples]
 x, y = x[chosen], y[chosen]
-GOAL = 0.4  # the loss to get down to; a network that knows nothing has log(10) = 2.3
+GOAL = 0.4  # the loss (cross-entropy, in nats) to get down to; who guesses has log(10) = 2.3
 
 
 def start():
@@ -31,14 +29,14 @@ def start():
     return nn.Linear(784, 10, rng=np.random.default_rng(options.seed))
 
 
-def loss_of(model, x=x, y=y):
-    """The loss, with no graph of it."""
+def loss_of(model):
+    """The loss over all examples."""
     with no_grad():
         return nn.cross_entropy(model(x), y).item()
 
 
-# %% Three ways to descend. Each step says what it cost: how many examples it looked at, and how many multiply-adds (a
-# multiplication, and an addition to a sum) its matrix products took.
+# %% Ways to descend, as generators: each `yield` is a step, and says what it cost: how many examples were looked at, and how
+# many multiply-adds (a multiplication, and an addition to a sum) its matrix products took.
 FORWARD = 784 * 10  # multiply-adds for one example: each pixel times each weight
 BASKET = 32  # examples
 PIXELS = 78  # a tenth of all, so that the basket of weights, those from these pixels to all outputs, holds a tenth of all
@@ -65,25 +63,28 @@ def all_weights_some_examples(model, lr, rng):
             yield len(a), 2 * len(a) * FORWARD
 
 
-def some_weights_all_examples(model, lr, rng):
-    """Block coordinate descent: a step for every basket of weights, which are those from some pixels to all outputs."""
+def some_weights_all_examples(model, lr, rng, times):
+    """Block coordinate descent: so many steps for a basket of weights (from some pixels to all outputs), then another one."""
     outputs = model(x).data
     while True:
         pixels = rng.choice(784, PIXELS, replace=False)
-        part, nudge = x[:, pixels], Value(np.zeros((10, PIXELS), np.float32))
-        # What all other weights contribute to the outputs is known from before, so only this block has to be computed.
-        (slope,) = gradients(nn.cross_entropy(outputs + part @ nudge.T, y), [nudge])
-        weights = model.weight.data
-        weights[:, pixels] -= lr * slope
-        model.weight.data = weights
-        outputs = outputs - part @ (lr * slope).T
-        yield len(x), 2 * len(x) * PIXELS * 10
+        part = x[:, pixels]
+        for _ in range(times):
+            # What all other weights contribute to the outputs is known from before, so only this block is computed.
+            nudge = Value(np.zeros((10, PIXELS), np.float32))
+            (slope,) = gradients(nn.cross_entropy(outputs + part @ nudge.T, y), [nudge])
+            weights = model.weight.data
+            weights[:, pixels] -= lr * slope
+            model.weight.data = weights
+            outputs = outputs - part @ (lr * slope).T
+            yield len(x), 2 * len(x) * PIXELS * 10
 
 
 WAYS = {
     "all weights, all examples": all_weights_all_examples,
     "all weights, a basket of examples (SGD)": all_weights_some_examples,
-    "a basket of weights, all examples": some_weights_all_examples,
+    "a basket of weights, all examples": partial(some_weights_all_examples, times=1),
+    "the same, 10 steps for each basket": partial(some_weights_all_examples, times=10),
 }
 RATES = [2.0**n for n in range(5, -6, -1)]  # from 32 to 0.03
 
@@ -95,44 +96,48 @@ def run(way, lr, most):
     visits = work = 0
     for examples, multiply_adds in way(model, lr, np.random.default_rng(options.seed)):
         visits, work = visits + examples, work + multiply_adds
-        if visits - history[-1][0] >= len(x) // 8:  # not at every step: this takes longer than a step of SGD
-            history.append((visits, work, loss_of(model)))
-            if not GOAL < history[-1][2] < 100 or visits >= most:
-                break
+        if visits - history[-1][0] < len(x) // 8:  # the loss over all takes longer than a step of SGD: now and then will do
+            continue
+        history.append((visits, work, loss_of(model)))
+        arrived, diverged = history[-1][2] <= GOAL, not history[-1][2] < 100
+        if arrived or diverged or visits >= most:
+            break
     return np.array(history)
 
 
 BEST = {}
-print(f"Down to a loss of {GOAL} over all examples, each way at the best of {len(RATES)} learning rates:\n")
-print(f"{'':40s} {'rate':>6s} {'example visits':>16s} {'multiply-adds':>16s}")
+print(f"Down to a loss of {GOAL} over all {len(x):,} examples, each way at the best of {len(RATES)} learning rates:\n")
+print(f"{'':40s} {'rate':>6s} {'examples looked at':>19s} {'multiply-adds':>14s} {'as SGD':>16s}")
 for name, way in WAYS.items():
     most = 100 * len(x)
     for lr in RATES:
         history = run(way, lr, most)
         if history[-1][2] <= GOAL:
             BEST[name], most = (lr, history), history[-1][0]  # who takes longer than the best need not go on
-    lr, history = BEST[name]
-    print(f"{name:40s} {lr:6.3f} {int(history[-1][0]):16,d} {int(history[-1][1]):16,d}")
-full, sgd, block = (BEST[name][1][-1] for name in WAYS)
-print("\nHow many times as much the others took as SGD, in examples looked at, and in multiply-adds (a basket of weights has")
-print("cheap steps):", end=" ")
-print(
-    f"all examples {full[0] / sgd[0]:.0f} and {full[1] / sgd[1]:.0f}, a basket of weights {block[0] / sgd[0]:.0f} and", end=" "
+sgd = BEST["all weights, a basket of examples (SGD)"][1][-1]
+for name, (lr, history) in BEST.items():
+    visits, work, _ = history[-1]
+    times = f"{visits / sgd[0]:.0f} and {work / sgd[1]:.1f} times"
+    print(f"{name:40s} {lr:6.3g} {int(visits):19,d} {int(work):14,d} {times:>16s}")
+highest = BEST["all weights, all examples"][1][:, 2].max()
+print()
+program.say(
+    f"(With all examples the loss goes up to {highest:.1f} on the way: the fastest of these rates overshoots at first.",
+    "The steps of a basket of weights are cheap in multiply-adds, for only the block is computed.)",
 )
-print(f"{block[1] / sgd[1]:.1f}.\n")
 
-figure, axes = plots.panels(2, width=10.0, height=4.4)
+figure, axes = plots.panels(2, width=10.0, height=4.6)
 for on, column, unit in zip(axes, (0, 1), ("examples looked at", "multiply-adds"), strict=True):
     plots.losses({name: (history[1:, column], history[1:, 2]) for name, (_, history) in BEST.items()}, ax=on)
-    ratio = full[column] / sgd[column]
-    on.set(
-        xscale="log",
-        xlabel=unit,
-        ylabel="loss over all examples",
-        title=f"SGD needs {ratio:.0f} times fewer {unit}\nthan full-batch descent",
+    on.axhline(loss_of(start()), color="0.6", linewidth=1)
+    on.annotate("all start with this loss", (0.02, loss_of(start())), (0, 3), on.get_yaxis_transform(), "offset points")
+    full, _, block, _ = (history[-1][column] / sgd[column] for _, history in BEST.values())
+    title = (
+        f"{unit.capitalize()} until the loss is {GOAL}, SGD's = 1:\nall examples {full:.1f}, a basket of weights {block:.1f}"
     )
+    on.set(xscale="log", xlabel=unit, ylabel="loss over all examples (nats)", title=title)
     on.get_legend().remove()
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 program.save(figure, options.out / "baskets.png")
 
 # %% Which weight to update? All: what the slopes of all of them cost, counted. The reverse pass is recorded as a graph here,
@@ -142,7 +147,7 @@ program.save(figure, options.out / "baskets.png")
 def multiply_adds(*values):
     """Of all operations that these values were computed by; what is no matrix product counts once for each number in it."""
     total, seen, todo = 0, set(), list(values)
-    for value in todo:
+    for value in todo:  # which grows on the way, by what each value was computed from
         if isinstance(value, Value) and value.op is not None and value not in seen:
             seen.add(value)
             if value.op in ("matmul", "linear"):
@@ -158,7 +163,7 @@ print("multiply-adds for      weights      the loss    all slopes  times    fini
 for sizes in ([784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]):
     rng = np.random.default_rng(options.seed)
     layers = [nn.Linear(inputs, outputs, rng=rng) for inputs, outputs in pairwise(sizes)]
-    network = nn.Sequential(*(part for layer in layers for part in (layer, nn.Tanh())))
+    network = nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.Tanh(), layer)))
     weights = network.parameters()
     loss = nn.cross_entropy(network(x[:BASKET]), y[:BASKET])
     forward = multiply_adds(loss)
@@ -166,11 +171,12 @@ for sizes in ([784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10])
     count = sum(p.size for p in weights)
     differences = count * forward  # the loss once more for each weight, that one moved a little
     COSTS["→".join(map(str, sizes))] = (count, forward, reverse, differences)
-    print(f"{'→'.join(map(str, sizes)):18s} {count:9,d} {forward:13,d} {reverse:13,d} {reverse / forward:6.2f}", end=" ")
+    print(f"{'→'.join(map(str, sizes)):18s} {count:11,d} {forward:13,d} {reverse:13,d} {reverse / forward:6.2f}", end=" ")
     print(f"{differences:21,d} {differences / forward:8,.0f}")
 print()
 
 # %% A basket's gradient is the full one, plus chance. How far it is off, on average, by the number of examples in it.
+# (Here an example may be in a basket twice, so that 1,024 of 2,000 are not half of all.)
 model = start()
 weights = model.parameters()
 
@@ -195,11 +201,11 @@ print(f"It falls as size to the power of {EXPONENT:.2f}: a basket 4 times as lar
 
 figure, [on] = plots.panels(height=4.2)
 on.loglog(SIZES, SCATTER, "o", color=plots.BLUE, label="measured, 100 baskets of each size")
-on.loglog(SIZES, SCATTER[0] / np.sqrt(SIZES), "--", color=plots.VERMILION, label="predicted: 1 / √size")
+on.loglog(SIZES, SCATTER[0] / np.sqrt(SIZES), "--", color=plots.VERMILION, label="1 / √size, through the first point")
 on.set(
-    title=f"A basket 100 times as large scatters {100**-EXPONENT:.0f} times less, and costs 100 times as much",
+    title=f"A basket 100 times as large scatters {100**-EXPONENT:.1f} times less",
     xlabel="examples in the basket",
-    ylabel="distance from the full gradient\n(its length = 1)",
+    ylabel="distance from the full gradient\n(in lengths of that)",
     xticks=SIZES,
     xticklabels=SIZES,
     yticks=[0.25, 0.5, 1, 2, 4, 8],

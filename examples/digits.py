@@ -1,10 +1,10 @@
 """How can a network that begins with random weights name handwritten digits: 784 pixels in, 10 numbers out?
 
-It trains networks on MNIST, shows what their weights become, and reads a digit of your own with --image FILE.
+It trains networks on MNIST, 28 × 28 pixels each in shades of grey, shows what their weights become, and reads a digit of
+your own with --image FILE.
 """
 
 # %% What may be asked for on the command line
-import argparse
 import shutil
 import sys
 from itertools import pairwise
@@ -19,37 +19,40 @@ from microgd import data, nn, no_grad, operations, optim, plots, train
 
 NETWORKS = [(784, 10), (784, 16, 16, 10)]
 ON_ALL_DIGITS = [(784, 128, 10)]  # takes more digits than the sample has to be better than those
+# The rate falls in equal steps; with momentum a nudge keeps 0.9 of the last one; an epoch is one pass over all digits.
 LEARNING_RATE, MOMENTUM, BATCH_SIZE, EPOCHS = 0.05, 0.9, 64, 20
 
-parser = argparse.ArgumentParser(description=__doc__)
+parser = program.parser(__doc__)
 parser.add_argument("--full", action="store_true", help="use all 70,000 digits, not the sample of 7,000; a third network")
 parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie; means --full (default: download them once)")
 parser.add_argument(
     "--epochs", type=program.at_least(1), default=EPOCHS, help="passes over the training digits (default: %(default)s)"
 )
 parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for the weights at the start and the order of the digits"
+    "--seed", type=program.at_least(0), default=0, help="for the first weights and the order of digits (default: %(default)s)"
 )
-parser.add_argument("--save", metavar="PATH", help="at the end, or on Ctrl-C, write what was learned to this file (.npz)")
+parser.add_argument("--save", metavar="PATH", help="at the end, or on Ctrl-C, write what was learned to this .npz file")
 parser.add_argument("--load", metavar="PATH", help="begin with what --save has written")
-parser.add_argument("--train-only", action="store_true", help="no pictures of what has been learned")
 parser.add_argument("--image", metavar="FILE", help="a photo or drawing of one digit, to be named by the last network")
+parser.add_argument("--train-only", action="store_true", help="no pictures of what has been learned")
 options = program.options(parser)
-if options.save and not Path(options.save).resolve().parent.is_dir():
-    parser.error(f"--save: there is no folder {Path(options.save).resolve().parent}")
+if options.save and (Path(options.save).is_dir() or not Path(options.save).resolve().parent.is_dir()):
+    what = "is a folder" if Path(options.save).is_dir() else f"there is no folder {Path(options.save).resolve().parent}"
+    parser.error(f"--save {options.save}: {what}")
 if hasattr(sys.stdout, "reconfigure"):
     sys.stdout.reconfigure(errors="replace")  # not every terminal can show the blocks that the pictures are made of
 
 
 def prepared(path):
-    """A picture of a digit as MNIST's are: grey, ink 1 on 0, in a box of 20 × 20, its centre of mass in that of 28 × 28."""
+    """A picture of a digit as MNIST's are: ink 1 on 0, in a box of 20 × 20, its centre of mass in the middle of 28 × 28."""
     with Image.open(path) as file:
         drawing = ImageOps.exif_transpose(file).convert("RGBA")
     drawing.thumbnail((400, 400))
-    grey = np.asarray(Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("L"), float)
-    paper = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
-    ink = np.abs(grey - paper)  # whatever is unlike the edge of the picture, be it darker or lighter
-    if ink.max() < 40:  # of 255
+    colours = np.asarray(drawing, float)
+    edge = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
+    # Whatever is unlike the edge of the picture is ink, be it darker, lighter, of another colour, or less transparent.
+    ink = np.linalg.norm(colours - np.median(edge, axis=0), axis=2)
+    if ink.max() < 60:  # of 510
         raise ValueError("there is nothing on it that stands out")
     ink = np.clip(1.3 * ink / ink.max() - 0.15, 0, 1)  # what is faint, an eighth of the strongest or less, is shadow
     down, across = (np.flatnonzero(ink.max(axis=axis) > 0.1) for axis in (1, 0))
@@ -102,10 +105,14 @@ if options.load:
 
 
 def learn(model, epochs):
-    """Train, and print a line an epoch; the weights, all in one vector, before and after each epoch, and accuracies."""
+    """Train, and print a line an epoch; the weights, all in one vector, before and after each epoch, and accuracies.
+
+    The loss is cross-entropy: of the probability of the right digit the negative logarithm, in nats.
+    """
     count = sum(p.size for p in model.parameters())
     _, garbage = train.evaluate(model, nn.cross_entropy, *digits.test)
-    print(f"\n{model}\n{count:,} weights and biases, before training: {garbage:.1%} of the test digits right.\n")
+    when = "before these epochs" if options.load else "before training"
+    print(f"\n{model}\n{count:,} weights and biases, {when}: {garbage:.1%} of the test digits right.\n")
     print("epoch    loss    test loss    test accuracy")
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     training = train.fit(
@@ -113,7 +120,7 @@ def learn(model, epochs):
     )
     path, accuracies = [nn.parameters_to_vector(model.parameters())], [garbage]
     for epoch in tqdm(training, total=epochs, unit="epoch", leave=False, disable=None):
-        optimizer.lr = LEARNING_RATE * (1 - epoch.number / epochs)  # large leaps first, then small ones
+        optimizer.lr = LEARNING_RATE * (1 - epoch.number / epochs)  # large leaps first; small ones, where baskets scatter, last
         path.append(nn.parameters_to_vector(model.parameters()))
         accuracies.append(epoch.test_accuracy)
         tqdm.write(f"{epoch.number:5d} {epoch.loss:7.4f} {epoch.test_loss:12.4f} {epoch.test_accuracy:16.2%}")
@@ -121,7 +128,7 @@ def learn(model, epochs):
 
 
 def probabilities(model, x):
-    """For each image the network's ten outputs as probabilities."""
+    """For each image the ten outputs as probabilities: softmax makes them positive, and 1 in sum."""
     with no_grad():
         return operations.softmax(model(x)).data
 
@@ -142,7 +149,7 @@ def show(model, examples):
     print()
     for lines in zip(*(blocks(examples.x[i]) for i in chosen), strict=True):
         print(" ".join(lines))
-    print(" ".join(f"it is a {examples.y[i]}".center(28) for i in chosen))
+    print(" ".join(f"it is: {examples.y[i]}".center(28) for i in chosen))
     print(" ".join(f"the network says {said[i]} ({p[i, said[i]]:.0%})".center(28) for i in chosen))
 
 
@@ -158,9 +165,27 @@ finally:
     if options.save:
         learned.save(options.save)
         print(f"saved in {options.save}")
+print()
+
+# %% A digit of your own: python examples/digits.py --image FILE
+if own:
+    drawing, image = own
+    name, model = list(learned.networks.items())[-1]
+    p = probabilities(model, image[None])[0]
+    print("\n".join(blocks(image)))
+    print(f"{options.image}: the network {name} says {p.argmax()}, with a probability of {p.max():.0%}.")
+    print("(It has an answer for anything. If what you see above is no digit, that means nothing.)\n")
+    figure, (left, middle, right) = plots.panels(3, width=10.0, height=3.6)
+    left.imshow(drawing)
+    middle.imshow(image.reshape(28, 28), cmap="Greys", vmin=0, vmax=1)
+    left.set(title="The picture", xlabel="pixels", ylabel="pixels")
+    middle.set(title="What it became: 28 × 28", xlabel="pixels", ylabel="pixels")
+    right.bar(range(10), 100 * p, color=plots.BLUE)
+    right.set(title=f"It says {p.argmax()}: {p.max():.0%}", xlabel="digit", ylabel="probability (%)", xticks=range(10))
+    program.save(figure, options.out / "digits_image.png")
+
 if options.train_only:
     sys.exit()
-print()
 # %% What each output looks for: its 784 weights as an image. They begin as noise, and become what tells the digits apart.
 for when, n in (("before", 0), ("after", -1)):
     weights, accuracy = PATHS["784-10"][n][:7840].reshape(10, 784), ACCURACIES["784-10"][n]
@@ -176,15 +201,14 @@ nudge = optimizer.nudges()[0]
 squares = np.sort(nudge.ravel() ** 2)[::-1]
 SHARE = {share: squares[: round(share * squares.size)].sum() / squares.sum() for share in (0.01, 0.1, 0.25)}
 NEVER = int(np.sum(nudge == 0))
-print("One nudge of 784→10, as 7,840 numbers. Their squares add up to its length squared, and of that", end=" ")
-print(", ".join(f"the largest {share:.0%} hold {held:.0%}" for share, held in SHARE.items()) + ".")
-print(
-    f"{NEVER:,} are 0: their pixels are blank in all of these {BATCH_SIZE} digits. That is what a small element says: not",
-    end=" ",
+program.say(
+    "One nudge of 784→10, as 7,840 numbers: their squares add up to its length squared, and of that",
+    ", ".join(f"the largest {share:.0%} of them hold {held:.0%}" for share, held in SHARE.items()) + ".",
+    f"{NEVER:,} are 0: their pixels are blank in all of these {BATCH_SIZE} digits. That is what a small element says: not that",
+    "a weight will never matter, but that here and now, for these digits, moving it changes the loss little.",
 )
-print("\nthat a weight will never matter, but that here and now, for these digits, moving it changes the loss little.\n")
 figure = plots.images(nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge")
-figure.suptitle(f"The first nudge: the largest 10 % of its elements hold {SHARE[0.1]:.0%} of its length squared")
+figure.suptitle(f"The first nudge: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared")
 program.save(figure, options.out / "digits_nudge.png")
 
 # %% The landscape of the loss, of which a picture can show only a plane through the 13,002 dimensions.
@@ -195,6 +219,7 @@ x, y = digits.train.x[:1000], digits.train.y[:1000]
 rng = np.random.default_rng(options.seed)
 chance = [plots.random_direction(parameters, rng) for _ in range(2)]
 own_directions, VARIANCE = plots.principal_directions(path)
+_, WALK = plots.principal_directions(rng.normal(size=path.shape).cumsum(axis=0))  # as many steps, all at random
 figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
 plots.landscape(
     lambda: nn.cross_entropy(model(x), y),
@@ -202,25 +227,32 @@ plots.landscape(
     chance,
     points=31,
     ax=left,
-    title="Around the solution, in two random directions",
     xlabel="first direction (lengths of its weights)",
     ylabel="second direction (lengths of its weights)",
     zlabel="loss (nats)",
 )
-plots.landscape(
-    lambda: nn.cross_entropy(model(x), y),
-    parameters,
-    own_directions,
-    path=path,
-    points=31,
-    ax=right,
-    title=f"The path of training, in its two main directions:\n{VARIANCE.sum():.1%} of its variance",
-    xlabel=f"first main direction, {VARIANCE[0]:.1%}",
-    ylabel=f"second main direction, {VARIANCE[1]:.1%}",
-    zlabel="loss (nats)",
-)
+lowest, highest = left.collections[0].levels[[0, -1]]
+left.set_title(f"Two random directions from the solution:\nthe loss goes from {lowest:.2f} to {highest:.1f}")
+if len(path) > 2:  # with fewer points there is no second direction
+    plots.landscape(
+        lambda: nn.cross_entropy(model(x), y),
+        parameters,
+        own_directions,
+        path=path,
+        points=31,
+        ax=right,
+        title=f"The path of training, in its two main directions:\n{VARIANCE.sum():.1%} of its variance",
+        xlabel=f"first main direction, {VARIANCE[0]:.1%} (distance)",
+        ylabel=f"second main direction, {VARIANCE[1]:.1%} (distance)",
+        zlabel="loss (nats)",
+    )
+    program.say(
+        f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the variance. (Of",
+        f"{len(path) - 1} random steps they would hold {WALK.sum():.1%}: any path looks flatter than the space that it is in.)",
+    )
+else:
+    right.axis("off")
 program.save(figure, options.out / "digits_landscape.png")
-print(f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the variance.\n")
 
 # %% What it gets wrong
 p = probabilities(model, digits.test.x)
@@ -231,20 +263,20 @@ pairs = np.zeros((10, 10), int)
 np.add.at(pairs, (digits.test.y[wrong], said[wrong]), 1)
 often = np.unravel_index(pairs.argmax(), pairs.shape)
 print(f"{len(wrong)} of {len(said):,} test digits are named wrongly;", end=" ")
-print(f"most often a {often[0]} is called a {often[1]}: {pairs.max()} times.\n")
+print(f"most often {often[0]} is taken for {often[1]}: {pairs.max()} times.\n")
 program.save(
     plots.confusion_matrix(
         digits.test.y,
         said,
-        title=f"{np.mean(said == digits.test.y):.1%} right; most often a {often[0]} is called a {often[1]}",
-        xlabel="the network says",
+        title=f"{np.mean(said == digits.test.y):.1%} right; most often {often[0]} is taken for {often[1]}: {pairs.max()} times",
+        xlabel="the network says (· is none)",
         ylabel="it is",
     ),
     options.out / "digits_confusion.png",
 )
 figure = plots.images(digits.test.x[surest], [f"{digits.test.y[i]}, says {said[i]}" for i in surest], columns=8)
 least = p[surest, said[surest]].min()
-figure.suptitle(f"Of {len(wrong)} that are named wrongly, the {len(surest)} of which it is surest: {least:.0%} or more")
+figure.suptitle(f"The {len(surest)} of {len(wrong)} errors of which it is surest ({least:.0%} or more)")
 program.save(figure, options.out / "digits_wrong.png")
 
 # %% Which loss? The mean squared error of the outputs, from 1 for the right digit and 0 for the others, or cross-entropy?
@@ -263,11 +295,12 @@ def accuracy_on(examples, model):
 
 LOSSES = {"cross-entropy": nn.cross_entropy, "mean squared error": squared_error}
 SEEDS, COMPARED_EPOCHS = range(options.seed, options.seed + 3), min(options.epochs, 10)
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 sample = data.digits()
 BY_LOSS = {}
-print(f"784→16→16→10 with either loss on the sample, at the best of four learning rates, for {COMPARED_EPOCHS} epochs:")
+print(f"784→16→16→10 with either loss on the sample, at the best of {len(RATES)} learning rates; epochs: {COMPARED_EPOCHS}")
 for what, loss in LOSSES.items():
-    for lr in (0.03, 0.1, 0.3, 1.0):
+    for lr in RATES:
         curves, known = [], []
         for seed in SEEDS:
             rng = np.random.default_rng(seed)
@@ -296,27 +329,10 @@ for (what, (_, lr, curves)), colour, line in zip(BY_LOSS.items(), plots.COLOURS,
 final = {what: curves[:, -1].mean() for what, (_, _, curves) in BY_LOSS.items()}
 better = max(final, key=final.get)
 on.set(
-    title=f"The same network learns from both; {better} ends {max(final.values()) - min(final.values()):.1%} higher",
+    title=f"The same network learns from both; {better} ends\n"
+    f"{100 * (max(final.values()) - min(final.values())):.1f} percentage points higher",
     xlabel="epoch",
     ylabel="test digits named rightly (%)",
 )
 on.legend(loc="lower right")
 program.save(figure, options.out / "digits_losses.png")
-
-# %% A digit of your own: python examples/digits.py --image FILE
-if own:
-    drawing, image = own
-    name, model = list(learned.networks.items())[-1]
-    p = probabilities(model, image[None])[0]
-    print("\n".join(blocks(image)))
-    print(f"{options.image}: the network {name} says {p.argmax()}, and is {p.max():.0%} sure.\n")
-    figure, (left, middle, right) = plots.panels(3, width=10.0, height=3.6)
-    left.imshow(drawing)
-    middle.imshow(image.reshape(28, 28), cmap="Greys", vmin=0, vmax=1)
-    left.set(title="The picture", xlabel="pixels", ylabel="pixels")
-    middle.set(title="What it became: 28 × 28", xlabel="pixels", ylabel="pixels")
-    right.bar(range(10), 100 * p, color=plots.BLUE)
-    right.set(
-        title=f"It says {p.argmax()}, and is {p.max():.0%} sure", xlabel="digit", ylabel="probability (%)", xticks=range(10)
-    )
-    program.save(figure, options.out / "digits_image.png")

@@ -1,87 +1,120 @@
 """How large may the learning rate be: where does its goldilocks zone end, and what decides that?
 
 The losses are those of lines that say how heavy a penguin is, given its flipper's length: bowls, whose lowest point is known.
-After them comes the loss of a network.
+After them comes the loss of a network, which is no bowl.
 """
 
 # %% The data: 342 penguins. The same lengths in centimetres, and in millimetres: the same birds, but another bowl.
-import argparse
-
 import numpy as np
 import program
 
 from microgd import Value, data, grad, gradients, hvp, nn, optim, plots
 
-parser = argparse.ArgumentParser(description=__doc__)
+parser = program.parser(__doc__)
+parser.add_argument("--rates", type=program.at_least(10), default=60, help="rates to try on a bowl (default: %(default)s)")
+parser.add_argument("--rate", type=program.rate, default=0.5, help="the network's learning rate (default: %(default)s)")
+parser.add_argument("--steps", type=program.at_least(40), default=400, help="of the network's training (default: %(default)s)")
 parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for the network's weights at the start (default: %(default)s)"
-)
-parser.add_argument("--steps", type=program.at_least(8), default=400, help="of the network's training (default: %(default)s)")
-parser.add_argument(
-    "--rates", type=program.at_least(3), default=60, help="learning rates to try on each bowl (default: %(default)s)"
+    "--seed", type=program.at_least(0), default=0, help="for the network's first weights (default: %(default)s)"
 )
 options = program.options(parser)
 
 length, mass = program.penguins("flipper_length_mm", "body_mass_g")[0].T
-BOWLS = {"flat": (length - length.mean()) / 10, "steep": length - length.mean()}  # cm and mm, from the mean
 mass = mass / 1000  # kg
+BOWLS = {"flat": (length - length.mean()) / 10, "steep": length - length.mean()}  # cm and mm, from the mean
 
 
 def loss_at(weights, feature):
-    """The loss of the line weights[0] · length + weights[1]."""
+    """The loss of the line weights[0] · length + weights[1], in kg²."""
     return nn.mse_loss(weights[0] * feature + weights[1], mass)
 
 
-# %% Every quadratic bowl has a largest curvature λ: the largest eigenvalue of the Hessian, the matrix of second derivatives.
+# %% How curved is a bowl? The slope changes as one moves, in some directions faster than in others: that is the curvature.
 def curvatures(feature):
-    """The Hessian column by column, each a Hessian-vector product; then its eigenvalues, from the smallest to the largest."""
+    """The smallest and the largest: the eigenvalues of the Hessian, the matrix of all second derivatives.
+
+    It comes column by column, each as the Hessian times a vector that is 1 in one place.
+    """
     weights = Value(np.zeros(2))
     columns = [hvp(loss_at(weights, feature), [weights], [one])[0] for one in np.eye(2)]
     return np.linalg.eigvalsh(np.stack(columns, axis=1))
 
 
-# Along the direction of curvature λ the slope is λ · distance from the minimum. A step of lr · slope makes of the distance
-# distance · (1 − lr · λ): nearer as long as this factor is between −1 and 1, which is: as long as lr is below 2/λ.
-LIMIT = {name: 2 / curvatures(feature)[-1] for name, feature in BOWLS.items()}
-for name, feature in BOWLS.items():
-    small, large = curvatures(feature)
-    print(f"{name} bowl: curvatures {small:.3g} and {large:.3g}. Prediction: it converges below 2/λ = {LIMIT[name]:.4g}.")
+# In a direction of curvature λ the slope is λ · the distance from the bottom. A step of lr · slope makes of the distance
+# distance · (1 − lr · λ): smaller as long as this factor is between −1 and 1, which is: as long as lr is below 2/λ. How far
+# off one is does not matter. The direction with the largest λ is the first to overshoot, so that one decides.
+CURVATURES = {name: curvatures(feature) for name, feature in BOWLS.items()}
+LIMIT = {name: 2 / large for name, (_, large) in CURVATURES.items()}
+for name, (small, large) in CURVATURES.items():
+    print(f"{name:5s} bowl: curvatures {small:.3g} and {large:.3g}, so the zone should end at 2/λ = {LIMIT[name]:.4g}")
 
 
-# %% Measured: how many steps until the weights are within 1 % of the way of the lowest point, which is known.
-def descend(feature, lr, most=3000):
-    """The weights on the way from 0, until 99 % of the way is done, or until they are further off than at the start."""
+# %% Measured: how many steps until both weights are within 1 % of what they should be?
+MOST = 3000
+
+
+def descend(feature, lr, start=(0.0, 0.0)):
+    """The number of steps; infinity if it diverges, and not a number if it is still on its way after MOST of them."""
     exact = np.polyfit(feature, mass, 1)
-    weights = Value(np.zeros(2))
-    path = [weights.data]
-    while len(path) <= most and 0.01 < np.linalg.norm(path[-1] - exact) / np.linalg.norm(exact) < 1000:
-        (slope,) = gradients(loss_at(weights, feature), [weights])
-        weights = Value(weights.data - lr * slope)
-        path.append(weights.data)
-    return np.array(path), np.linalg.norm(path[-1] - exact) <= 0.01 * np.linalg.norm(exact)
+    weights = Value(start)
+    for step in range(MOST):
+        off = np.max(np.abs(weights.data / exact - 1))
+        if off < 0.01:
+            return step
+        if off > 1e6:
+            return np.inf
+        weights = Value(weights.data - lr * gradients(loss_at(weights, feature), [weights])[0])
+    return np.nan
 
 
-ZONE = {}
-STEPS = {}
+ZONE, STEPS, RATES = {}, {}, np.geomspace(1e-4, 1, options.rates)
 for name, feature in BOWLS.items():
-    rates = LIMIT[name] * np.geomspace(1 / 30, 1.2, options.rates)
-    runs = [descend(feature, lr) for lr in rates]
-    STEPS[name] = (rates, [len(path) - 1 if arrived else np.inf for path, arrived in runs])
-    good, bad = 0.5 * LIMIT[name], 2 * LIMIT[name]  # the end of the zone is between the two: halve that, again and again
-    for _ in range(12):
+    STEPS[name] = np.array([descend(feature, lr) for lr in RATES])
+    arrives = np.isfinite(STEPS[name])
+    good, bad = RATES[arrives].max(), RATES[np.isinf(STEPS[name])].min()  # the end of the zone is between these two
+    for _ in range(12):  # halve that, again and again
         middle = (good + bad) / 2
-        good, bad = (middle, bad) if descend(feature, middle)[1] else (good, middle)
+        good, bad = (middle, bad) if np.isfinite(descend(feature, middle)) else (good, middle)
     ZONE[name] = good
-    print(f"{name} bowl: measured, the zone ends at {good:.4g}, {good / LIMIT[name]:.1%} of what was predicted;", end=" ")
-    print(f"the best of the rates tried, {rates[np.argmin(STEPS[name][1])]:.3g}, takes {min(STEPS[name][1])} steps.")
-leaps = ZONE["flat"] / ZONE["steep"]
-print(f"In the flat bowl the rate may be {leaps:.0f} times as large.\n")
+    best = np.nanargmin(STEPS[name])
+    print(f"{name:5s} bowl: measured, it ends at {good:.4g}, {good / LIMIT[name]:.1%} of that.", end=" ")
+    print(f"The best of the rates tried, {RATES[best]:.2g}, takes {STEPS[name][best]:.0f} steps.")
+print()
+far = {share: descend(BOWLS["flat"], share * LIMIT["flat"], (1e4, -1e5)) for share in (0.9, 1.1)}
+elongated = {name: large / small for name, (small, large) in CURVATURES.items()}
+program.say(
+    f"In the flat bowl the rate may be {ZONE['flat'] / ZONE['steep']:.0f} times as large. From a start 10,000 times as far off",
+    "the zone is the same: 0.9 · 2/λ " + ("arrives" if np.isfinite(far[0.9]) else "does not arrive") + " and",
+    "1.1 · 2/λ " + ("does." if np.isfinite(far[1.1]) else "does not."),
+    f"(One way the steep bowl is {elongated['steep']:.0f} times as steep as the other, the flat one {elongated['flat']:.1f}",
+    "times. It is this that makes it slow: a rate small enough for the steep way is far too small for the other.)",
+)
+
+figure, [on] = plots.panels(height=4.8)
+for row, (name, unit, colour, marker) in enumerate((("flat", "cm", plots.BLUE, "o"), ("steep", "mm", plots.VERMILION, "s"))):
+    on.plot(RATES, STEPS[name], marker, color=colour, markersize=4, label=f"{name} bowl (length in {unit}), measured")
+    on.axvline(LIMIT[name], color=colour, linestyle="--", label=f"its predicted end, 2/λ = {LIMIT[name]:.3g}")
+    for outcome, mark, kind in ((np.isnan(STEPS[name]), "<", "still on its way"), (np.isinf(STEPS[name]), "x", "diverges")):
+        heights = np.full(outcome.sum(), (3 + 2 * row) * MOST)
+        on.plot(RATES[outcome], heights, mark, color=colour, markersize=5, label=f"{kind} after {MOST:,} steps")
+on.set(
+    xscale="log",
+    yscale="log",
+    ylim=(1, 10 * MOST),
+    xlabel="learning rate",
+    ylabel="steps until both weights are within 1 %",
+    title="The zone ends where 2/λ says: " + ", ".join(f"{ZONE[name]:.4f} ({LIMIT[name]:.4f})" for name in BOWLS),
+)
+handles, names = on.get_legend_handles_labels()
+on.legend(handles[:2] + handles[4:6] + handles[2:4], names[:2] + names[4:6] + names[2:4], loc="lower left", fontsize="small")
+program.save(figure, options.out / "learning_rate.png")
 
 # %% Too small, right, too large: the first shots of w alone in the flat bowl, with b where it belongs.
 flat, b = BOWLS["flat"], mass.mean()
+target = np.polyfit(flat, mass, 1)[0]
 
 
-def shots(w, lr, count=9):
+def shots(w, lr, count=7):
     """The first weights on the way down from w."""
     slopes = grad(lambda w: loss_at((w, b), flat))
     path = [w]
@@ -91,54 +124,40 @@ def shots(w, lr, count=9):
 
 
 figure, axes = plots.panels(3, width=9.5, height=4.0)
-for on, share, verdict in zip(axes, (0.04, 0.4, 1.05), ("too small", "right", "too large"), strict=True):
+for on, share in zip(axes, (0.04, 0.3, 1.05), strict=True):
     lr = share * LIMIT["flat"]
+    path = shots(-0.2, lr)
+    left = abs(path[-1] - target) / abs(path[0] - target)  # of the distance
+    verdict = "too large" if left > 1 else "too small" if left > 0.1 else "right"
     plots.curve(
         lambda w: loss_at((w, b), flat),
-        shots(-0.2, lr),
-        span=(-0.7, 1.7),
+        path,
+        span=(-0.9, 1.9),
         ax=on,
-        title=f"Learning rate {lr:.2g}, {share:.2f} · 2/λ:\n{verdict}",
+        title=f"{share:.2f} · 2/λ is {verdict}:\n{left:.1%} left after {len(path) - 1} steps",
         xlabel="w (kg per cm)",
         ylabel="loss (kg²)",
-        ylim=(0, 2.7),
+        ylim=(0, 3.7),
     )
-    for n, w in enumerate(shots(-0.2, lr, 3)):
-        on.annotate(n, (w, loss_at((w, b), flat)), (7, 7), textcoords="offset points")
+    for n, w in enumerate(path[:3]):
+        on.annotate(n, (w, loss_at((w, b), flat)), (7 if w < target else -14, 7), textcoords="offset points")
 program.save(figure, options.out / "learning_rate_shots.png")
 
-figure, [on] = plots.panels(height=4.5)
-for name, colour, marker in (("flat", plots.BLUE, "o"), ("steep", plots.VERMILION, "s")):
-    unit = {"flat": "length in cm", "steep": "length in mm"}[name]
-    rates, steps = np.array(STEPS[name])
-    on.plot(rates, steps, marker, color=colour, markersize=4, label=f"{name} bowl ({unit}), measured")
-    on.plot(rates[np.isinf(steps)], np.full(np.isinf(steps).sum(), 6000), "x", color=colour)
-    on.axvline(LIMIT[name], color=colour, linestyle="--", label=f"{name} bowl, predicted end: 2/λ = {LIMIT[name]:.3g}")
-on.set(
-    xscale="log",
-    yscale="log",
-    xlabel="learning rate",
-    ylabel="steps to within 1 % of the minimum",
-    title=f"The zone ends at 2/λ: measured {ZONE['flat']:.4f} and {ZONE['steep']:.6f}. Flatter bowl, larger leaps",
-)
-on.annotate("× not within 3,000 steps", (LIMIT["flat"], 6000), (-8, -4), textcoords="offset points", ha="right")
-on.legend(loc="lower left")
-program.save(figure, options.out / "learning_rate.png")
-
 # %% What the rate multiplies is the slope. To multiply the weight by it, again and again, leads nowhere but to 0.
-lr = 0.4 * LIMIT["flat"]
-lowest = loss_at((np.polyfit(flat, mass, 1)[0], b), flat)
-print(f"learning rate {lr:.2g}    w − lr · slope       loss (kg²)        lr · w       loss (kg²)")
-for step, w in enumerate(shots(-0.2, lr)):
-    product = -0.2 * lr**step
-    print(f"{step:22d} {w:15.4f} {loss_at((w, b), flat):16.4f} {product:13.4f} {loss_at((product, b), flat):16.4f}")
-print(f"The smallest loss there is is {lowest:.4f}.\n")
+lr = 0.3 * LIMIT["flat"]
+PRODUCTS = [-0.2 * lr**step for step in range(7)]
+print(f"learning rate {lr:.2g}:   w − lr · slope      loss (kg²)         lr · w      loss (kg²)")
+for step, (w, product) in enumerate(zip(shots(-0.2, lr), PRODUCTS, strict=True)):
+    losses = [loss_at((each, b), flat) for each in (w, product)]
+    print(f"{step:19d} {w:18.4f} {losses[0]:15.4f} {product:14.4f} {losses[1]:15.4f}")
+print(f"The smallest loss there is is {loss_at((target, b), flat):.4f}. The rate stays the same:", end=" ")
+print("the steps become smaller because the slope does.\n")
 
-# %% A network's loss is no bowl: its curvature differs from place to place. λ by power iteration: a vector, multiplied by
-# the Hessian again and again, turns toward the eigenvector whose eigenvalue is largest in magnitude. The Hessian of these
-# 12,730 weights has 162 million elements, but its product with a vector costs no more than two reverse passes.
+# %% A network's loss is no bowl: how curved it is differs from place to place. The Hessian of these 12,730 weights would have
+# 162 million elements, but its product with a vector takes only two reverse passes. And a vector that is multiplied by it
+# again and again turns toward the direction that it stretches most, where the curvature is the largest (in magnitude).
 images, labels = (array[:300] for array in data.digits().train)
-images, target = images.astype(float), data.one_hot(labels, 10).astype(float)
+images, wanted = images.astype(float), data.one_hot(labels, 10).astype(float)
 rng = np.random.default_rng(options.seed)
 model = nn.Sequential(nn.Linear(784, 16, rng=rng, dtype=float), nn.Tanh(), nn.Linear(16, 10, rng=rng, dtype=float))
 weights = model.parameters()
@@ -146,11 +165,11 @@ weights = model.parameters()
 
 def network_loss():
     """The mean squared error of the ten outputs, which should be 1 for the right digit and 0 for the others."""
-    return nn.mse_loss(model(images), target)
+    return nn.mse_loss(model(images), wanted)
 
 
 def largest_curvature(vector, times):
-    """The eigenvalue that is largest in magnitude, and its eigenvector of length 1, from a first guess at that."""
+    """The largest curvature and its direction, a vector of length 1 (in parts, as the weights are), from a first guess."""
     loss = network_loss()
     for _ in range(times):
         vector = [v / np.sqrt(sum(np.sum(v**2) for v in vector)) for v in vector]
@@ -160,8 +179,8 @@ def largest_curvature(vector, times):
     return curvature, unit
 
 
-# Push the weights a little off along the eigenvector: one step back down that slope is too long, and raises the loss, if
-# the rate is above 2/λ. That is the prediction, as long as the loss around here is as good as a bowl.
+# Push the weights a little off in that direction. One step back down the slope is too long, and raises the loss, if the
+# rate is above 2/λ: that is the prediction, as long as the loss around here is as good as a bowl.
 PUSH = 0.02
 
 
@@ -179,31 +198,40 @@ def changes_by_a_step(vector, rates):
     return np.array(losses[1:]) - losses[0]
 
 
-RATE = 0.5
 SHARES = np.linspace(0, 1.6, 33)  # of 2/λ
 MOMENTS = (0, options.steps // 4, options.steps)
-optimizer = optim.SGD(weights, lr=RATE)
-vector, curvature_at, tried = [rng.normal(size=p.shape) for p in weights], {}, {}
+optimizer = optim.SGD(weights, lr=options.rate)
+vector, curvature_at, loss_after, tried = [rng.normal(size=p.shape) for p in weights], {}, {}, {}
 for step in range(options.steps + 1):
+    loss = network_loss()
     optimizer.zero_grad()
-    network_loss().backward()
+    loss.backward()
     if step % 20 == 0 or step in MOMENTS:
+        loss_after[step] = loss.item()
         curvature_at[step], vector = largest_curvature(vector, 10 if step else 30)
     if step in MOMENTS:
         tried[step] = changes_by_a_step(vector, SHARES * 2 / curvature_at[step])
     optimizer.step()
 
 BREAK_EVEN = {}
-print("network: step     λ      2/λ   along its eigenvector the loss falls up to a rate of")
+print("network: step     loss      λ      2/λ   a step there breaks even at a rate of")
 for step, changes in tried.items():
     first = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))[0]  # between this one and the next it is back at 0
     part = -changes[first] / (changes[first + 1] - changes[first])
     BREAK_EVEN[step] = SHARES[first] + part * (SHARES[first + 1] - SHARES[first])
     limit = 2 / curvature_at[step]
-    print(f"{step:13d} {curvature_at[step]:5.2f} {limit:8.3f} {BREAK_EVEN[step] * limit:12.3f}, {BREAK_EVEN[step]:.1%} of 2/λ")
-late = [curvature for step, curvature in curvature_at.items() if step >= options.steps / 2]
-print(f"λ moves as training goes: from {min(curvature_at.values()):.2f} to {max(curvature_at.values()):.2f}.")
-print(f"In the second half it is {np.mean(late):.2f} on average; 2 / learning rate is {2 / RATE:.2f}.\n")
+    print(f"{step:13d} {loss_after[step]:8.4f} {curvature_at[step]:6.2f} {limit:8.3f}", end=" ")
+    print(f"{BREAK_EVEN[step] * limit:8.3f}, which is {BREAK_EVEN[step]:.1%} of 2/λ")
+above = [step for step in curvature_at if options.rate > 2 / curvature_at[step]]
+late = np.mean([curvature for step, curvature in curvature_at.items() if step >= options.steps / 2])
+print()
+program.say(
+    f"At {len(above)} of {len(curvature_at)} places the rate, {options.rate:g}, is above 2/λ. From the first to the last the",
+    f"loss goes from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f} all the same: 2/λ speaks of one direction, and of",
+    f"that place. As the weights move, so does λ, between {min(curvature_at.values()):.2f} and",
+    f"{max(curvature_at.values()):.2f}; in the second half it is {late:.2f} on average, and 2 / learning rate is",
+    f"{2 / options.rate:.3g}.",
+)
 
 figure, (left, right) = plots.panels(2, width=9.5, height=4.3)
 for (step, changes), colour, line in zip(tried.items(), plots.COLOURS, ("-", "--", ":"), strict=False):
@@ -217,12 +245,13 @@ left.set(
 )
 left.legend()
 right.plot(list(curvature_at), list(curvature_at.values()), "o-", color=plots.BLUE, label="λ, measured")
-right.axhline(2 / RATE, color=plots.VERMILION, linestyle="--", label=f"2 / learning rate = {2 / RATE:g}")
+right.axhline(2 / options.rate, color=plots.VERMILION, linestyle="--", label=f"2 / learning rate = {2 / options.rate:.3g}")
 right.set(
-    title=f"λ moves as the network learns:\nin the second half it is {np.mean(late):.2f} on average",
+    title=f"λ moves as the loss falls from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f}:\n"
+    f"in the second half it is {late:.2f} on average",
     xlabel="step",
     ylabel="largest curvature λ of the loss",
-    ylim=(0, None),
+    ylim=(0, 1.15 * max(*curvature_at.values(), 2 / options.rate)),
 )
 right.legend(loc="lower right")
 program.save(figure, options.out / "learning_rate_network.png")

@@ -4,7 +4,6 @@ The weights are those of a line, mass = w · length + b, that says how heavy a p
 """
 
 # %% The data: 342 penguins. Lengths are measured from their mean, in standard deviations; learning_rate.py says why.
-import argparse
 import sys
 from itertools import pairwise
 
@@ -13,24 +12,21 @@ import program
 
 from microgd import Value, grad, nn, optim, plots, train
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--lr", type=float, default=0.1, help="the learning rate of the line (default: %(default)s)")
+parser = program.parser(__doc__)
+parser.add_argument("--lr", type=program.rate, default=0.1, help="the learning rate of the line (default: %(default)s)")
 options = program.options(parser)
-if not 0 < options.lr < np.inf:
-    parser.error(f"--lr must be above 0, and finite, but is {options.lr}")
 
 millimetres, grams = program.penguins("flipper_length_mm", "body_mass_g")[0].T
 mean, deviation = millimetres.mean(), millimetres.std()
 length, mass = (millimetres - mean) / deviation, grams / 1000  # in standard deviations; in kg
-print(
-    f"{length.size} penguins: flippers of {mean:.0f} ± {deviation:.0f} mm, masses of {mass.mean():.2f} ± {mass.std():.2f} kg\n"
-)
+print(f"{length.size} penguins: flippers of {mean:.0f} ± {deviation:.0f} mm,", end=" ")
+print(f"masses of {mass.mean():.2f} ± {mass.std():.2f} kg\n")
 
 # %% One weight first, w, with b held at 4 kg: the loss is a curve over w, with only one minimum.
 
 
 def loss(w, b=4.0):
-    """The mean squared error of the line."""
+    """The mean squared error of the line, in kg²."""
     return nn.mse_loss(w * length + b, mass)
 
 
@@ -55,81 +51,95 @@ def verdicts(tried):
     return ["start", *("toward" if now < before else "away" for before, now in pairwise(steep))]
 
 
-START, RATES = -0.6, (0.15, 0.85, 1.04)
+START, RATES = -0.6, (0.15, 0.8, 1.04)
 for lr in RATES:
     tried = shots(START, lr, 7)
-    print(f"learning rate {lr}:   shot       w (kg)   loss (kg²)   slope (kg)   minimum is   so far     distance to it (kg)")
+    print(f"learning rate {lr}")
+    print("   shot   w (kg/sd)   loss (kg²)   slope (kg)   the minimum is   this shot went   its distance")
     for n, (w, verdict) in enumerate(zip(tried, verdicts(tried), strict=True)):
         side = "on the right" if slope(w) < 0 else "on the left"
-        print(f"{n:24d} {w:12.3f} {loss(w):12.3f} {slope(w):12.3f}   {side:12s} {verdict:8s} {abs(w - nearest):18.3f}")
+        print(f"{n:7d} {w:11.3f} {loss(w):12.3f} {slope(w):12.3f}   {side:14s}   {verdict:14s} {abs(w - nearest):14.3f}")
     print()
+
+STARTS = (-50.0, -1.0, 0.0, 3.0, 50.0)
+ENDS = [shots(start, 0.15, 60)[-1] for start in STARTS]
+print("Any start will do in a bowl: from " + ", ".join(f"{start:g}" for start in STARTS) + " to", end=" ")
+print(", ".join(f"{end:.4f}" for end in ENDS) + f"; the minimum is at {nearest:.4f}.\n")
 
 figure, axes = plots.panels(3, width=9.5, height=4.0)
 for lr, on in zip(RATES, axes, strict=True):
     tried = shots(START, lr, 7)
     said = verdicts(tried)
-    way = " and ".join(sorted(set(said[1:])))
+    way = {"toward": "toward the minimum", "away": "away from the minimum"}
     plots.curve(
         loss,
         {kind: [w for w, now in zip(tried, said, strict=True) if now == kind] for kind in ("start", "toward", "away")},
         span=(-1.6, 3.0),
         ax=on,
-        title=f"Learning rate {lr}:\neach shot goes {way}",
+        title=f"Learning rate {lr}: the shots go\n{' or '.join(way[kind] for kind in way if kind in said)}",
         xlabel="w (kg per standard deviation)",
         ylabel="loss (kg²)",
         ylim=(-0.2, 5.6),
     )
     for n, w in enumerate(tried[:3]):
-        on.annotate(n, (w, loss(w)), (7, 7), textcoords="offset points")
+        on.annotate(n, (w, loss(w)), (7 if slope(w) < 0 else -14, 7), textcoords="offset points")
 program.save(figure, options.out / "line_one_weight.png")
 
-# %% Both weights at once: one gradient has a slope for w and a slope for b, and one step uses both.
-# They can move at the same time because each slope says what the loss does when that one moves, from where all are now.
+# %% Both weights at once: one for each there is a slope, what the loss does when that weight alone moves, from where both
+# are now. Such slopes are called partial derivatives, and all of them together the gradient. A step uses both.
 
 
 def fit(lr, steps, tolerance=None):
-    """Descend from w = b = 0; the loss before each step, and the lines (w, b) on the way."""
+    """Descend from w = b = 0 until the loss has converged; the loss at each step, and w, b and their slopes there."""
     w, b = Value(0.0, name="w"), Value(0.0, name="b")
     optimizer = optim.SGD([w, b], lr=lr)
     losses, lines = [], []
     while len(losses) < steps and not (tolerance and train.has_converged(losses, tolerance)):
         value = loss(w, b)
-        if losses and not value.item() < 1e6 * losses[0]:
-            break  # it grows without end
         optimizer.zero_grad()
         value.backward()
         losses.append(value.item())
         lines.append((w.item(), b.item(), w.grad, b.grad))
+        if not losses[-1] <= 1e6 * losses[0]:
+            break  # it grows without end
         optimizer.step()
     return losses, lines
 
 
-losses, lines = fit(options.lr, 10_000, tolerance=1e-10)
-print("step   loss (kg²)      w (kg)      b (kg)   slope of w   slope of b")
+STRICT = 1e-10
+losses, lines = fit(options.lr, 10_000, STRICT)
+print("step   loss (kg²)   w (kg/sd)      b (kg)   slope of w   slope of b")
 for step, (value, line) in enumerate(zip(losses, lines, strict=True)):
     if step % 10 == 0:
         print(f"{step:4d} {value:12.5f} {line[0]:11.5f} {line[1]:11.5f} {line[2]:12.5f} {line[3]:12.5f}")
-if not train.has_converged(losses, 1e-10):
+if not train.has_converged(losses, STRICT):
     what = "diverges: try a smaller --lr" if losses[-1] > losses[0] else "is still falling: try a larger --lr"
     sys.exit(f"not converged after {len(losses):,} steps, and the loss {what}")
 w, b = lines[-1][:2]
-print(f"converged after {len(losses)} steps: in the last 5 the loss changed by less than 1 part in 10 billion.\n")
+print(f"At step {len(losses) - 1} the loss has stopped changing: in 5 steps by less than 1 part in 10 billion.\n")
 
 # mass = w · (length − mean) / deviation + b, multiplied out
+found = np.array([1000 * w / deviation, 1000 * (b - w * mean / deviation)])
 exact = np.polyfit(millimetres, grams, 1)
-print(f"gradient descent: mass = {1000 * w / deviation:.4f} g/mm * length {1000 * (b - w * mean / deviation):+.2f} g")
+print(f"gradient descent: mass = {found[0]:.4f} g/mm * length {found[1]:+.2f} g")
 print(f"least squares:    mass = {exact[0]:.4f} g/mm * length {exact[1]:+.2f} g\n")
+ARRIVED = np.allclose(found, exact, rtol=1e-4)
+if not ARRIVED:
+    steep = np.hypot(*lines[-1][2:])
+    program.say(f"These differ. The loss has stopped changing, but the slope is {steep:.2g} kg: this is no minimum.")
 
 # %% "The loss changes extremely slowly" is how convergence is noticed, but it is not what convergence is.
 # With a tiny learning rate every step is tiny, wherever it starts. What is small at a minimum is the slope.
-TINY = 1e-5
-slow, slow_lines = fit(TINY, 50, tolerance=1e-3)
+TINY, TOLERANCE = 1e-5, 1e-3  # and for a stricter tolerance, a smaller rate
 lowest = np.mean((np.polyval(np.polyfit(length, mass, 1), length) - mass) ** 2)
-for lr, run, where in ((options.lr, losses, lines), (TINY, slow, slow_lines)):
-    gradient = np.hypot(*where[-1][2:])
-    print(f"learning rate {lr:g}: 'converged' after {len(run)} steps, with a loss {run[-1] / lowest:.4g} times the smallest,")
-    print(f"   and a slope of {gradient:.2g} kg, where it began with {np.hypot(*where[0][2:]):.2g} kg")
-print()
+CONVERGED = {lr: fit(lr, 10_000, TOLERANCE) for lr in (options.lr, TINY)}
+for lr, (run, where) in CONVERGED.items():
+    before, after = (np.hypot(*line[2:]) for line in (where[0], where[-1]))
+    program.say(
+        f"Learning rate {lr:g}: within 5 steps the loss changes by less than 1 part in 1,000 at step {len(run) - 1}.",
+        f"There it is {run[-1] / lowest:.4g} times the smallest loss that a line can have, and the slope is {after:.2g} kg;",
+        f"at the start that was {before:.2g} kg.",
+    )
 
 figure, (left, right) = plots.panels(2, width=9.5, height=4.3)
 left.plot(millimetres, mass, ".", color="0.75", zorder=0)
@@ -138,14 +148,17 @@ for step, shade in zip((0, 2, 5, 10, len(lines) - 1), (0.15, 0.3, 0.5, 0.7, 1.0)
     if step < len(lines):
         y = lines[step][0] * (ends - mean) / deviation + lines[step][1]
         left.plot(ends, y, color=plots.BLUE, alpha=shade, linewidth=2)
-        left.annotate(f"step {step}", (ends[1], y[1]), (-4, 4), textcoords="offset points", ha="right")
-title = f"The line arrives at {1000 * w / deviation:.1f} g per mm,\nthat of least squares"
-left.set(title=title, xlabel="flipper length (mm)", ylabel="body mass (kg)", xlim=(ends[0] - 2, ends[1] + 2))
+        left.annotate(f"step {step}", (ends[1], y[1]), (4, 0), textcoords="offset points", va="center")
+finding = "that of least squares" if ARRIVED else f"but that of least squares has {exact[0]:.1f}"
+title = f"The line arrives at {found[0]:.1f} g per mm,\n{finding}"
+left.set(title=title, xlabel="flipper length (mm)", ylabel="body mass (kg)", xlim=(ends[0] - 2, ends[1] + 13))
 plots.losses(
-    {f"learning rate {options.lr:g}": losses, f"learning rate {TINY:g}": fit(TINY, len(losses))[0]},
-    tolerance=1e-3,
+    {f"learning rate {lr:g}": fit(lr, len(losses))[0] for lr in CONVERGED},
+    tolerance=TOLERANCE,
     ax=right,
-    title=f"Both say they have converged; one is\n{slow[-1] / lowest:.0f} times as high as the minimum",
+    title="Where the loss nearly stops changing it is\n"
+    + " and ".join(f"{run[-1] / lowest:.4g}" for run, _ in CONVERGED.values())
+    + " times the smallest one",
     xlabel="step",
     ylabel="loss (kg²)",
 )

@@ -1,8 +1,10 @@
-"""What the programs here have in common: a folder for pictures, penguins, and a quiet end on Ctrl-C."""
+"""What the programs here have in common: options, a folder for pictures, penguins, and a quiet end on Ctrl-C."""
 
 import argparse
 import csv
+import math
 import sys
+import textwrap
 from io import BytesIO
 from pathlib import Path
 
@@ -10,12 +12,28 @@ import numpy as np
 from PIL import Image
 
 
-def options(parser, arguments=None):
-    """The command line's options and --out, the folder to save pictures in, which is made; in Jupyter, the defaults."""
-    parser.add_argument("--out", type=Path, default=Path("pictures"), help="folder for the pictures (default: %(default)s)")
-    chosen = parser.parse_args([] if arguments is None and "ipykernel" in sys.modules else arguments)
+def parser(documentation):
+    """A parser of the command line with --out, the folder to save pictures in."""
+    new = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    new.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("pictures"),
+        help="the folder for the pictures (default: %(default)s)",
+    )
+    return new
+
+
+def options(parser):
+    """What the command line says or, in Jupyter, the defaults; the folder for pictures is there afterwards."""
+    chosen = parser.parse_args([] if "ipykernel" in sys.modules else None)
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        parser.error(f"--out: {chosen.out} is a file, not a folder")
     except OSError as error:
         parser.error(f"--out: {error}")
     sys.excepthook = _quietly
@@ -23,15 +41,30 @@ def options(parser, arguments=None):
 
 
 def at_least(least):
-    """A whole number of the command line."""
+    """The type of an option: a whole number, not below the least."""
 
     def number(text):
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, but is {value}")
-        return value
+        if not text.strip().lstrip("-+").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, but is {text}")
+        return int(text)
 
     return number
+
+
+def rate(text):
+    """The type of an option: a learning rate."""
+    try:
+        lr = float(text)
+    except ValueError:
+        lr = math.nan
+    if not 0 < lr < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, and finite, but is {text}")
+    return lr
+
+
+def say(*sentences):
+    """Print a paragraph."""
+    print(textwrap.fill(" ".join(sentences), 96), end="\n\n")
 
 
 def save(figure, path):

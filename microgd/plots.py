@@ -83,7 +83,7 @@ def contours(f: Function, path: ArrayLike = (), *, span: Any = None, points: int
     levels = z.min() + np.ptp(z) * np.linspace(0, 1, 14) ** 2  # squared, since a bowl's rings are then equally far apart
     shades = on.contourf(x, y, z, levels, cmap="Blues")
     on.contour(x, y, z, levels, colors="0.4", linewidths=0.5)
-    on.figure.colorbar(shades, ax=on, label=labels.pop("zlabel", "loss"), format="%.3g")
+    on.figure.colorbar(shades, ax=on, label=labels.pop("zlabel", "loss"), ticks=ticker.MaxNLocator(6))
     on.quiver(*steps[:-1].T, *np.diff(steps, axis=0).T, angles="xy", scale_units="xy", scale=1, color=VERMILION, width=0.006)
     on.plot(*steps[:1].T, "o", *steps[-1:].T, "*", color=VERMILION, markeredgecolor="black", markersize=11)
     return _labelled(on, {"xlim": across, "ylim": up, **labels})
