@@ -50,7 +50,7 @@ def run(name, *arguments):
         try:
             names = {}
             with suppress(SystemExit) if "--train-only" in arguments else nullcontext():
-                names = runpy.run_path(EXAMPLES / f"{name}.py", run_name="__main__")
+                names = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
             made = {path.name: path.read_bytes() for path in Path(folder).rglob("*.*")}
         finally:
             program.save = save
@@ -716,7 +716,7 @@ def test_words_come_out_that_went_in_with_probabilities_that_add_up_to_1():
 
 def example(name):
     """A program as a module."""
-    return SimpleNamespace(**runpy.run_path(EXAMPLES / f"{name}.py"))
+    return SimpleNamespace(**runpy.run_path(str(EXAMPLES / f"{name}.py")))
 
 
 @pytest.mark.parametrize(
