@@ -26,7 +26,7 @@ parser = program.parser(__doc__)
 parser.add_argument("--full", action="store_true", help="use all 70,000 digits, not the sample of 7,000; a third network")
 parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie; means --full (default: download them once)")
 parser.add_argument(
-    "--epochs", type=program.at_least(1), default=EPOCHS, help="passes over the training digits (default: %(default)s)"
+    "--epochs", type=program.at_least(0), default=EPOCHS, help="passes over the training digits (default: %(default)s)"
 )
 parser.add_argument(
     "--seed", type=program.at_least(0), default=0, help="for the first weights and the order of digits (default: %(default)s)"
@@ -36,6 +36,8 @@ parser.add_argument("--load", metavar="PATH", help="begin with what --save has w
 parser.add_argument("--image", metavar="FILE", help="a photo or drawing of one digit, to be named by the last network")
 parser.add_argument("--train-only", action="store_true", help="no pictures of what has been learned")
 options = program.options(parser)
+if not options.epochs and not options.load:
+    parser.error("--epochs 0 is for networks that --load has read")
 if options.save and (Path(options.save).is_dir() or not Path(options.save).resolve().parent.is_dir()):
     what = "is a folder" if Path(options.save).is_dir() else f"there is no folder {Path(options.save).resolve().parent}"
     parser.error(f"--save {options.save}: {what}")
@@ -55,7 +57,7 @@ def prepared(path):
     if ink.max() < 60:  # of 510
         raise ValueError("there is nothing on it that stands out")
     ink = np.clip(1.3 * ink / ink.max() - 0.15, 0, 1)  # what is faint, an eighth of the strongest or less, is shadow
-    down, across = (np.flatnonzero(ink.max(axis=axis) > 0.1) for axis in (1, 0))
+    down, across = (np.flatnonzero(ink.max(axis=axis) > 0.3) for axis in (1, 0))
     digit = Image.fromarray(ink[down[0] : down[-1] + 1, across[0] : across[-1] + 1].astype(np.float32))
     scale = 20 / max(digit.size)
     small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.BILINEAR))
@@ -136,6 +138,7 @@ def probabilities(model, x):
 def blocks(image):
     """28 × 28 pixels as 14 lines of text, two pixels in each character."""
     ink = image.reshape(14, 2, 28) > 0.4
+    # For two pixels, one above the other: 0 none, 1 the upper, 2 the lower, 3 both.
     return ["".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*rows, strict=True)) for rows in ink]
 
 
@@ -174,7 +177,7 @@ if own:
     p = probabilities(model, image[None])[0]
     print("\n".join(blocks(image)))
     print(f"{options.image}: the network {name} says {p.argmax()}, with a probability of {p.max():.0%}.")
-    print("(It has an answer for anything. If what you see above is no digit, that means nothing.)\n")
+    print("(It has an answer for anything. Above there should be one digit, no frame, 20 pixels high or wide.)\n")
     figure, (left, middle, right) = plots.panels(3, width=10.0, height=3.6)
     left.imshow(drawing)
     middle.imshow(image.reshape(28, 28), cmap="Greys", vmin=0, vmax=1)
@@ -184,7 +187,7 @@ if own:
     right.set(title=f"It says {p.argmax()}: {p.max():.0%}", xlabel="digit", ylabel="probability (%)", xticks=range(10))
     program.save(figure, options.out / "digits_image.png")
 
-if options.train_only:
+if options.train_only or not options.epochs:
     sys.exit()
 # %% What each output looks for: its 784 weights as an image. They begin as noise, and become what tells the digits apart.
 for when, n in (("before", 0), ("after", -1)):
@@ -193,7 +196,7 @@ for when, n in (("before", 0), ("after", -1)):
     figure.suptitle(f"The 7,840 weights {when} training: {accuracy:.0%} of the test digits are named rightly")
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
-# %% One nudge: an arrow in a space of 7,850 dimensions, here the first one that training takes.
+# %% One nudge: an arrow in a space of 7,850 dimensions, here from random weights, by the first digits of the data.
 model = network((784, 10), np.random.default_rng(options.seed))
 optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
 nn.cross_entropy(model(digits.train.x[:BATCH_SIZE]), digits.train.y[:BATCH_SIZE]).backward()
@@ -208,7 +211,7 @@ program.say(
     "a weight will never matter, but that here and now, for these digits, moving it changes the loss little.",
 )
 figure = plots.images(nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge")
-figure.suptitle(f"The first nudge: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared")
+figure.suptitle(f"A nudge at the start: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared")
 program.save(figure, options.out / "digits_nudge.png")
 
 # %% The landscape of the loss, of which a picture can show only a plane through the 13,002 dimensions.
@@ -219,7 +222,10 @@ x, y = digits.train.x[:1000], digits.train.y[:1000]
 rng = np.random.default_rng(options.seed)
 chance = [plots.random_direction(parameters, rng) for _ in range(2)]
 own_directions, VARIANCE = plots.principal_directions(path)
-_, WALK = plots.principal_directions(rng.normal(size=path.shape).cumsum(axis=0))  # as many steps, all at random
+steps = np.linalg.norm(np.diff(path, axis=0), axis=1, keepdims=True)
+at_random = rng.normal(size=(len(steps), path.shape[1]))
+at_random *= steps / np.linalg.norm(at_random, axis=1, keepdims=True)  # steps as long as those of the path
+_, WALK = plots.principal_directions(np.cumsum([0 * path[0], *at_random], axis=0))
 figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
 plots.landscape(
     lambda: nn.cross_entropy(model(x), y),
@@ -227,8 +233,8 @@ plots.landscape(
     chance,
     points=31,
     ax=left,
-    xlabel="first direction (lengths of its weights)",
-    ylabel="second direction (lengths of its weights)",
+    xlabel="first direction (1: as long as the weights)",
+    ylabel="second direction (1: as long as the weights)",
     zlabel="loss (nats)",
 )
 lowest, highest = left.collections[0].levels[[0, -1]]
@@ -241,17 +247,18 @@ if len(path) > 2:  # with fewer points there is no second direction
         path=path,
         points=31,
         ax=right,
-        title=f"The path of training, in its two main directions:\n{VARIANCE.sum():.1%} of its variance",
+        title=f"The path of training, an arrow an epoch, in its\ntwo main directions: {VARIANCE.sum():.1%} of its variance",
         xlabel=f"first main direction, {VARIANCE[0]:.1%} (distance)",
         ylabel=f"second main direction, {VARIANCE[1]:.1%} (distance)",
         zlabel="loss (nats)",
     )
     program.say(
-        f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the variance. (Of",
-        f"{len(path) - 1} random steps they would hold {WALK.sum():.1%}: any path looks flatter than the space that it is in.)",
+        f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the variance. (Of as many steps,",
+        f"as long as these but at random, they hold {WALK.sum():.1%}: any path looks flatter than the space that it is in.)",
     )
 else:
     right.axis("off")
+    right.text(0.5, 0.5, "a path needs two epochs", ha="center")
 program.save(figure, options.out / "digits_landscape.png")
 
 # %% What it gets wrong
@@ -261,14 +268,14 @@ wrong = np.flatnonzero(said != digits.test.y)
 surest = wrong[np.argsort(-p[wrong, said[wrong]])][:16]
 pairs = np.zeros((10, 10), int)
 np.add.at(pairs, (digits.test.y[wrong], said[wrong]), 1)
-often = np.unravel_index(pairs.argmax(), pairs.shape)
+often = ", ".join(f"{is_} for {said_}" for is_, said_ in np.argwhere(pairs == pairs.max())[:3])
 print(f"{len(wrong)} of {len(said):,} test digits are named wrongly;", end=" ")
-print(f"most often {often[0]} is taken for {often[1]}: {pairs.max()} times.\n")
+print(f"most often taken: {often}, {pairs.max()} times.\n")
 program.save(
     plots.confusion_matrix(
         digits.test.y,
         said,
-        title=f"{np.mean(said == digits.test.y):.1%} right; most often {often[0]} is taken for {often[1]}: {pairs.max()} times",
+        title=f"{np.mean(said == digits.test.y):.1%} right; most often taken: {often} ({pairs.max()} times)",
         xlabel="the network says (· is none)",
         ylabel="it is",
     ),
@@ -283,7 +290,7 @@ program.save(figure, options.out / "digits_wrong.png")
 
 
 def squared_error(outputs, labels):
-    """The difference between what the labels dictate and what came."""
+    """The difference between what the labels dictate and what came, squared, on average."""
     return nn.mse_loss(outputs, data.one_hot(labels, 10))
 
 
@@ -333,6 +340,7 @@ on.set(
     f"{100 * (max(final.values()) - min(final.values())):.1f} percentage points higher",
     xlabel="epoch",
     ylabel="test digits named rightly (%)",
+    xticks=range(0, COMPARED_EPOCHS + 1, max(1, COMPARED_EPOCHS // 5)),
 )
 on.legend(loc="lower right")
 program.save(figure, options.out / "digits_losses.png")

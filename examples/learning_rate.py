@@ -5,6 +5,8 @@ After them comes the loss of a network, which is no bowl.
 """
 
 # %% The data: 342 penguins. The same lengths in centimetres, and in millimetres: the same birds, but another bowl.
+import sys
+
 import numpy as np
 import program
 
@@ -12,7 +14,7 @@ from microgd import Value, data, grad, gradients, hvp, nn, optim, plots
 
 parser = program.parser(__doc__)
 parser.add_argument("--rates", type=program.at_least(10), default=60, help="rates to try on a bowl (default: %(default)s)")
-parser.add_argument("--rate", type=program.rate, default=0.5, help="the network's learning rate (default: %(default)s)")
+parser.add_argument("--network-rate", type=program.rate, default=0.5, help="the network's learning rate (default: %(default)s)")
 parser.add_argument("--steps", type=program.at_least(40), default=400, help="of the network's training (default: %(default)s)")
 parser.add_argument(
     "--seed", type=program.at_least(0), default=0, help="for the network's first weights (default: %(default)s)"
@@ -86,30 +88,41 @@ program.say(
     f"In the flat bowl the rate may be {ZONE['flat'] / ZONE['steep']:.0f} times as large. From a start 10,000 times as far off",
     "the zone is the same: 0.9 · 2/λ " + ("arrives" if np.isfinite(far[0.9]) else "does not arrive") + " and",
     "1.1 · 2/λ " + ("does." if np.isfinite(far[1.1]) else "does not."),
-    f"(One way the steep bowl is {elongated['steep']:.0f} times as steep as the other, the flat one {elongated['flat']:.1f}",
-    "times. It is this that makes it slow: a rate small enough for the steep way is far too small for the other.)",
+    f"(In one direction the steep bowl is {elongated['steep']:.0f} times as curved as in the other, the flat one",
+    f"{elongated['flat']:.1f} times. It is this that makes it slow: a rate that is small enough for the one is far too small",
+    "for the other.)",
 )
 
 figure, [on] = plots.panels(height=4.8)
-for row, (name, unit, colour, marker) in enumerate((("flat", "cm", plots.BLUE, "o"), ("steep", "mm", plots.VERMILION, "s"))):
-    on.plot(RATES, STEPS[name], marker, color=colour, markersize=4, label=f"{name} bowl (length in {unit}), measured")
+LOOKS = {
+    "flat": ("cm", plots.BLUE, {"marker": "o", "ms": 4}),
+    "steep": ("mm", plots.VERMILION, {"marker": "s", "ms": 8, "mfc": "none"}),
+}
+for name, (unit, colour, look) in LOOKS.items():
+    on.plot(RATES, STEPS[name], ls="", color=colour, label=f"{name} bowl (length in {unit}), measured", **look)
     on.axvline(LIMIT[name], color=colour, linestyle="--", label=f"its predicted end, 2/λ = {LIMIT[name]:.3g}")
-    for outcome, mark, kind in ((np.isnan(STEPS[name]), "<", "still on its way"), (np.isinf(STEPS[name]), "x", "diverges")):
-        heights = np.full(outcome.sum(), (3 + 2 * row) * MOST)
-        on.plot(RATES[outcome], heights, mark, color=colour, markersize=5, label=f"{kind} after {MOST:,} steps")
+for height, (name, (_, colour, _)) in zip((3 * MOST, 5 * MOST), LOOKS.items(), strict=True):
+    for outcome, mark, kind in (
+        (np.isnan(STEPS[name]), "<", f"still on its way after {MOST:,} steps"),
+        (np.isinf(STEPS[name]), "x", "diverges"),
+    ):
+        label = f"{name} bowl, {kind}"
+        on.plot(RATES[outcome], np.full(outcome.sum(), height), mark, color=colour, markersize=5, label=label)
+on.axhline(2 * MOST, color="0.7", linewidth=1)  # what is above this line has no number of steps
 on.set(
     xscale="log",
     yscale="log",
     ylim=(1, 10 * MOST),
+    yticks=[1, 10, 100, 1000],
     xlabel="learning rate",
-    ylabel="steps until both weights are within 1 %",
-    title="The zone ends where 2/λ says: " + ", ".join(f"{ZONE[name]:.4f} ({LIMIT[name]:.4f})" for name in BOWLS),
+    ylabel="steps until both weights are within 1%",
+    title="The zone ends at 2/λ:\n" + ", ".join(f"{name} {ZONE[name]:.4g} (predicted {LIMIT[name]:.4g})" for name in BOWLS),
 )
-handles, names = on.get_legend_handles_labels()
-on.legend(handles[:2] + handles[4:6] + handles[2:4], names[:2] + names[4:6] + names[2:4], loc="lower left", fontsize="small")
+on.legend(loc="lower left", fontsize="small")
 program.save(figure, options.out / "learning_rate.png")
 
-# %% Too small, right, too large: the first shots of w alone in the flat bowl, with b where it belongs.
+# %% Too small, right, too large: the first shots of w alone in the flat bowl, with b where it belongs. (The largest curvature
+# of that bowl is that of w.)
 flat, b = BOWLS["flat"], mass.mean()
 target = np.polyfit(flat, mass, 1)[0]
 
@@ -128,7 +141,7 @@ for on, share in zip(axes, (0.04, 0.3, 1.05), strict=True):
     lr = share * LIMIT["flat"]
     path = shots(-0.2, lr)
     left = abs(path[-1] - target) / abs(path[0] - target)  # of the distance
-    verdict = "too large" if left > 1 else "too small" if left > 0.1 else "right"
+    verdict = "too large" if left > 1 else "too small" if left > 0.1 else "fine"
     plots.curve(
         lambda w: loss_at((w, b), flat),
         path,
@@ -139,11 +152,12 @@ for on, share in zip(axes, (0.04, 0.3, 1.05), strict=True):
         ylabel="loss (kg²)",
         ylim=(0, 3.7),
     )
-    for n, w in enumerate(path[:3]):
+    for n, w in [(0, path[0]), (2, path[2])]:
         on.annotate(n, (w, loss_at((w, b), flat)), (7 if w < target else -14, 7), textcoords="offset points")
 program.save(figure, options.out / "learning_rate_shots.png")
 
-# %% What the rate multiplies is the slope. To multiply the weight by it, again and again, leads nowhere but to 0.
+# %% What the rate multiplies is the slope. To multiply the weight by it, again and again, leads to 0 if the rate is below 1,
+# and out without end if it is above: either way the data have no say.
 lr = 0.3 * LIMIT["flat"]
 PRODUCTS = [-0.2 * lr**step for step in range(7)]
 print(f"learning rate {lr:.2g}:   w − lr · slope      loss (kg²)         lr · w      loss (kg²)")
@@ -175,7 +189,8 @@ def largest_curvature(vector, times):
         vector = [v / np.sqrt(sum(np.sum(v**2) for v in vector)) for v in vector]
         turned = hvp(loss, weights, vector)
         curvature = sum(np.sum(v * t) for v, t in zip(vector, turned, strict=True))
-        vector, unit = turned, vector
+        unit = vector
+        vector = turned
     return curvature, unit
 
 
@@ -200,10 +215,12 @@ def changes_by_a_step(vector, rates):
 
 SHARES = np.linspace(0, 1.6, 33)  # of 2/λ
 MOMENTS = (0, options.steps // 4, options.steps)
-optimizer = optim.SGD(weights, lr=options.rate)
+optimizer = optim.SGD(weights, lr=options.network_rate)
 vector, curvature_at, loss_after, tried = [rng.normal(size=p.shape) for p in weights], {}, {}, {}
 for step in range(options.steps + 1):
     loss = network_loss()
+    if not loss.item() < 1e3:
+        sys.exit(f"the network's loss is {loss.item():.3g} at step {step}: try a smaller --network-rate")
     optimizer.zero_grad()
     loss.backward()
     if step % 20 == 0 or step in MOMENTS:
@@ -216,21 +233,24 @@ for step in range(options.steps + 1):
 BREAK_EVEN = {}
 print("network: step     loss      λ      2/λ   a step there breaks even at a rate of")
 for step, changes in tried.items():
-    first = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))[0]  # between this one and the next it is back at 0
+    up = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))
+    if not len(up):
+        sys.exit(f"at step {step} the loss is no bowl, not even for small steps: try a smaller --network-rate")
+    first = up[0]  # between this one and the next it is back at 0
     part = -changes[first] / (changes[first + 1] - changes[first])
     BREAK_EVEN[step] = SHARES[first] + part * (SHARES[first + 1] - SHARES[first])
     limit = 2 / curvature_at[step]
     print(f"{step:13d} {loss_after[step]:8.4f} {curvature_at[step]:6.2f} {limit:8.3f}", end=" ")
     print(f"{BREAK_EVEN[step] * limit:8.3f}, which is {BREAK_EVEN[step]:.1%} of 2/λ")
-above = [step for step in curvature_at if options.rate > 2 / curvature_at[step]]
+above = [step for step in curvature_at if options.network_rate > 2 / curvature_at[step]]
 late = np.mean([curvature for step, curvature in curvature_at.items() if step >= options.steps / 2])
 print()
 program.say(
-    f"At {len(above)} of {len(curvature_at)} places the rate, {options.rate:g}, is above 2/λ. From the first to the last the",
-    f"loss goes from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f} all the same: 2/λ speaks of one direction, and of",
-    f"that place. As the weights move, so does λ, between {min(curvature_at.values()):.2f} and",
+    f"At {len(above)} of {len(curvature_at)} places the rate, {options.network_rate:g}, is above 2/λ. From the first to the",
+    f"last the loss goes from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f} all the same: 2/λ speaks of one",
+    f"direction, and of that place. As the weights move, so does λ, between {min(curvature_at.values()):.2f} and",
     f"{max(curvature_at.values()):.2f}; in the second half it is {late:.2f} on average, and 2 / learning rate is",
-    f"{2 / options.rate:.3g}.",
+    f"{2 / options.network_rate:.3g}.",
 )
 
 figure, (left, right) = plots.panels(2, width=9.5, height=4.3)
@@ -245,13 +265,15 @@ left.set(
 )
 left.legend()
 right.plot(list(curvature_at), list(curvature_at.values()), "o-", color=plots.BLUE, label="λ, measured")
-right.axhline(2 / options.rate, color=plots.VERMILION, linestyle="--", label=f"2 / learning rate = {2 / options.rate:.3g}")
+right.axhline(
+    2 / options.network_rate, color=plots.VERMILION, linestyle="--", label=f"2 / learning rate = {2 / options.network_rate:.3g}"
+)
 right.set(
     title=f"λ moves as the loss falls from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f}:\n"
     f"in the second half it is {late:.2f} on average",
     xlabel="step",
     ylabel="largest curvature λ of the loss",
-    ylim=(0, 1.15 * max(*curvature_at.values(), 2 / options.rate)),
+    ylim=(0, 1.15 * max(*curvature_at.values(), 2 / options.network_rate)),
 )
 right.legend(loc="lower right")
 program.save(figure, options.out / "learning_rate_network.png")

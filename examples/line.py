@@ -45,7 +45,7 @@ def shots(w, lr, count):
 def verdicts(tried):
     """Does each shot come nearer to the minimum? In a bowl, the nearer, the less steep: the slope alone tells.
 
-    (That is so where there is one minimum and the slope grows on both sides. slope.py has a curve where it is not so.)
+    (That is so in this bowl, a parabola, which is the same on both sides. In a lopsided one it holds for shots on one side.)
     """
     steep = [abs(slope(w)) for w in tried]
     return ["start", *("toward" if now < before else "away" for before, now in pairwise(steep))]
@@ -137,7 +137,7 @@ for lr, (run, where) in CONVERGED.items():
     before, after = (np.hypot(*line[2:]) for line in (where[0], where[-1]))
     program.say(
         f"Learning rate {lr:g}: within 5 steps the loss changes by less than 1 part in 1,000 at step {len(run) - 1}.",
-        f"There it is {run[-1] / lowest:.4g} times the smallest loss that a line can have, and the slope is {after:.2g} kg;",
+        f"There it is {run[-1] / lowest:.3f} times the smallest loss that a line can have, and the slope is {after:.2g} kg;",
         f"at the start that was {before:.2g} kg.",
     )
 
@@ -148,7 +148,8 @@ for step, shade in zip((0, 2, 5, 10, len(lines) - 1), (0.15, 0.3, 0.5, 0.7, 1.0)
     if step < len(lines):
         y = lines[step][0] * (ends - mean) / deviation + lines[step][1]
         left.plot(ends, y, color=plots.BLUE, alpha=shade, linewidth=2)
-        left.annotate(f"step {step}", (ends[1], y[1]), (4, 0), textcoords="offset points", va="center")
+        if step == len(lines) - 1 or abs(lines[step][1] - b) > 0.3:  # the labels would be on top of each other
+            left.annotate(f"step {step}", (ends[1], y[1]), (4, 0), textcoords="offset points", va="center")
 finding = "that of least squares" if ARRIVED else f"but that of least squares has {exact[0]:.1f}"
 title = f"The line arrives at {found[0]:.1f} g per mm,\n{finding}"
 left.set(title=title, xlabel="flipper length (mm)", ylabel="body mass (kg)", xlim=(ends[0] - 2, ends[1] + 13))
@@ -156,8 +157,8 @@ plots.losses(
     {f"learning rate {lr:g}": fit(lr, len(losses))[0] for lr in CONVERGED},
     tolerance=TOLERANCE,
     ax=right,
-    title="Where the loss nearly stops changing it is\n"
-    + " and ".join(f"{run[-1] / lowest:.4g}" for run, _ in CONVERGED.values())
+    title="Both nearly stop changing: at a loss that is\n"
+    + " and ".join(f"{run[-1] / lowest:.2f}" for run, _ in CONVERGED.values())
     + " times the smallest one",
     xlabel="step",
     ylabel="loss (kg²)",

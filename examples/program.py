@@ -36,7 +36,6 @@ def options(parser):
         parser.error(f"--out: {chosen.out} is a file, not a folder")
     except OSError as error:
         parser.error(f"--out: {error}")
-    sys.excepthook = _quietly
     return chosen
 
 
@@ -87,3 +86,6 @@ def _quietly(kind, error, trace):
         print("\nstopped", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _quietly

@@ -53,9 +53,11 @@ for x, kind in zip(LEVEL, KINDS, strict=True):
     grows = "grows, from below 0 to above: a bowl" if curvature(x) > 0 else "falls, from above 0 to below: a hill"
     print(f"At x = {x:.4f} the slope is 0. There the slope {grows} ({curvature(x):+.2f}), a {kind}.")
 
-# %% That minimum is local: the lowest point of its surroundings, and no more.
+# %% That minimum is local: only the lowest point nearby.
 lowest = LEVEL[KINDS.index("minimum")]
-lower = next(x for x in np.arange(lowest, -10, -0.001) if f(x) < f(lowest) - 1e-9)
+lower = lowest - 0.1
+while f(lower) >= f(lowest):  # go left, over the hill, until it is lower again
+    lower -= 0.001
 print(f"\nf({lowest:.3f}) = {f(lowest):.3f}, but left of x = {lower:.3f} f is lower still, and falls without end:")
 print("   ".join(f"f({x}) = {f(x):,}" for x in (-1, -10, -100)))
 

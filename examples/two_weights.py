@@ -55,10 +55,12 @@ for step, (point, nudge, after) in enumerate(list(zip(path, nudges, path[1:], st
     print(f"      {column(point, 1)}     {column(nudge, 1)}     {column(after, 1)}")
 print(f"After {len(nudges)} steps w is [{path[-1][0]:.4f}, {path[-1][1]:.4f}];", end=" ")
 print(f"least squares: [{lowest[0]:.4f}, {lowest[1]:.4f}].\n")
+if np.linalg.norm(path[-1] - lowest) > np.linalg.norm(path[0] - lowest):
+    program.say("That is farther from the lowest point than the start: try a smaller --lr.")
 
-# %% The direction of a nudge is not in the signs of its elements alone: those say only whether it goes right or left, up or
-# down. It is in their ratio; and the length is the root of the sum of their squares. It points steepest down from here,
-# which is not where the lowest point is, unless the bowl is round.
+# %% The direction of a nudge is not in the signs of its elements alone, which say only whether it goes right or left, up or
+# down, but in the signs and their ratio together; and the length is the root of the sum of their squares. It points steepest
+# down from here, which is not where the lowest point is, unless the bowl is round.
 ASIDE = []
 for point, nudge in zip(path[:4], nudges[:4], strict=False):
     there = lowest - point
@@ -146,7 +148,7 @@ right.axhline(0, color="black", linewidth=1)
 right.set(
     title=f"{'No' if not beaten else 'A'} direction of 360 is steeper\nthan the gradient's, {angle:.0f}°".replace("-", "−"),
     xlabel="direction (degrees, 0 is along w1)",
-    ylabel="change of loss (kg²) per unit of length",
+    ylabel="change of loss (kg²) per unit of length (kg/sd)",
     ylim=(-1.1 * steepness, 1.75 * steepness),
     xticks=range(-180, 181, 90),
 )

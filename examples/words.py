@@ -3,7 +3,7 @@
 The words become numbers on the way in, a probability for each word comes out, and the most probable one is the answer.
 """
 
-# %% The data: 342 penguins, of which four sizes were measured, and whose species is a word.
+# %% The data: 342 penguins, each with four measurements; the species is a word.
 import numpy as np
 import program
 
@@ -94,10 +94,11 @@ for number, (name, colour, marker, hatch) in enumerate(zip(names, plots.COLOURS,
     on.contour(across, up, chance, [0.9], colors=[colour], linewidths=1, linestyles="--")
     of_it = labels[held_out] == number
     on.plot(*measured[of_it].T, marker, color=colour, markeredgecolor="black", label=name)
+on.plot([], [], "--", color="0.4", label="a probability of 90%")
 on.plot(*measured[~right].T, "o", color="none", markeredgecolor="black", markersize=16, label="named wrongly")
 on.set(
-    title=f"By the bill alone {np.mean(right):.1%} of {len(held_out)} birds held out are named rightly (on average over all\n"
-    f"splits, {np.mean(ACCURACY['the bill alone']):.1%}); beyond the dashed lines a species has 90% or more",
+    title=f"By the bill alone {np.mean(right):.1%} of {len(held_out)} birds held out are named rightly\n"
+    f"(the last of {options.splits} splits; on average {np.mean(ACCURACY['the bill alone']):.1%})",
     xlabel="bill length (mm)",
     ylabel="bill depth (mm)",
 )

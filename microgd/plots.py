@@ -83,7 +83,7 @@ def contours(f: Function, path: ArrayLike = (), *, span: Any = None, points: int
     levels = z.min() + np.ptp(z) * np.linspace(0, 1, 14) ** 2  # squared, since a bowl's rings are then equally far apart
     shades = on.contourf(x, y, z, levels, cmap="Blues")
     on.contour(x, y, z, levels, colors="0.4", linewidths=0.5)
-    on.figure.colorbar(shades, ax=on, label=labels.pop("zlabel", "loss"), ticks=ticker.MaxNLocator(6))
+    on.figure.colorbar(shades, ax=on, label=labels.pop("zlabel", "loss"), ticks=ticker.MaxNLocator(6), spacing="proportional")
     on.quiver(*steps[:-1].T, *np.diff(steps, axis=0).T, angles="xy", scale_units="xy", scale=1, color=VERMILION, width=0.006)
     on.plot(*steps[:1].T, "o", *steps[-1:].T, "*", color=VERMILION, markeredgecolor="black", markersize=11)
     return _labelled(on, {"xlim": across, "ylim": up, **labels})
@@ -92,14 +92,22 @@ def contours(f: Function, path: ArrayLike = (), *, span: Any = None, points: int
 def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **labels: Any) -> Figure:
     """How the loss falls in one run, or in several by name: a list of losses each, or a pair of lists, x and losses.
 
-    With a `tolerance`, a star where `train.has_converged` says so for the first time.
+    With a `tolerance`, a star where `train.has_converged` holds for the first time: where a loss nearly stops changing.
     """
     on, named = ax or panels()[1][0], runs if isinstance(runs, Mapping) else {"": runs}
     for (name, run), colour, line in zip(named.items(), COLOURS * len(named), _LINES * len(named), strict=False):
         x, y = run if isinstance(run, tuple) else (range(len(run)), run)
         on.plot(x, y, color=colour, linestyle=line, label=name)
         for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[: n + 1], tolerance)][:1]:
-            on.plot(x[n], y[n], "*", color=colour, markeredgecolor="black", markersize=14, label=f"converged: step {x[n]}")
+            on.plot(
+                x[n],
+                y[n],
+                "*",
+                color=colour,
+                markeredgecolor="black",
+                markersize=14,
+                label=f"nearly stops changing: step {x[n]}",
+            )
     if "" not in named or tolerance is not None:
         on.legend()
     on.set(yscale="log", ylabel="loss")

@@ -282,9 +282,9 @@ def test_with_a_tiny_learning_rate_the_loss_has_converged_far_from_the_minimum()
     assert slow[-1] > 100 * its.lowest > 99 * fast[-1]
     assert np.hypot(*slow_lines[-1][2:]) > 0.99 * np.hypot(*slow_lines[0][2:])
     assert np.hypot(*fast_lines[-1][2:]) < 0.01 * np.hypot(*fast_lines[0][2:])
-    assert f"{slow[-1] / its.lowest:.4g} times the smallest loss" in printed.replace("\n", " ")
+    assert f"{slow[-1] / its.lowest:.3f} times the smallest loss" in printed.replace("\n", " ")
     legend = [text.get_text() for text in figures["line.png"].axes[1].get_legend().get_texts()]
-    assert [f"converged: step {len(run) - 1}" for run in (fast, slow)] == legend[1::2]
+    assert [f"nearly stops changing: step {len(run) - 1}" for run in (fast, slow)] == legend[1::2]
 
 
 # ── learning_rate.py ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -315,10 +315,10 @@ def test_the_rate_multiplies_the_slope_and_not_the_weight():
 @of["learning_rate"]
 def test_the_shots_are_called_what_they_are():
     titles = [on.get_title() for on in small("learning_rate")[2]["learning_rate_shots.png"].axes]
-    for title, verdict in zip(titles, ("too small", "right", "too large"), strict=True):
+    for title, verdict in zip(titles, ("too small", "fine", "too large"), strict=True):
         left = float(re.search(r"([\d.]+)% left after 6 steps", title)[1])
         assert f"is {verdict}:" in title
-        assert {"too small": 10 < left < 100, "right": left < 10, "too large": left > 100}[verdict]
+        assert {"too small": 10 < left < 100, "fine": left < 10, "too large": left > 100}[verdict]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -351,6 +351,11 @@ def test_each_next_point_is_the_point_and_the_nudge():
     first = [float(x) for x in re.search(r"   0  \[(.*?)\]  \+  \[(.*?)\]  =  \[(.*?)\]", printed).groups()]
     np.testing.assert_allclose(first, [its.path[0][0], its.nudges[0][0], its.path[1][0]], atol=1e-4)
     assert min(its.ASIDE) > 5  # degrees: a nudge points steepest down, and not to the lowest point
+
+
+def test_a_network_that_diverges_is_one_clear_line():
+    with pytest.raises(SystemExit, match=r"the network's loss is .* try a smaller --network-rate"):
+        run("learning_rate", "--rates", 10, "--steps", 400, "--network-rate", 3)
 
 
 def test_a_descent_that_runs_away_is_one_clear_line():
@@ -559,6 +564,7 @@ def test_the_path_of_training_lies_nearly_in_a_plane():
     held = np.sum((points @ its.own_directions.T) ** 2) / np.sum(points**2)
     np.testing.assert_allclose(its.VARIANCE.sum(), held, rtol=1e-4)
     assert held > 0.9
+    assert its.WALK.sum() < held + 1e-9
     assert f"Of the path through 13,002 dimensions two hold {held:.1%}" in printed.replace("\n", " ")
 
 
@@ -614,7 +620,7 @@ def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path)
     likeness = np.sum(prepared * originals, axis=1) / np.linalg.norm(prepared, axis=1) / np.linalg.norm(originals, axis=1)
     assert np.median(likeness) > 0.8  # 0.81 is what a shift by one pixel would leave
     named, named_before = (np.mean(model(x).data.argmax(axis=1) == labels) for x in (prepared, originals))
-    assert named > named_before - 0.1
+    assert named > named_before - 0.15
 
 
 @of["digits"]
@@ -644,6 +650,16 @@ def test_a_picture_with_no_digit_on_it_is_one_clear_line(content, tmp_path):
         path.write_text("no picture")
     with pytest.raises(SystemExit, match=r"--image .*digit\.png.*(stands out|cannot identify)"):
         run("digits", "--image", path)
+
+
+@needs_tqdm
+def test_a_saved_network_names_a_digit_without_more_training(tmp_path):
+    path = tmp_path / "learned.npz"
+    trained = re.findall(r"^ +2 .* (\S+)%$", run("digits", "--train-only", "--epochs", 2, "--save", path)[1], re.MULTILINE)
+    photo(data.digits().test.x[3], np.random.default_rng(0)).save(tmp_path / "mine.jpg")
+    printed = run("digits", "--train-only", "--epochs", 0, "--load", path, "--image", tmp_path / "mine.jpg")[1]
+    assert re.findall(r"before these epochs: (\S+)% of", printed) == [f"{float(accuracy):.1f}" for accuracy in trained]
+    assert re.search(r"mine\.jpg: the network 784-16-16-10 says \d", printed)
 
 
 @needs_tqdm

@@ -97,8 +97,8 @@ def test_losses_mark_the_step_at_which_they_converge():
     [on] = plots.losses({"falling": falling, "level": level}, tolerance=1e-3).axes
     lines = {line.get_label(): line for line in on.lines}
     assert list(lines["falling"].get_ydata()) == falling
-    assert list(lines) == ["falling", "level", "converged: step 7"]
-    assert lines["converged: step 7"].get_xydata().tolist() == [[7, 1.0]]
+    assert list(lines) == ["falling", "level", "nearly stops changing: step 7"]
+    assert lines["nearly stops changing: step 7"].get_xydata().tolist() == [[7, 1.0]]
     assert on.get_yscale() == "log"
 
 
