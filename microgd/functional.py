@@ -46,19 +46,18 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
 def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[Any]:
     """The Hessian of `output`, all its second derivatives with respect to the inputs, times a vector: a part for each input.
 
-    The vector comes in parts of the inputs' shapes (`ValueError`). For n numbers the Hessian has n² elements, but this
-    product takes two reverse passes: it is the gradient of the gradient's dot product with the vector. (Pearlmutter, Fast
-    exact multiplication by the Hessian, 1994.) Where the output has a curvature in the vector's direction, this is it.
+    The vector comes in parts, numbers and arrays of the inputs' shapes (`ValueError`), and so does the product. For n
+    numbers the Hessian has n² elements, but this takes two reverse passes: it is the gradient of the gradient's dot product
+    with the vector. (Pearlmutter, Fast exact multiplication by the Hessian, 1994.)
 
     >>> x, y = Value(3.0), Value(2.0)
     >>> hvp(x**2 * y, [x, y], [1.0, 0.0])  # the Hessian's first column, 2y and 2x
     [4.0, 6.0]
     """
-    shapes, given = [x.shape for x in inputs], [np.shape(v) for v in vectors]
-    if given != shapes:
-        raise ValueError(f"expected a vector in parts of the inputs' shapes, {shapes}, but got {given}")
-    slopes = gradients(output, inputs, create_graph=True)
-    return gradients(sum((slope * v).sum() for slope, v in zip(slopes, vectors, strict=True)), inputs)
+    parts = [seed(x, v) for x, v in zip(inputs, vectors, strict=True)]
+    with recording(True):
+        slopes = gradients(output, inputs, create_graph=True)
+        return gradients(sum(((slope * part).sum() for slope, part in zip(slopes, parts, strict=True)), Value(0.0)), inputs)
 
 
 # The arguments that the calls of `grad` around this one differentiate with respect to.

@@ -22,8 +22,7 @@ class GradientError(AssertionError):
 
     def __init__(self, order: int, operand: int, index: tuple[int, ...], expected: float, got: float) -> None:
         self.order, self.operand, self.index, self.expected, self.got = order, operand, index, expected, got
-        kind = "gradient" if order == 1 else "gradient of the gradient"
-        wrong = f"the {kind} for operand {operand} at index {index} is wrong"
+        wrong = f"the gradient{' of the gradient' * (order == 2)} for operand {operand} at index {index} is wrong"
         found = f"finite differences expect {expected:.9g}, backpropagation got {got:.9g}"
         super().__init__(f"{wrong}: {found} (the derivative of f, or of a weighted sum of its elements)")
 

@@ -126,10 +126,15 @@ def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
 
 
 def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None:
-    """Set the parameters to the numbers of such a vector; of another length it is a `ValueError`, and nothing has changed."""
-    array, sizes = np.asarray(vector), [p.size for p in parameters]
-    if array.shape != (sum(sizes),):
-        raise ValueError(f"expected a vector of shape ({sum(sizes)},) for these parameters, but got shape {array.shape}")
+    """Set the parameters to the numbers of such a vector.
+
+    One of another length, or a computed parameter, is a `ValueError`, before anything has changed.
+    """
+    array, sizes, computed = np.asarray(as_data(vector)), [p.size for p in parameters], [p.op for p in parameters if p.op]
+    if array.shape != (sum(sizes),) or computed:
+        raise ValueError(
+            f"expected leaves, and a vector of shape ({sum(sizes)},), but got {computed or 'them'}, and {array.shape}"
+        )
     for p, part in zip(parameters, np.split(array, np.cumsum(sizes[:-1])), strict=True):
         p.data = part.reshape(p.shape)
 

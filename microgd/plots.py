@@ -8,12 +8,13 @@ Color Universal Design, 2008), and nothing is told by colour alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from math import isqrt
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
+from matplotlib import figure, ticker
 from numpy.typing import ArrayLike, NDArray
 
 from microgd.data import check_labels
@@ -23,14 +24,9 @@ from microgd.recording import no_grad
 from microgd.train import has_converged
 from microgd.value import Value
 
-try:
-    from matplotlib import figure, ticker
-except ModuleNotFoundError:
-    raise ModuleNotFoundError("microgd.plots needs Matplotlib: pip install matplotlib") from None
-
-Function: TypeAlias = Callable[..., Any]  # of numbers, which gives a number or a Value of one element
 COLOURS = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
 _MARKERS, _LINES = "osDv^P", ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
+_LOOKS = [(COLOURS[i % 6], _MARKERS[(i + i // 6) % 6], _LINES[(i + i // 6) % 6]) for i in range(36)]
 
 
 class Figure(figure.Figure):
@@ -48,39 +44,40 @@ def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 
     return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=axes)))
 
 
-def curve(f: Function, points: Any, *, span: Any = None, ax: Any = None, **labels: Any) -> Figure:
+def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: Any) -> Figure:
     """A function of one number, and its tangent at each of the points, a list of numbers: the shots of a descent, say.
 
     Lists of points by name, in a dictionary, each have a colour and a marker, and their name in the legend. `span`, (low,
     high), is by default that of the points, and some more.
     """
     on, both, named = ax or panels()[1][0], value_and_grad(f), points if isinstance(points, Mapping) else {"": points}
-    low, high = span or _room(np.concatenate([np.ravel(group) for group in named.values()]))
+    low, high = _room(np.concatenate([np.ravel(group) for group in named.values()])) if span is None else span
     across = np.linspace(low, high, 201)
-    values = [both(x)[0] for x in across.tolist()]
+    values = np.array([both(x)[0] for x in across.tolist()])
     on.plot(across, values, color="0.4", zorder=1)
-    for (name, group), colour, marker in zip(named.items(), COLOURS, _MARKERS, strict=False):
+    for (name, group), (colour, marker, _) in zip(named.items(), _LOOKS * len(named), strict=False):
         x = np.asarray(group, float)
         y, slope = np.array([both(each) for each in x.tolist()]).reshape(-1, 2).T
-        dx = 0.1 / np.hypot(2 / (high - low), slope / np.ptp(values))  # about as long to the eye, however steep
+        # About as long to the eye, however steep.
+        dx = 0.1 / np.hypot(2 / (high - low), slope / (np.ptp(values[np.isfinite(values)]) or 1.0))
         on.plot([x - dx, x + dx], [y - dx * slope, y + dx * slope], color=colour, linewidth=2)
         on.plot(x, y, marker, color=colour, label=name if x.size else None)
-    if "" not in named:
-        on.legend()
     return _labelled(on, {"xlim": (low, high), **labels})
 
 
-def contours(f: Function, path: ArrayLike = (), *, span: Any = None, points: int = 41, ax: Any = None, **labels: Any) -> Figure:
+def contours(f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: Any = None, **labels: Any) -> Figure:
     """A function of two numbers as contours, and over them a path, (n, 2), with an arrow for every step.
 
     f is computed at `points` × `points` points. `span`, ((left, right), (low, high)), is by default that of the path, and
     some more. `zlabel` says what f is.
     """
-    on, steps = ax or panels()[1][0], np.asarray(path, float).reshape(-1, 2)
-    across, up = span or (_room(steps[:, 0]), _room(steps[:, 1]))
+    on, steps = ax or panels()[1][0], np.asarray(path, float).reshape(len(path), 2)
+    across, up = (_room(steps[:, 0]), _room(steps[:, 1])) if span is None else span
     x, y = (np.linspace(low, high, points) for low, high in (across, up))
     z = np.array([[_number(f(a, b)) for a in x.tolist()] for b in y.tolist()])
-    levels = z.min() + np.ptp(z) * np.linspace(0, 1, 14) ** 2  # squared, since a bowl's rings are then equally far apart
+    # Squared, since a bowl's rings are then equally far apart. Where f is nan or infinite nothing is drawn.
+    z[~np.isfinite(z)] = np.nan
+    levels = np.nanmin(z) + (np.nanmax(z) - np.nanmin(z) or 1.0) * np.linspace(0, 1, 14) ** 2
     shades = on.contourf(x, y, z, levels, cmap="Blues")
     on.contour(x, y, z, levels, colors="0.4", linewidths=0.5)
     on.figure.colorbar(shades, ax=on, label=labels.pop("zlabel", "loss"), ticks=ticker.MaxNLocator(6), spacing="proportional")
@@ -95,10 +92,10 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
     With a `tolerance`, a star where `train.has_converged` holds for the first time: where a loss nearly stops changing.
     """
     on, named = ax or panels()[1][0], runs if isinstance(runs, Mapping) else {"": runs}
-    for (name, run), colour, line in zip(named.items(), COLOURS * len(named), _LINES * len(named), strict=False):
+    for (name, run), (colour, _, line) in zip(named.items(), _LOOKS * len(named), strict=False):
         x, y = run if isinstance(run, tuple) else (range(len(run)), run)
-        on.plot(x, y, color=colour, linestyle=line, label=name)
-        for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[: n + 1], tolerance)][:1]:
+        on.plot(x, y, color=colour, linestyle=line, label=name, marker="." if len(y) == 1 else None)
+        for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[max(0, n - 5) : n + 1], tolerance)][:1]:
             on.plot(
                 x[n],
                 y[n],
@@ -108,10 +105,10 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
                 markersize=14,
                 label=f"nearly stops changing: step {x[n]}",
             )
-    if "" not in named or tolerance is not None:
-        on.legend()
-    on.set(yscale="log", ylabel="loss")
-    on.yaxis.set(major_locator=ticker.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
+    low, high = on.dataLim.intervaly
+    on.set(yscale="log" if low > 0 else "linear", ylabel="loss")
+    if 0 < high < 1e4 * low:  # beyond that the ticks at powers of 10 are enough
+        on.yaxis.set(major_locator=ticker.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
     return _labelled(on, labels)
 
 
@@ -125,28 +122,28 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
         array = array.reshape(-1, isqrt(array.shape[1]), isqrt(array.shape[1]))
     if array.ndim != 3 or not array.size:
         raise ValueError(f"expected images (n, height, width), or (n, pixels) of squares, but got shape {np.shape(arrays)}")
-    columns, most = min(columns, len(array)), np.abs(array).max()
+    columns, most = min(columns, len(array)), np.abs(array[np.isfinite(array)]).max(initial=0.0) or 1.0
     rows = -(-len(array) // columns)
     height = 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles))
     whole, axes = panels(columns, rows, 8.0, height, frame_on=False, xticks=(), yticks=())
     for on, image, title in zip(axes, array, [*titles, *[""] * len(array)], strict=False):
-        shown = on.imshow(image, cmap="RdBu_r" if signed else "Greys", vmin=-most if signed else 0, vmax=most)
+        shown = on.imshow(
+            image, cmap="RdBu_r" if signed else "Greys", vmin=-most if signed else min(0.0, array.min()), vmax=most
+        )
         on.set_title(title)
     if signed:
         whole.colorbar(shown, ax=axes, label=unit, shrink=0.8)
     return whole
 
 
-def confusion_matrix(
-    labels: ArrayLike, said: ArrayLike, names: Sequence[str] | None = None, *, ax: Any = None, **captions: Any
-) -> Figure:
-    """How often each class, a row, was taken for each class, a column. Both are integers, (n,), from 0."""
+def confusion_matrix(labels: ArrayLike, said: ArrayLike, names: Any = None, *, ax: Any = None, **captions: Any) -> Figure:
+    """How often each class, a row, was taken for each class, a column. Both are integers, (n,), from 0; `names` say which."""
     on, examples = ax or panels(1, 1, 6.0, 5.5)[1][0], np.size(labels)
     classes = len(names) if names is not None else int(max(np.max(labels), np.max(said))) + 1
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (check_labels(labels, examples, classes), check_labels(said, examples, classes)), 1)
     # Shaded by their root, for among hundreds on the diagonal the few beside it would all look the same.
-    on.imshow(np.sqrt(counts), cmap="Blues")
+    on.imshow(np.sqrt(counts), cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
         on.text(column, row, count or "·", ha="center", va="center", color="white" if 2 * count > counts.max() else "black")
     for axis in (on.xaxis, on.yaxis):
@@ -154,23 +151,22 @@ def confusion_matrix(
     return _labelled(on, {"xlabel": "said", "ylabel": "is", **captions})
 
 
-def landscape(
-    loss: Callable[[], Any], parameters: Sequence[Value], directions: ArrayLike, *, path: ArrayLike = (), **options: Any
-) -> Figure:
+def landscape(loss: Any, parameters: Sequence[Value], directions: ArrayLike, *, path: Any = (), **options: Any) -> Figure:
     """The loss on a plane through the parameters, as they are, in two directions: vectors as of `nn.parameters_to_vector`.
 
     `loss()` computes it with the parameters, which are moved over the plane, and put back. A path of such vectors is
     projected onto the plane. Options are those of `contours`; without a path or a `span` it shows 1 to either side. (Li
     et al., Visualizing the loss landscape of neural nets, 2018.)
     """
-    centre, plane = parameters_to_vector(parameters), np.asarray(directions, float)
+    centre = parameters_to_vector(parameters)
+    plane, points = np.reshape(directions, (2, centre.size)), np.reshape(path, (len(path), centre.size))
 
     @no_grad
     def there(a: float, b: float) -> Any:
         vector_to_parameters(centre + a * plane[0] + b * plane[1], parameters)
         return loss()
 
-    steps = np.linalg.lstsq(plane.T, (np.reshape(path, (-1, centre.size)) - centre).T)[0].T
+    steps = np.linalg.lstsq(plane.T, (points - centre).T)[0].T
     try:
         return contours(there, steps, **options)
     finally:
@@ -211,4 +207,6 @@ def _room(at: NDArray[Any]) -> tuple[float, float]:
 
 def _labelled(on: Any, labels: Mapping[str, Any]) -> Figure:
     on.set(**labels)
+    if on.get_legend_handles_labels()[1]:
+        on.legend()
     return on.figure  # type: ignore[no-any-return]

@@ -34,8 +34,7 @@ class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function,
     def __call__(self, function: F) -> F:
         """Make the function run within the context."""
         # The body of these runs after the call has returned, and would be recorded after all.
-        kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-        if any(kind(function) for kind in kinds):
+        if any(f(function) for f in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
             raise TypeError("no_grad cannot decorate a generator or a coroutine: use `with no_grad():` in it, around no yield")
         return super().__call__(function)
 

@@ -1,6 +1,7 @@
 """Pictures of graphs, read back from the SVG that Graphviz makes of them."""
 
 import html
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -919,3 +920,23 @@ def test_what_is_shown_of_a_number_is_close_to_it(x):
 )
 def test_an_array_is_shown_in_short(x, shown):
     assert text.data(x) == shown
+
+
+def test_a_value_that_goes_into_a_layer_twice_has_one_edge():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.w = Value([1.0, 2.0], name="w")
+
+        def forward(self, x):
+            return x * self.w + self.w * x
+
+    x, model = Value([3.0, 4.0], name="x"), Twice()
+    source = draw(model(x).sum(), model=model, depth=0).source
+    assert len(re.findall(r"^\s*v\d+ -> l\d+", source, re.MULTILINE)) == 1
+
+
+def test_a_layers_title_names_no_activation_from_another_level():
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 3)), nn.Tanh(), nn.Linear(3, 1))
+    source = draw(model(np.ones((4, 2))).sum(), model=model, depth=2).source
+    assert "0.0 Linear(2, 3)" in source
+    assert "Linear(2, 3) →" not in source

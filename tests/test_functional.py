@@ -237,5 +237,16 @@ def test_a_hessian_times_a_vector_keeps_float32():
 @pytest.mark.parametrize("vectors", [[np.ones(3)], [np.ones((1, 2))], [1.0], [np.ones(2), np.ones(2)], []])
 def test_a_vector_that_does_not_fit_the_hessian_is_an_error(vectors):
     x = Value([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"vector|argument"):
+    with pytest.raises(ValueError, match=r"of shape|argument"):
         hvp((x**2).sum(), [x], vectors)
+
+
+def test_a_hessian_inside_no_grad():
+    x = Value(3.0)
+    out = x**3
+    with no_grad():
+        assert hvp(out, [x], [1.0]) == [18.0]
+
+
+def test_a_hessian_with_respect_to_nothing():
+    assert hvp(Value(3.0) ** 3, [], []) == []

@@ -131,3 +131,18 @@ def test_the_error_shows_the_derivative_itself_for_one_element():
     with pytest.raises(GradientError) as caught:
         check_gradients(squared(lambda g, out, x: g * x), 3.0)
     np.testing.assert_allclose((caught.value.expected, caught.value.got), (6.0, 3.0))
+
+
+def test_the_error_names_the_order():
+    def rule(g, out, x):
+        return g * 2 * x if isinstance(x, np.ndarray) else g * 3 * x
+
+    for wrong, order in ((rule, 1), (lambda g, out, x: g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data)), 2)):
+        with pytest.raises(GradientError) as caught:
+            check_gradients(operation(wrong, name=f"sq{order}")(lambda x: x * x), [1.0, 2.0], order=2)
+        assert caught.value.order == order
+
+
+def test_a_function_that_gives_no_value_is_checked_too():
+    check_gradients(lambda x: 3.0, [1.0, 2.0], order=2)
+    check_gradients(lambda x: [1.0, 2.0], [1.0, 2.0], order=2)

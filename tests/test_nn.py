@@ -754,7 +754,7 @@ def test_a_vector_and_the_parameters_share_no_memory():
 def test_a_vector_of_another_length_changes_nothing(size):
     model = network()
     before = model.state_dict()
-    with pytest.raises(ValueError, match=r"expected a vector of shape \(43,\)"):
+    with pytest.raises(ValueError, match=r"a vector of shape \(43,\)"):
         nn.vector_to_parameters(np.zeros(size), model.parameters())
     assert_same_state(model.state_dict(), before)
 
@@ -765,3 +765,12 @@ def test_a_vector_of_no_numbers_changes_nothing():
     with pytest.raises(TypeError, match="expected a number or an array"):
         nn.vector_to_parameters(np.full(43, "x"), model.parameters())
     assert_same_state(model.state_dict(), before)
+
+
+def test_a_computed_parameter_changes_nothing():
+    a, b = Value([1.0, 2.0]), Value([3.0])
+    with pytest.raises(ValueError, match="multiply"):
+        nn.vector_to_parameters([9.0, 9, 9], [a, b * 2])
+    with pytest.raises(TypeError, match="masked"):
+        nn.vector_to_parameters(np.ma.array([9.0, 9], mask=[0, 1]), [a])
+    assert a.data.tolist() == [1, 2]

@@ -1,5 +1,6 @@
 """Pictures of learning show what they are given: read back from Matplotlib's own objects."""
 
+import io
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -242,4 +243,183 @@ def test_pictures_need_no_pyplot_and_no_display():
 def test_without_matplotlib_the_error_says_how_to_get_it():
     code = "import sys; sys.modules['matplotlib'] = None; from microgd import plots"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "microgd.plots needs Matplotlib: pip install matplotlib" in done.stderr
+    assert "ModuleNotFoundError" in done.stderr
+    assert "matplotlib" in done.stderr.splitlines()[-1]
+
+
+def test_tangents_are_about_as_long_to_the_eye_however_steep():
+    [on] = plots.curve(lambda x: x**2, [0.0, 5.0], span=(-10, 10)).axes
+    sizes = []
+    for segment in on.lines[1:-1]:
+        (x1, y1), (x2, y2) = segment.get_xydata()
+        sizes.append(np.hypot(2 * (x2 - x1) / 20, (y2 - y1) / 100))  # the picture is twice as wide as high
+    np.testing.assert_allclose(sizes, 0.2)
+
+
+def test_tangents_have_the_colour_of_their_points():
+    [on] = plots.curve(lambda x: x**2, {"a": [0.0], "b": [1.0]}).axes
+    assert [line.get_color() for line in on.lines[1:]] == [plots.BLUE, plots.BLUE, plots.VERMILION, plots.VERMILION]
+
+
+def test_a_path_starts_with_a_circle_and_ends_with_a_star():
+    on, _ = plots.contours(lambda a, b: a * b, [[2.0, 1.0], [1.0, 0.5], [0.0, 0.25]], points=3, zlabel="height").axes
+    start, end = on.lines
+    assert (start.get_marker(), start.get_xydata().tolist()) == ("o", [[2.0, 1.0]])
+    assert (end.get_marker(), end.get_xydata().tolist()) == ("*", [[0.0, 0.25]])
+    arrows = on.collections[2]
+    assert (arrows.angles, arrows.scale_units, arrows.scale) == ("xy", "xy", 1)
+    assert _.get_ylabel() == "height"
+
+
+def test_contour_levels_rise_with_the_square():
+    on, _ = plots.contours(lambda a, b: a, span=((0, 1), (0, 1)), points=3).axes
+    np.testing.assert_allclose(np.sqrt(on.collections[0].levels) * 13, range(14), atol=1e-9)
+
+
+def test_the_star_of_convergence_looks_like_its_run():
+    [on] = plots.losses({"a": [1.0] * 8, "b": [2.0] * 8}, tolerance=0.1).axes
+    stars = [line for line in on.lines if line.get_marker() == "*"]
+    assert [star.get_color() for star in stars] == [plots.BLUE, plots.VERMILION]
+    assert len(on.get_legend().get_texts()) == 4
+    assert on.get_ylabel() == "loss"
+
+
+def test_one_run_with_a_tolerance_has_a_legend_for_its_star():
+    [on] = plots.losses([1.0] * 8, tolerance=0.1).axes
+    assert [text.get_text() for text in on.get_legend().get_texts()] == ["nearly stops changing: step 5"]
+
+
+def ticks(figure):
+    figure.savefig(io.BytesIO())
+    axis, (low, high) = figure.axes[0].yaxis, figure.axes[0].get_ylim()
+    return [
+        t.get_text() for t, at in zip(axis.get_majorticklabels(), axis.get_majorticklocs(), strict=True) if low <= at <= high
+    ]
+
+
+def test_the_loss_axis_has_plain_numbers_at_1_2_and_5():
+    assert ticks(plots.losses([1.0, 0.011])) == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+    assert {t.get_text() for t in plots.losses([1.0, 0.011]).axes[0].yaxis.get_minorticklabels()} <= {""}
+
+
+def test_counts_stand_in_their_cells_and_rows_are_what_is():
+    [on] = plots.confusion_matrix([0, 0, 0, 1], [1, 1, 1, 1], ["cat", "dog"]).axes
+    where = {t.get_position(): t.get_text() for t in on.texts}
+    assert where == {(0, 0): "·", (1, 0): "3", (0, 1): "·", (1, 1): "1"}
+    np.testing.assert_allclose(on.images[0].get_array(), np.sqrt([[0, 3], [0, 1]]))
+
+
+def test_a_confusion_matrix_without_names_has_as_many_classes_as_either_has():
+    for labels, said in (([0, 1], [2, 1]), ([2, 1], [0, 1])):
+        [on] = plots.confusion_matrix(labels, said).axes
+        assert [t.get_text() for t in on.get_xticklabels()] == ["0", "1", "2"]
+
+
+def test_every_count_can_be_read_on_its_shade():
+    labels, said = np.repeat(np.arange(3), (40, 10, 60)), np.repeat([0, 1, 2, 0], (40, 10, 35, 25))
+    [on] = plots.confusion_matrix(labels, said).axes
+    shades = on.images[0].to_rgba(on.images[0].get_array())
+
+    def luminance(rgb):
+        c = np.asarray(rgb[:3])
+        c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        return c @ [0.2126, 0.7152, 0.0722]
+
+    for t in on.texts:
+        column, row = t.get_position()
+        one, other = luminance(shades[row, column]), float(t.get_color() == "white")
+        assert (max(one, other) + 0.05) / (min(one, other) + 0.05) > 3
+
+
+def test_images_are_grey_unless_signed():
+    figure = plots.images(np.arange(8.0).reshape(2, 2, 2))
+    assert [on.images[0].get_cmap().name for on in figure.axes] == ["Greys"] * 2
+    assert {on.images[0].get_clim() for on in figure.axes} == {(0, 7)}
+    assert plots.images(-np.ones((1, 2, 2)), signed=True).axes[0].images[0].get_cmap().name == "RdBu_r"
+
+
+def test_images_fill_their_page():
+    for n, columns, rows in ((10, 5, 2), (12, 5, 3), (3, 10, 1)):
+        width, height = plots.images(np.ones((n, 4)), columns=columns).get_size_inches()
+        assert (width, height) == (8.0, pytest.approx(0.4 + rows * 8 / min(n, columns)))
+
+
+def test_panels_have_the_size_and_the_axes_that_one_asks_for():
+    figure, axes = plots.panels(2, 3, width=7, height=4, xlim=(1, 2))
+    assert figure.get_size_inches().tolist() == [7, 4]
+    assert [on.get_subplotspec().num1 for on in axes] == [*range(6)]
+    assert axes[5].get_xlim() == (1, 2)
+
+
+def test_there_is_some_room_around_the_points():
+    [on] = plots.curve(lambda x: x, [1.0, 3.0]).axes
+    np.testing.assert_allclose(on.get_xlim(), (0.6, 3.4))
+    on, _ = plots.contours(lambda a, b: a + b, [[1.0, 5.0], [3.0, 5.0]], points=2).axes
+    np.testing.assert_allclose((on.get_xlim(), on.get_ylim()), ((0.6, 3.4), (4, 6)))
+
+
+def test_principal_directions_of_many_weights_take_little_memory():
+    directions, _ = plots.principal_directions(np.eye(3, 200_000))  # all of them would be 320 GB
+    assert directions.shape == (2, 200_000)
+
+
+@pytest.mark.parametrize("f", [lambda x: 3.0 + 0 * x, operations.sqrt, operations.sign])
+def test_flat_curves_have_tangents(f):
+    [on] = plots.curve(f, [1.0, 4.0], span=(0.5, 5)).axes
+    assert np.isfinite(on.lines[1].get_xydata()).all()
+
+
+def test_many_runs_and_many_kinds_look_different():
+    [on] = plots.losses({str(n): [2.0, 1.0] for n in range(14)}).axes
+    assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in on.lines}) == 14
+    [on] = plots.curve(cubic, {str(n): [n / 9] for n in range(14)}).axes
+    points = [line for line in on.lines if line.get_marker() != "None"]
+    assert len({(line.get_color(), line.get_marker()) for line in points}) == 14
+
+
+def test_contours_of_a_flat_function_and_of_one_with_holes():
+    plots.contours(lambda a, b: 1.0).savefig(io.BytesIO())
+    on, _ = plots.contours(lambda a, b: a if b > 0 else np.inf).axes
+    np.testing.assert_allclose(on.collections[0].levels[[0, -1]], (-1, 1))
+
+
+@pytest.mark.parametrize("directions", [np.eye(3), np.eye(1, 3), np.ones(3)])
+def test_a_plane_has_two_directions(directions):
+    x = Value(np.ones(3))
+    with pytest.raises(ValueError, match="reshape"):
+        plots.landscape(lambda: (x**2).sum(), [x], directions)
+    with pytest.raises(ValueError, match="reshape"):
+        plots.landscape(lambda: (x**2).sum(), [x], np.eye(2, 3), path=np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="reshape"):
+        plots.contours(lambda a, b: a * b, np.ones((2, 3)))
+
+
+def test_a_loss_that_has_not_converged_has_no_star_and_no_legend():
+    [on] = plots.losses([4.0, 2.0, 1.0], tolerance=1e-3).axes
+    assert on.get_legend() is None
+    assert len(on.lines) == 1
+
+
+def test_losses_over_many_powers_of_ten_have_some_ticks():
+    assert 3 <= len(ticks(plots.losses([1.0, 1e-12]))) <= 12
+
+
+def test_losses_of_zero_or_below_are_shown_on_a_linear_axis():
+    assert plots.losses([1.0, 0.0, -1.0]).axes[0].get_yscale() == "linear"
+    assert plots.losses([1.0]).axes[0].lines[0].get_marker() == "."  # one point makes no line
+
+
+@pytest.mark.parametrize("array", [np.zeros((3, 4)), np.array([[np.nan, 1, -2, 0], [1, 1, 1, 1]])])
+def test_images_of_zeros_or_with_nan_share_a_scale(array):
+    limits = {on.images[0].get_clim() for on in plots.images(array, signed=True).axes if on.images}
+    assert len(limits) == 1
+    assert limits.pop()[1] > 0
+
+
+def test_images_that_are_not_signed_show_negative_numbers_too():
+    assert plots.images([[-1.0, 0, 2, 3]]).axes[0].images[0].get_clim() == (-1, 3)
+
+
+def test_one_class_can_be_read():
+    [on] = plots.confusion_matrix([0, 0], [0, 0]).axes
+    assert on.images[0].norm(np.sqrt(2)) == 1

@@ -227,7 +227,7 @@ def _size(gradients: Iterable[Data]) -> str:
 
 def _counted(data: Iterable[Data]) -> str:
     """How many there are, and of which shape."""
-    shapes = Counter(map(text.shape, data))
+    shapes = Counter(str(np.shape(x)) for x in data)
     numbers = shapes.pop("()", 0)
     kinds = [shape if n == 1 else f"{n} × {shape}" for shape, n in shapes.items()]
     return text.short(", ".join(kinds + [f"{numbers} number{'s' * (numbers > 1)}"] * (numbers > 0)))

@@ -137,7 +137,7 @@ class _Script(Words):
             product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
             say = f"{operand}{which} gets {result}'s gradient × {slope} {product}"
         else:
-            how = f"by the rule of {c.result.op}: " + (f"{text.shape(c.share)}, " if np.ndim(c.share) else "")
+            how = f"by the rule of {c.result.op}: " + (f"{np.shape(c.share)}, " if np.ndim(c.share) else "")
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
@@ -165,7 +165,7 @@ def _step(phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]
 
 def _said(x: Any) -> str:
     """A number, or the numbers of a small array, or the shape of a larger one."""
-    return text.numbers(x) if np.size(x) <= text.FEW else text.shape(x)
+    return text.numbers(x) if np.size(x) <= text.FEW else str(np.shape(x))
 
 
 def _page(title: str, told: list[dict[str, Any]], svg: str) -> str:

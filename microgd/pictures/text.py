@@ -20,11 +20,6 @@ def number(x: float, digits: int = 4) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def shape(x: Any) -> str:
-    """The lengths of the axes, as NumPy writes them."""
-    return str(np.shape(x))
-
-
 def size(x: Any) -> float:
     """How large a gradient is in all: the root of the sum of the squares of its elements."""
     array = np.abs(np.asarray(x, np.float64))
@@ -54,7 +49,7 @@ def gradient(x: Any) -> str:
 
 def data(x: Any) -> str:
     """A number, or an array's shape and numbers."""
-    return f"{shape(x)} {numbers(x)}" if np.ndim(x) else numbers(x)
+    return f"{np.shape(x)} {numbers(x)}" if np.ndim(x) else numbers(x)
 
 
 def short(text: str, length: int = 40) -> str:
