@@ -152,21 +152,21 @@ def confusion_matrix(labels: ArrayLike, said: ArrayLike, names: Any = None, *, a
 
 
 def landscape(loss: Any, parameters: Sequence[Value], directions: ArrayLike, *, path: Any = (), **options: Any) -> Figure:
-    """The loss on a plane through the parameters, as they are, in two directions: vectors as of `nn.parameters_to_vector`.
+    """The loss on a plane through the parameters, as they are, in two directions: (2, size), as of `nn.parameters_to_vector`.
 
-    `loss()` computes it with the parameters, which are moved over the plane, and put back. A path of such vectors is
-    projected onto the plane. Options are those of `contours`; without a path or a `span` it shows 1 to either side. (Li
-    et al., Visualizing the loss landscape of neural nets, 2018.)
+    `loss()` computes it with the parameters, which are moved over the plane, and put back. A path, (n, size), is projected
+    onto the plane (`ValueError` for other shapes). Options are those of `contours`; without a path or a `span` it shows 1
+    to either side. (Li et al., Visualizing the loss landscape of neural nets, 2018.)
     """
-    centre = parameters_to_vector(parameters)
-    plane, points = np.reshape(directions, (2, centre.size)), np.reshape(path, (len(path), centre.size))
+    centre, (first, second) = parameters_to_vector(parameters), np.asarray(directions, float)
+    points = np.reshape(path, (len(path), centre.size))
 
     @no_grad
     def there(a: float, b: float) -> Any:
-        vector_to_parameters(centre + a * plane[0] + b * plane[1], parameters)
+        vector_to_parameters(centre + a * first + b * second, parameters)
         return loss()
 
-    steps = np.linalg.lstsq(plane.T, (points - centre).T)[0].T
+    steps = np.linalg.lstsq(np.stack([first, second], axis=1), (points - centre).T)[0].T
     try:
         return contours(there, steps, **options)
     finally:
@@ -177,7 +177,7 @@ def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> N
     """A direction at random, normalized by filter: what leads to each output is as long as the weights that lead to it.
 
     Otherwise a step of one length would be large for small weights and small for large ones, though a network with ReLU may
-    compute the same with either. Biases stay as they are. (Li et al., 2018, section 4.)
+    compute the same with either. (Li et al., 2018, section 4; biases stay as they are.)
     """
 
     def length(rows: Any) -> Any:
@@ -188,7 +188,10 @@ def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> N
 
 
 def principal_directions(path: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The two directions, of length 1, in which a path's points vary most, and the shares of their variance in each."""
+    """The two directions, (2, size), of length 1, in which a path's points, (n, size), vary most; the shares of variance, (2,).
+
+    (Li et al., 2018, section 7: principal component analysis, here of the differences from the mean.)
+    """
     points = np.asarray(path, float)
     _, lengths, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     return directions[:2], lengths[:2] ** 2 / (lengths**2).sum()

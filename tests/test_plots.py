@@ -383,10 +383,10 @@ def test_contours_of_a_flat_function_and_of_one_with_holes():
     np.testing.assert_allclose(on.collections[0].levels[[0, -1]], (-1, 1))
 
 
-@pytest.mark.parametrize("directions", [np.eye(3), np.eye(1, 3), np.ones(3)])
+@pytest.mark.parametrize("directions", [np.eye(3), np.eye(1, 3), np.ones(3), np.ones((3, 2))])
 def test_a_plane_has_two_directions(directions):
     x = Value(np.ones(3))
-    with pytest.raises(ValueError, match="reshape"):
+    with pytest.raises(ValueError, match="values to unpack"):
         plots.landscape(lambda: (x**2).sum(), [x], directions)
     with pytest.raises(ValueError, match="reshape"):
         plots.landscape(lambda: (x**2).sum(), [x], np.eye(2, 3), path=np.zeros((4, 2)))
