@@ -139,13 +139,7 @@ figure, axes = plots.panels(2, width=10.0, height=4.6)
 for on, column, unit in zip(axes, (0, 1), ("examples looked at", "multiply-adds"), strict=True):
     plots.losses({name: (history[1:, column], history[1:, 2]) for name, (_, history) in BEST.items()}, ax=on)
     on.axhline(loss_of(start()), color="0.6", linewidth=1)
-    on.annotate(
-        "all start at this loss",
-        (0.02, loss_of(start())),
-        (0, 3),
-        on.get_yaxis_transform(),
-        "offset points",
-    )
+    on.annotate("all start at this loss", (0.02, loss_of(start())), (0, 3), on.get_yaxis_transform(), "offset points")
     full, _, block, _ = (history[-1][column] / sgd[column] for _, history in BEST.values())
     title = (
         f"{unit.capitalize()} until the loss is {GOAL}, SGD's = 1:\nall examples {full:.1f}, a basket of weights {block:.1f}"

@@ -193,7 +193,8 @@ if options.train_only or not options.epochs:
 for when, n in (("before", 0), ("after", -1)):
     weights, accuracy = PATHS["784-10"][n][:7840].reshape(10, 784), ACCURACIES["784-10"][n]
     figure = plots.images(weights, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="weight")
-    figure.suptitle(f"The 7,840 weights {when} training: {accuracy:.0%} of the test digits are named rightly")
+    what = "these epochs" if options.load else "training"
+    figure.suptitle(f"The 7,840 weights {when} {what}: {accuracy:.0%} of the test digits are named rightly")
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
 # %% One nudge: an arrow in a space of 7,850 dimensions, here from random weights, by the first digits of the data.

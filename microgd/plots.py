@@ -14,7 +14,6 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
-from matplotlib import figure, ticker
 from numpy.typing import ArrayLike, NDArray
 
 from microgd.data import check_labels
@@ -23,6 +22,11 @@ from microgd.nn import parameters_to_vector, vector_to_parameters
 from microgd.recording import no_grad
 from microgd.train import has_converged
 from microgd.value import Value
+
+try:
+    from matplotlib import figure, ticker
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("microgd.plots needs Matplotlib: pip install matplotlib") from None
 
 COLOURS = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
 _MARKERS, _LINES = "osDv^P", ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -95,16 +99,10 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
     for (name, run), (colour, _, line) in zip(named.items(), _LOOKS * len(named), strict=False):
         x, y = run if isinstance(run, tuple) else (range(len(run)), run)
         on.plot(x, y, color=colour, linestyle=line, label=name, marker="." if len(y) == 1 else None)
+        # (The last 6 losses are all that `has_converged` looks at.)
         for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[max(0, n - 5) : n + 1], tolerance)][:1]:
-            on.plot(
-                x[n],
-                y[n],
-                "*",
-                color=colour,
-                markeredgecolor="black",
-                markersize=14,
-                label=f"nearly stops changing: step {x[n]}",
-            )
+            note = f"nearly stops changing: step {x[n]}"
+            on.plot(x[n], y[n], "*", color=colour, markeredgecolor="black", markersize=14, label=note)
     low, high = on.dataLim.intervaly
     on.set(yscale="log" if low > 0 else "linear", ylabel="loss")
     if 0 < high < 1e4 * low:  # beyond that the ticks at powers of 10 are enough
@@ -123,13 +121,11 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
     if array.ndim != 3 or not array.size:
         raise ValueError(f"expected images (n, height, width), or (n, pixels) of squares, but got shape {np.shape(arrays)}")
     columns, most = min(columns, len(array)), np.abs(array[np.isfinite(array)]).max(initial=0.0) or 1.0
-    rows = -(-len(array) // columns)
+    rows, least = -(-len(array) // columns), -most if signed else min(0.0, array.min())
     height = 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles))
     whole, axes = panels(columns, rows, 8.0, height, frame_on=False, xticks=(), yticks=())
     for on, image, title in zip(axes, array, [*titles, *[""] * len(array)], strict=False):
-        shown = on.imshow(
-            image, cmap="RdBu_r" if signed else "Greys", vmin=-most if signed else min(0.0, array.min()), vmax=most
-        )
+        shown = on.imshow(image, cmap="RdBu_r" if signed else "Greys", vmin=least, vmax=most)
         on.set_title(title)
     if signed:
         whole.colorbar(shown, ax=axes, label=unit, shrink=0.8)

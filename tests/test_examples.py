@@ -61,7 +61,7 @@ def run(name, *arguments):
 SMALL = {
     "learning_rate": ["--steps", 40, "--rates", 20],
     "baskets": ["--examples", 600],
-    "digits": ["--epochs", 2],
+    "digits": ["--epochs", 5],
 }
 small = cache(lambda name: run(name, *SMALL.get(name, [])))  # what several tests look at, which share a worker therefore
 of = {name: pytest.mark.xdist_group(name) for name in SEVEN}
@@ -564,7 +564,7 @@ def test_the_path_of_training_lies_nearly_in_a_plane():
     held = np.sum((points @ its.own_directions.T) ** 2) / np.sum(points**2)
     np.testing.assert_allclose(its.VARIANCE.sum(), held, rtol=1e-4)
     assert held > 0.9
-    assert its.WALK.sum() < held + 1e-9
+    assert its.WALK.sum() < held < 0.9999  # with three points or fewer any path lies in a plane
     assert f"Of the path through 13,002 dimensions two hold {held:.1%}" in printed.replace("\n", " ")
 
 
