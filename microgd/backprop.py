@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from functools import wraps
 from heapq import heappop, heappush
 from itertools import count, repeat
+from sys import getrefcount
 from types import BuiltinFunctionType
 from typing import Any, TypeAlias
 
@@ -138,8 +139,8 @@ def _one_operand(op: Operation, forward: Function) -> Function:
     def apply(x: Any, /) -> Any:
         if not isinstance(x, Node):
             return forward(x)  # a number or an array: nothing to record
-        _freeze(x)
-        return _record(type(x), forward(x._held), op, x, None, x._held, None)
+        a = x._held if type(x._held) is float else _kept(x)
+        return _record(type(x), forward(a), op, x, None, a, None)
 
     return apply
 
@@ -150,16 +151,13 @@ def _two_operands(op: Operation, forward: Function) -> Function:
     def apply(x: Any, y: Any, /) -> Any:
         # An operand that is no node is a constant: it is recorded too, but no gradient is ever computed for it.
         if isinstance(x, Node):
-            kind, a = type(x), x._held
-            b = y._held if isinstance(y, Node) else as_data(y, a)
+            kind, a = type(x), x._held if type(x._held) is float else _kept(x)
+            b = as_data(y, a) if not isinstance(y, Node) else y._held if type(y._held) is float else _kept(y)
         elif isinstance(y, Node):
-            kind, b = type(y), y._held
+            kind, b = type(y), y._held if type(y._held) is float else _kept(y)
             a = as_data(x, b)
         else:
             return forward(x, y)  # numbers and arrays alone: nothing to record
-        if type(a) is not float or type(b) is not float:
-            _freeze(x)
-            _freeze(y)
         return _record(kind, forward(a, b), op, x, y, a, b)
 
     return apply
@@ -190,9 +188,7 @@ def _any_operands(op: Operation, forward: Function) -> Function:
         saved: list[Any] = []
         for x, rule in zip(given, rules or repeat(op.jointly)):  # noqa: B905 (`strict` would cost more than the loop)
             if isinstance(x, Node):
-                held: Any = x._held
-                if x._operation is None and type(held) is not float:
-                    held.setflags(False)  # as `_freeze` does
+                held: Any = x._held if type(x._held) is float else _kept(x)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
                     given = (*given[: len(saved)], held, *given[len(saved) + 1 :])
             else:
@@ -204,20 +200,29 @@ def _any_operands(op: Operation, forward: Function) -> Function:
     return apply
 
 
-def _freeze(x: Any) -> None:
-    """Make the array of a leaf read-only: what is recorded must not change. (Floats cannot.)
+def _kept(x: Any) -> Any:
+    """The array that x holds, for a record to keep: read-only, since what is recorded must not change.
 
-    Whoever asks for the leaf's `data` after that gets a new array, while the record keeps this one. A view that was taken
-    before cannot be reached. Constants are left alone: who writes into one gets what they asked for.
+    Whoever asks for a leaf's `data` after that gets another. But who has it already, or a view of it, goes on sharing it
+    with the leaf; then the record keeps a copy. Constants are left alone: who writes into one gets what they asked for.
     """
-    if isinstance(x, Node) and x._operation is None and type(x._held) is not float:
-        x._held.setflags(False)  # type: ignore[union-attr,call-arg]  # that is write=False, and faster
+    if x._operation is None:
+        # Two references are the leaf's own and this question's. (A view refers to the array that it is a view of.)
+        if getrefcount(x._held) > 2 and x._held.flags.writeable:
+            copy = x._held.copy("K")
+            copy.setflags(False)
+            return copy
+        x._held.setflags(False)
+    return x._held
 
 
 def _record(kind: type[Any], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> Any:
     """A node that holds a result and remembers what it was made by and from."""
-    if type(data) is not float and (type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim):
-        data = as_data(data)  # NumPy's own numbers become floats
+    if type(data) is not float:
+        if type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim:
+            data = as_data(data)  # NumPy's own numbers become floats
+        if type(data) is ndarray:
+            data.setflags(False)  # type: ignore[call-arg]  # that is write=False, and faster
     node = _new(kind)
     node._held = data
     node.grad = node.name = None
@@ -225,7 +230,6 @@ def _record(kind: type[Any], data: Any, op: Operation, x: Any, y: Any, a: Any, b
         node._operation, node._ticket, node._x, node._y, node._a, node._b = op, _next_ticket(), x, y, a, b
     else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
         node._operation, node._ticket = None, -1
-        _freeze(node)  # the array may be a view of an operand's: who asks for `data` gets a copy to write into
     return node
 
 

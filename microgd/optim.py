@@ -94,12 +94,16 @@ class SGD:
         nudges: list[Any] = []
         velocity, momentum, decay, factor = list(self._velocity), self.momentum, self.weight_decay, -self._lr
         for i, p in enumerate(self.parameters):
-            g, held = p.grad, p._held
+            g: Any = p.grad
+            held: Any = p._held
             if g is None:
                 nudges.append(None)
                 continue
-            if not (type(g) is type(held) is ndarray and g.shape == held.shape and g.dtype is held.dtype):
+            alike = type(g) is type(held) is ndarray and g.shape == held.shape and g.strides == held.strides
+            if not (alike and g.dtype is held.dtype):
                 g = seed(p, g)  # what somebody has put there
+                if p.shape:  # A parameter keeps its order in memory: another would round differently in matrix products.
+                    g = np.positive(g, np.empty_like(held))
             if decay:
                 g = g + decay * held
             if momentum:

@@ -62,14 +62,11 @@ class Value(Node):
         """The number or the array. A leaf's may be changed, in place or by assignment; a computed value's may not.
 
         Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). What was recorded before keeps its
-        numbers, and its gradients stay right.
+        numbers, and its gradients stay right. An array, or a view, that was taken before an assignment or an optimizer's
+        step is the leaf's no longer: it keeps the old numbers.
         """
-        if isinstance(self._held, float):
-            return self._held
-        if self._operation is not None:
-            self._held.flags.writeable = False
-        elif not self._held.flags.writeable:
-            # A record holds this array (`_freeze` in backprop.py), and the caller may write into it: the leaf gets another.
+        if type(self._held) is np.ndarray and self._operation is None and not self._held.flags.writeable:
+            # A record keeps this array (`_kept` in backprop.py), and the caller may write into it: the leaf gets another.
             self._held = self._held.copy("K")
         return self._held
 
@@ -82,13 +79,11 @@ class Value(Node):
         given = as_data(new, self._held)
         if np.shape(given) != self.shape:
             raise ValueError(f"expected data of shape {self.shape}, but got shape {np.shape(given)}")
-        if isinstance(self._held, float):
-            self._held = given
-        else:
-            replacement = np.empty_like(self._held)  # of the same dtype, and the same layout in memory
-            replacement[...] = given
+        if not isinstance(self._held, float):
+            source, given = given, np.empty_like(self._held)  # of the same dtype, and in the same order in memory
+            given[...] = source
             self._held.flags.writeable = False  # who still holds the old array gets an error, and does not write in vain
-            self._held = replacement
+        self._held = given
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""

@@ -243,14 +243,50 @@ def test_changing_a_leaf_leaves_the_recorded_gradients_right(change, read_before
     assert not np.array_equal(p.data, [1.0, 2.0])
 
 
-def test_an_array_taken_before_it_was_recorded_cannot_be_written_to():
+@pytest.mark.parametrize("view", [lambda data: data, lambda data: data[:1], lambda data: data.T.reshape(2, 1)[:, 0]])
+def test_an_array_or_a_view_taken_before_it_was_recorded_is_still_the_leafs_and_not_the_records(view):
     p = Value([1.0, 2.0])
-    taken = p.data
+    taken = view(p.data)
     out = (p**2).sum()
-    with pytest.raises(ValueError, match="read-only"):
-        taken[0] = 7.0
+    taken[0] = 7.0
     out.backward()
     assert p.grad.tolist() == [2.0, 4.0]
+    assert p.data.tolist() == [7.0, 2.0]
+
+
+def test_a_record_keeps_the_leafs_own_array_where_nobody_else_has_it():
+    p = Value([1.0, 2.0])
+    p.data[0] = 3.0  # the array was taken, but has been let go
+    assert (p * 2.0).saved[0] is p._held
+
+
+def test_a_rule_that_gives_what_was_recorded_does_not_give_it_away(registry):
+    @operation(lambda g, out, x: out)
+    def own(x):
+        return x * 1.0
+
+    @operation(lambda g, out, x: x)
+    def operand(x):
+        return x * 1.0
+
+    for function in (own, operand):
+        computed = Value([1.0, 2.0]) * 1.0
+        result = function(computed)
+        result.sum().backward()
+        computed.grad[0] = 9.0
+        assert result.data.tolist() == computed.data.tolist() == [1.0, 2.0]
+
+
+def test_an_operation_that_writes_into_its_operand_is_refused(registry):
+    @operation(lambda g, out, x: g)
+    def careless(x):
+        x += 1.0
+        return x
+
+    for x in (Value([1.0, 2.0]), Value([1.0, 2.0]) * 1.0):
+        with pytest.raises(ValueError, match="read-only"):
+            careless(x)
+        assert x.data.tolist() == [1.0, 2.0]
 
 
 def test_what_somebody_writes_into_data_is_never_lost():

@@ -172,6 +172,17 @@ def test_an_array_that_was_taken_from_a_parameter_cannot_be_written_into_in_vain
         taken[0] = 7.0
 
 
+@pytest.mark.parametrize(("shape", "axes"), [((3, 4), (0, 1)), ((3, 4), (1, 0)), ((1, 4), (1, 0)), ((2, 3, 4), (2, 0, 1))])
+def test_a_parameter_keeps_its_order_in_memory_whatever_its_gradients_order(shape, axes):
+    p = Value(np.arange(float(np.prod(shape))).reshape(shape).transpose(axes))
+    before = p.data.strides
+    optimizer = SGD([p], lr=0.1, momentum=0.9)
+    for _ in range(2):
+        (p.T**2).sum().backward()
+        optimizer.step()
+        assert p.data.strides == before
+
+
 @every_setting
 def test_steps_leave_the_gradients_as_they_are(settings):
     p = Value([1.0, 2.0])
