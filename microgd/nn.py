@@ -15,7 +15,7 @@ from microgd.arrays import Data, as_data
 from microgd.backprop import operation
 from microgd.data import Rng, check_count, check_labels, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
-from microgd.storage import StrPath, load_arrays, save_arrays
+from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
 
@@ -84,15 +84,7 @@ class Module:
         anything has changed.
         """
         leaves = self._leaves()
-        if leaves.keys() != state.keys():
-            missing, unknown = sorted(leaves.keys() - state.keys()), sorted(map(str, state.keys() - leaves.keys()))
-            raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")
-        new = {name: as_data(data) for name, data in state.items()}
-        for name, data in new.items():
-            if np.shape(data) != leaves[name].shape:
-                raise ValueError(f"{name} has shape {leaves[name].shape}, but shape {np.shape(data)} came")
-            new[name] = data if isinstance(data, float) else data.astype(leaves[name].dtype, copy=False)
-        for name, data in new.items():
+        for name, data in fitted(state, {name: leaf._held for name, leaf in leaves.items()}).items():
             leaves[name].data = data
 
     def save(self, path: StrPath) -> None:

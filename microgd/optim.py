@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from copy import copy
 from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
 from microgd.backprop import seed
+from microgd.storage import fitted
 from microgd.value import Value
+
+_SETTINGS = ("lr", "momentum", "weight_decay", "nesterov")
 
 
 class SGD:
@@ -114,8 +119,22 @@ class SGD:
             nudges.append(g * factor)
         return nudges, velocity
 
+    def state_dict(self) -> dict[str, Data]:
+        """The settings, and a copy of the velocity of every parameter that has one: what the next steps go by, by name."""
+        moving = {f"velocity.{i}": copy(v) for i, v in enumerate(self._velocity) if v is not None}
+        return {name: float(getattr(self, name)) for name in _SETTINGS} | moving
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take over settings and velocities; or an error, as of the constructor and `Module.load_state_dict`, and no change."""
+        velocity = {f"velocity.{i}": p._held for i, p in enumerate(self.parameters)}
+        new: dict[str, Any] = fitted(state, dict.fromkeys(_SETTINGS, 0.0) | velocity, optional=velocity)
+        checked = SGD(self.parameters, new["lr"], new["momentum"], new["weight_decay"], bool(new["nesterov"]))
+        for name in _SETTINGS:
+            setattr(self, name, getattr(checked, name))
+        self._velocity = [new.get(name) for name in velocity]
+
     def __repr__(self) -> str:
-        settings = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}, nesterov={self.nesterov}"
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in _SETTINGS)
         return f"SGD(parameters={len(self.parameters)}, {settings})"
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all; named arrays in a file, read without running anything."""
+"""Files that are written whole or not at all; named arrays: in a file, read without running anything, and checked."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import errno
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import IO, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from microgd.arrays import Data
+from microgd.arrays import Data, as_data
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -80,3 +80,20 @@ def load_arrays(path: StrPath) -> dict[str, NDArray[np.generic]]:
         return {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in members.items()}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
         raise ValueError(f"{os.fspath(path)} is not a whole .npz file of arrays: {error}") from error
+
+
+def fitted(state: Mapping[str, ArrayLike], like: Mapping[str, Data], optional: Collection[str] = ()) -> dict[str, Data]:
+    """A copy of what came by name, each part in the shape, the dtype and the order in memory of the one in `like`.
+
+    Unknown names, missing ones unless they are optional, and other shapes are a `ValueError`, what is no number a `TypeError`.
+    """
+    missing, unknown = sorted(like.keys() - state.keys() - set(optional)), sorted(map(str, state.keys() - like.keys()))
+    if missing or unknown:
+        raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")
+    new = {name: as_data(data) for name, data in state.items()}
+    for name, data in new.items():
+        if np.shape(data) != np.shape(like[name]):
+            raise ValueError(f"{name} has shape {np.shape(like[name])}, but shape {np.shape(data)} came")
+        if not isinstance(data, float):
+            new[name] = np.positive(data, np.empty_like(like[name]), casting="same_kind")
+    return new

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -13,8 +15,10 @@ from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
 from microgd.data import Rng, check_count, check_rng, minibatches
+from microgd.nn import Module
 from microgd.optim import SGD
 from microgd.recording import no_grad
+from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
 Model = Callable[[Any], Value]
@@ -49,18 +53,21 @@ def fit(
     batch_size: int = 32,
     rng: Rng = None,
     test: tuple[ArrayLike, ArrayLike] | None = None,
+    initial_epoch: int = 0,
 ) -> Iterator[Epoch]:
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
     The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
     (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws. `loss(model(x), y)` is the mean
-    over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer labels, the accuracy.
+    over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer labels, the accuracy. After
+    `load_checkpoint`, `initial_epoch` is how many of the epochs have been trained already.
 
     `DivergedError` when a loss or a gradient is infinite or nan, before it reaches the weights; `ValueError` at once where
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     inputs, targets = np.asarray(x), np.asarray(y)
     check_count("number of epochs", epochs, 0)
+    check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
     minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:
@@ -69,7 +76,7 @@ def fit(
         minibatches(np.asarray(test[0]), np.asarray(test[1]), batch_size)
 
     def run() -> Iterator[Epoch]:
-        for number in range(1, epochs + 1):
+        for number in range(initial_epoch + 1, epochs + 1):
             start, lr, total = perf_counter(), optimizer.lr, 0.0
             for batch, (a, b) in enumerate(minibatches(inputs, targets, batch_size, rng), 1):
                 total += len(a) * _step(model, loss, optimizer, a, b, f"epoch {number}, batch {batch}")
@@ -118,6 +125,54 @@ def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: i
         if labelled:
             right += int(np.sum(np.argmax(output.data, axis=-1) == targets))
     return total / len(x), right / len(x) if labelled else None
+
+
+def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int) -> None:
+    """Write what training depends on, after that many epochs, to an .npz file: whole, or not at all.
+
+    That is the weights, the optimizer's settings and velocities, and the state of `rng`. So call this in the loop over `fit`,
+    last, with `epoch.number`. Later, with a model and an optimizer that were made in the same way,
+
+        done = train.load_checkpoint(path, model, optimizer, rng)
+        for epoch in train.fit(model, ..., rng=rng, initial_epoch=done):
+
+    goes on bit for bit as if it had not stopped, on a machine of the same kind, with the same versions.
+    """
+    _check_parts(model, optimizer, rng)
+    check_count("number of epochs", epoch, 0)
+    arrays = {f"model.{name}": data for name, data in model.state_dict().items()}
+    arrays |= {f"optimizer.{name}": data for name, data in optimizer.state_dict().items()}
+    state = json.dumps(rng.bit_generator.state, default=np.ndarray.tolist)
+    save_arrays(path, arrays | {"rng": np.frombuffer(state.encode(), np.uint8), "epoch": float(epoch)})
+
+
+def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator) -> int:
+    """Set all three to what `save_checkpoint` has written; the number of epochs that were done by then.
+
+    All of it or nothing: a broken file, or one of another model, optimizer or kind of generator, is a `ValueError`.
+    """
+    _check_parts(model, optimizer, rng)
+    arrays = load_arrays(path)
+    try:
+        state, epoch = json.loads(arrays["rng"].tobytes()), int(arrays["epoch"])
+        type(rng.bit_generator)().state = state  # an error where it is another kind's
+        fitted(_part(arrays, "model."), model.state_dict())
+        optimizer.load_state_dict(_part(arrays, "optimizer."))
+    except Exception as error:
+        raise ValueError(f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}") from error
+    model.load_state_dict(_part(arrays, "model."))
+    rng.bit_generator.state = state
+    return epoch
+
+
+def _check_parts(*parts: Any) -> None:
+    for part, kind in zip(parts, (Module, SGD, np.random.Generator), strict=True):
+        if not isinstance(part, kind):
+            raise TypeError(f"expected a model, an optimizer and a random generator, but got {part!r} for the {kind.__name__}")
+
+
+def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def has_converged(losses: Sequence[float], tolerance: float = 1e-3, window: int = 5) -> bool:

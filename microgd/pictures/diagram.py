@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,29 +17,8 @@ from typing import Any
 import graphviz
 from graphviz.backend import dot_command
 
-# Blue and vermilion, which colour-blind readers can tell apart (Okabe and Ito, Color Universal Design, 2008), each dark
-# enough for small print; and no meaning is in the colour alone.
-_GRADIENT, _INK, _PALE, _GREY = "#a63c00", "#1a1a1a", "#5f5f5f", "#8a8a8a"
 Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
-_FONT = {"fontname": "Helvetica", "fontcolor": _INK}
-_BOX = {"shape": "box", "style": "filled,rounded", "margin": "0.12,0.07", "width": "0.3", "height": "0.3"}
-_ELLIPSE = {"shape": "ellipse", "margin": "0.04,0.02", "width": "0.4", "height": "0.3", "ordering": "in"}
-_ARROW = {**_FONT, "fontsize": "11", "color": "#6a6a6a", "arrowsize": "0.7"}
-_LOOKS = {
-    "leaf": {"fillcolor": "#d3e9f8", "color": "#0b6fa8", "penwidth": "1.6"},
-    "computed": {"fillcolor": "#ffffff", "color": _GREY},
-    "output": {"fillcolor": "#fff3c9", "color": _INK, "penwidth": "2.4"},
-    "constant": {"fillcolor": "#ffffff", "color": _GREY, "fontcolor": _PALE, "style": "filled,rounded,dashed"},
-    "layer": {"fillcolor": "#e4f1ea", "color": "#3c7a5e", "penwidth": "1.6"},
-    "operation": {"fillcolor": "#ececec", "color": _GREY, **_ELLIPSE},
-}
-_FRAME = {"color": "#3c7a5e", "bgcolor": "#f3f8f5", "style": "rounded", "labelloc": "t", "labeljust": "l"}
-_ROWS = {
-    "name": "<b>{}</b>",
-    "data": "{}",
-    "grad": f'<font color="{_GRADIENT}">{{}}</font>',
-    "note": f'<font color="{_PALE}"><i>{{}}</i></font>',
-}
+_LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
 _ONE_AT_A_TIME = RLock()
 GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
 NO_PROGRAM = (
@@ -52,7 +32,7 @@ def label(rows: Rows) -> str:
     # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it. And
     # some versions stumble over a ] that stands alone.
     escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows if text)
-    lines = [_ROWS[kind].format(re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped]
+    lines = [_LOOKS["row"][kind].format(re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped]
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 
@@ -64,12 +44,12 @@ def picture(direction: str, caption: Rows = (), hurry: bool = False) -> Picture:
     if direction not in ("LR", "TB"):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
     caption = list(caption)
-    looks = {"rankdir": direction, "bgcolor": "white", "ranksep": "0.35", "nodesep": "0.2", **_FONT, "fontsize": "11"}
+    looks = {"rankdir": direction, **_LOOKS["picture"]}
     if hurry:
         looks |= {"splines": "line", "nslimit": "0.5", "mclimit": "0.1"}
     if caption:
         looks |= {"label": label(caption), "labelloc": "b", "labeljust": "l"}
-    return Picture(format="svg", graph_attr=looks, node_attr={**_BOX, **_FONT, "fontsize": "12"}, edge_attr=_ARROW)
+    return Picture(format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"])
 
 
 class Picture(graphviz.Digraph):
@@ -77,11 +57,11 @@ class Picture(graphviz.Digraph):
 
     def place(self, key: str, look: str, rows: Rows, hint: str | None = None) -> None:
         """A box or an ellipse, with what there is to say of it. The hint is for who points at it."""
-        self.node(key, label(rows), id=key, tooltip=hint and graphviz.escape(hint), **{"class": look}, **_LOOKS[look])
+        self.node(key, label(rows), id=key, tooltip=hint and graphviz.escape(hint), **{"class": look}, **_LOOKS["look"][look])
 
     def frame(self, number: int, title: str) -> AbstractContextManager[Picture]:
         """Within this context, the part of the picture that has a frame around it."""
-        return self.subgraph(name=f"cluster_{number}", graph_attr={"label": label([("name", title)]), **_FRAME})
+        return self.subgraph(name=f"cluster_{number}", graph_attr={"label": label([("name", title)]), **_LOOKS["frame"]})
 
     def arrow(self, tail: str, head: str, rows: Rows, key: str) -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
