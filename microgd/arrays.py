@@ -1,7 +1,5 @@
 """What the engine computes with: Python floats, and arrays of float32 or float64."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import numpy as np

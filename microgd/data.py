@@ -1,31 +1,20 @@
 """Data to learn from: MNIST's handwritten digits, mini-batches, and text labels as numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgd.checks import Rng, check_count, check_labels, check_rng, check_type
 from microgd.storage import StrPath
 
 Array = NDArray[Any]
-Rng: TypeAlias = np.random.Generator | None
 
-# SHA-256 of the four files as they are downloaded, gzipped, and of what is in them.
-_MNIST = {
-    "train-images-idx3-ubyte": ("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-    "train-labels-idx1-ubyte": ("3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-    "t10k-images-idx3-ubyte": ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                               "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-    "t10k-labels-idx1-ubyte": ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-                               "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-}  # fmt: skip
+# The SHA-256 of MNIST's four files by name, as they are downloaded, gzipped, and of what is in them.
+_SHA256 = dict(line.split()[::-1] for line in Path(__file__).with_name("mnist.sha256").read_text().splitlines())
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 
 
@@ -67,16 +56,16 @@ def _download() -> Path:
 
     has_tqdm = find_spec("tqdm") is not None
     cache: Path = pooch.os_cache("microgd")
-    for name, (digest, _) in _MNIST.items():
+    for name in (name for name in _SHA256 if name.endswith(".gz")):
         failures = []
         for mirror in _MIRRORS:
             try:
-                pooch.retrieve(f"{mirror}{name}.gz", f"sha256:{digest}", f"{name}.gz", cache, progressbar=has_tqdm)
+                pooch.retrieve(f"{mirror}{name}", f"sha256:{_SHA256[name]}", name, cache, progressbar=has_tqdm)
                 break
             except (OSError, ValueError) as error:  # no answer, or an answer with another checksum
                 failures.append(f"{mirror}: {error}")
         else:
-            raise OSError(f"could not download {name}.gz:\n" + "\n".join(failures))
+            raise OSError(f"could not download {name}:\n" + "\n".join(failures))
     return cache
 
 
@@ -110,7 +99,7 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
     lengths = np.frombuffer(content[4 : 4 + 4 * axes].ljust(4 * axes, b"\0"), ">u4")
     if content[:4] != bytes([0, 0, 8, axes]) or len(content) != 4 + 4 * axes + np.prod(lengths, dtype=np.int64):
         raise ValueError(f"{path} is not an IDX file of {'images' if axes == 3 else 'labels'}, or not a whole one")
-    if check and hashlib.sha256(content).hexdigest() != _MNIST[name][1]:
+    if check and hashlib.sha256(content).hexdigest() != _SHA256[name]:
         raise ValueError(f"{path} is not MNIST's {name}: its content has another SHA-256")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
 
@@ -131,41 +120,6 @@ def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tupl
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
 
 
-def check_count(what: str, n: Any, least: int) -> None:
-    """An error unless n is an integer, and large enough."""
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise TypeError(f"expected a {what} that is an integer, but got {n!r}")
-    if n < least:
-        raise ValueError(f"expected a {what} of at least {least}, but got {n}")
-
-
-def check_rng(rng: Rng) -> np.random.Generator:
-    """The random generator; a new one, with a seed that nobody knows, for None."""
-    if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(f"expected rng to be a generator such as np.random.default_rng(0), but got {rng!r}")
-    return np.random.default_rng() if rng is None else rng
-
-
-_INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
-
-
-def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
-    """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
-    array = np.asarray(labels)
-    if array.dtype.kind not in "iu":
-        hint = "data.encode_labels turns text into integers" if array.dtype.kind in "UO" else "labels.astype(int) makes them so"
-        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}; {hint}")
-    if array.shape != (examples,):
-        raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
-    if array.dtype is not _INT64:
-        array = array.astype(_INT64)
-    # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
-    if examples and np.maximum.reduce(array.view(_UINT64)) >= classes:
-        wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
-        raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
-    return array
-
-
 class Encoded(NamedTuple):
     """Text labels as numbers: `names[label]` is the text."""
 
@@ -184,8 +138,7 @@ def encode_labels(texts: Sequence[str]) -> Encoded:
         raise TypeError(f"expected a list of texts, but got the one text {texts!r}")
     texts = list(texts)
     for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"expected labels that are text, but got {text!r}")
+        check_type("labels that are text", text, str)
     names = sorted(set(texts))
     number = {name: i for i, name in enumerate(names)}
     return Encoded(np.array([number[text] for text in texts], np.int64), [str(name) for name in names])

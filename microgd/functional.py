@@ -1,7 +1,5 @@
 """Derivatives as results: of a value, `gradients`; of a function, `grad`, which gives the function that is f's derivative."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import wraps

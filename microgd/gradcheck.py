@@ -1,7 +1,5 @@
 """Gradients against finite differences: the check that a derivative rule is right."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

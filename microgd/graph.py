@@ -1,7 +1,5 @@
 """A graph as it was recorded, step by step, and what one reverse pass sends along each edge: for pictures of both."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from microgd import operations
 from microgd.arrays import Data, as_data
 from microgd.backprop import operation
-from microgd.data import Rng, check_count, check_labels, check_rng, one_hot
+from microgd.checks import Rng, check_count, check_dtype, check_labels, check_rng, check_type
+from microgd.data import one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
@@ -189,10 +190,8 @@ class Linear(Module):
     ) -> None:
         for size in (in_features, out_features):
             check_count("number of features", size, 1)
-        if not isinstance(bias, bool):
-            raise TypeError(f"expected bias to be True or False, but got {bias!r} (rng is given by name)")
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
+        check_type("bias to be True or False (rng is given by name)", bias, bool)
+        check_dtype(dtype)
         rng = check_rng(rng)
         bound = 1 / np.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (out_features, in_features))

@@ -8,8 +8,6 @@ Rules leave to the engine (`fit` in backprop.py) summing the gradient of an oper
 repeating a number that holds for all elements. Where there is a choice of slopes they give what PyTorch gives, and say so.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from math import log as _ln

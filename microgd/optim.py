@@ -1,7 +1,5 @@
 """Gradient descent: from the gradients to the next weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from copy import copy
 from math import isfinite
@@ -13,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
 from microgd.backprop import seed
+from microgd.checks import check_type
 from microgd.storage import fitted
 from microgd.value import Value
 
@@ -42,8 +41,7 @@ class SGD:
             raise TypeError(f"expected a list of parameters, such as model.parameters(), but got {type(parameters).__name__}")
         self.parameters = list(parameters)
         for p in self.parameters:
-            if not isinstance(p, Value):
-                raise TypeError(f"expected parameters that are Values, but got {type(p).__name__}")
+            check_type("parameters that are Values", p, Value)
             if p.op is not None:
                 raise ValueError(f"expected parameters that are leaves, but got one that {p.op} computed")
         if not self.parameters:

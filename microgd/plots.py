@@ -6,8 +6,6 @@ window: it shows itself in Jupyter, and `.savefig("name.png")` writes it. `title
 Color Universal Design, 2008), and nothing is told by colour alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from math import isqrt
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.data import check_labels
+from microgd.checks import check_labels
 from microgd.functional import value_and_grad
 from microgd.nn import parameters_to_vector, vector_to_parameters
 from microgd.recording import no_grad

@@ -1,7 +1,5 @@
 """The switch that says whether operations are recorded: `no_grad`."""
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 from collections.abc import Callable

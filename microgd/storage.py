@@ -1,7 +1,5 @@
 """Files that are written whole or not at all; named arrays: in a file, read without running anything, and checked."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io

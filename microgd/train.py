@@ -1,7 +1,5 @@
 """The training loop, as a generator: the caller keeps the loop."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
-from microgd.data import Rng, check_count, check_rng, minibatches
+from microgd.checks import Rng, check_count, check_rng, check_type
+from microgd.data import minibatches
 from microgd.nn import Module
 from microgd.optim import SGD
 from microgd.recording import no_grad
@@ -42,19 +41,9 @@ class Epoch:
     lr: float  # the learning rate
 
 
-def fit(
-    model: Model,
-    loss: Loss,
-    optimizer: SGD,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    epochs: int,
-    batch_size: int = 32,
-    rng: Rng = None,
-    test: tuple[ArrayLike, ArrayLike] | None = None,
-    initial_epoch: int = 0,
-) -> Iterator[Epoch]:
+def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
+        rng: Rng = None, test: tuple[ArrayLike, ArrayLike] | None = None,
+        initial_epoch: int = 0) -> Iterator[Epoch]:  # fmt: skip
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
     The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
@@ -138,7 +127,8 @@ def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
 
     goes on bit for bit as if it had not stopped, on a machine of the same kind, with the same versions.
     """
-    _check_parts(model, optimizer, rng)
+    for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
+        check_type(f"a {kind.__name__}", part, kind)
     check_count("number of epochs", epoch, 0)
     arrays = {f"model.{name}": data for name, data in model.state_dict().items()}
     arrays |= {f"optimizer.{name}": data for name, data in optimizer.state_dict().items()}
@@ -151,7 +141,8 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
 
     All of it or nothing: a broken file, or one of another model, optimizer or kind of generator, is a `ValueError`.
     """
-    _check_parts(model, optimizer, rng)
+    for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
+        check_type(f"a {kind.__name__}", part, kind)
     arrays = load_arrays(path)
     try:
         state, epoch = json.loads(arrays["rng"].tobytes()), int(arrays["epoch"])
@@ -163,12 +154,6 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
     model.load_state_dict(_part(arrays, "model."))
     rng.bit_generator.state = state
     return epoch
-
-
-def _check_parts(*parts: Any) -> None:
-    for part, kind in zip(parts, (Module, SGD, np.random.Generator), strict=True):
-        if not isinstance(part, kind):
-            raise TypeError(f"expected a model, an optimizer and a random generator, but got {part!r} for the {kind.__name__}")
 
 
 def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -150,8 +150,8 @@ def folder(tmp_path, monkeypatch):
     for name, content in stand_ins().items():
         packed = gzip.compress(content, mtime=0)
         (folder / f"{name}.gz").write_bytes(packed)
-        digests[name] = digest(packed), digest(content)
-    monkeypatch.setattr(data, "_MNIST", digests)
+        digests |= {f"{name}.gz": digest(packed), name: digest(content)}
+    monkeypatch.setattr(data, "_SHA256", digests)
     return folder
 
 

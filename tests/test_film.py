@@ -630,7 +630,7 @@ def test_films_of_more_than_200_operations_are_an_error_and_leave_the_file_alone
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ((3.0, "film.html"), TypeError, "film takes a Value, but got float"),
+        ((3.0, "film.html"), TypeError, "expected a Value to film, but got 3.0"),
         ((Value(1.0), "missing/film.html"), FileNotFoundError, "missing"),
         ((Value(1.0), "."), OSError, "directory"),
         ((Value(1.0), None), TypeError, "PathLike"),

@@ -356,9 +356,9 @@ W = Value([1.0, 2.0])
         (nn.Sequential(nn.Linear(2, 1)), TypeError, r"model\.parameters\(\), but got Sequential"),
         (nn.Linear(2, 1).state_dict(), TypeError, r"model\.parameters\(\), but got dict"),
         (None, TypeError, r"model\.parameters\(\), but got NoneType"),
-        (nn.Linear(2, 1).named_parameters(), TypeError, "Values, but got tuple"),
-        ([W, np.ones(2)], TypeError, "Values, but got ndarray"),
-        ([[W]], TypeError, "Values, but got list"),
+        (nn.Linear(2, 1).named_parameters(), TypeError, "Values, but got a tuple"),
+        ([W, np.ones(2)], TypeError, "Values, but got array"),
+        ([[W]], TypeError, "Values, but got .Value"),
     ],
 )
 def test_what_are_no_parameters_is_refused(parameters, error, message):

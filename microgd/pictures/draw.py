@@ -1,7 +1,5 @@
 """`draw`: a computation graph as a picture that shows the chain rule at work."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from microgd.arrays import Data
-from microgd.data import check_count
+from microgd.checks import check_count, check_type
 from microgd.graph import Graph
 from microgd.pictures import text
 from microgd.pictures.diagram import Picture, Rows, picture
@@ -21,17 +19,9 @@ CROWD = 8  # operations outside the model: so many are drawn one by one even whe
 FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to lay the graph out well
 
 
-def draw(
-    value: Value,
-    *,
-    names: Mapping[str, Any] | None = None,
-    model: Any = None,
-    depth: int | None = None,
-    direction: str | None = None,
-    constants: bool = True,
-    gradients: bool = True,
-    limit: int = 500,
-) -> Picture:
+def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = None, depth: int | None = None,
+         direction: str | None = None, constants: bool = True,
+         gradients: bool = True, limit: int = 500) -> Picture:  # fmt: skip
     """The graph that `value` was computed by, as a `graphviz.Digraph` that shows itself in Jupyter.
 
     Boxes are values: leaves blue, constants dashed, `value` itself yellow with a thick border. Ellipses are operations.
@@ -49,8 +39,7 @@ def draw(
     `.render("graph", format="png")` writes SVG, PNG or PDF by Graphviz's `dot`, or SVG or PNG by `graphviz-pure`, and is a
     `RuntimeError` where there is neither. More than `limit` boxes and ellipses are a `ValueError`.
     """
-    if not isinstance(value, Value):
-        raise TypeError(f"draw takes a Value, but got {type(value).__name__}")
+    check_type("a Value to draw", value, Value)
     check_count("limit", limit, 1)
     check_count("depth", 0 if depth is None else depth, 0)
     if depth is not None and model is None:
@@ -132,8 +121,7 @@ class Words:
     """What is written on them."""
 
     def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool):
-        if names is not None and not isinstance(names, Mapping):
-            raise TypeError(f"expected names to be a dictionary, such as locals(), but got {type(names).__name__}")
+        check_type("names to be a dictionary, such as locals()", names, Mapping | None)
         self.graph, self._layers, self._stored, self._names = graph, layers, gradients, dict[int, str]()
         for name, x in (names or {}).items():
             if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results

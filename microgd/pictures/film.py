@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from microgd.checks import check_type
 from microgd.graph import Contribution, Graph
 from microgd.pictures import text
 from microgd.pictures.diagram import Rows
@@ -41,8 +42,7 @@ def film(
     Graphviz's `dot` or `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file
     cannot be written.
     """
-    if not isinstance(value, Value):
-        raise TypeError(f"film takes a Value, but got {type(value).__name__}")
+    check_type("a Value to film", value, Value)
     graph = Graph(value)
     operations, leaves = len(graph.steps), len(graph.held) - len(graph.steps)
     if max(operations, leaves) > LIMIT:

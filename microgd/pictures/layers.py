@@ -1,11 +1,10 @@
 """Which layer of a model each recorded operation belongs to: inferred, for a graph records no modules."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
+from microgd.checks import check_type
 from microgd.nn import Module, Sequential
 from microgd.pictures.text import short
 from microgd.value import Value
@@ -25,8 +24,7 @@ class Layers:
 
     def __init__(self, model: Any = None) -> None:
         model = Module() if model is None else model  # one without parameters: no operation is at it
-        if not isinstance(model, Module):
-            raise TypeError(f"expected a model that is an nn.Module, but got {type(model).__name__}")
+        check_type("a model that is an nn.Module", model, Module)
         self.modules: dict[str, Any] = dict(model.named_modules())
         self.names = {value: name for name, value in model.named_parameters()}
         # Each module's path, after those of the modules that it is in.

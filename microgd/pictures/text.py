@@ -1,7 +1,5 @@
 """Numbers, arrays and names as short texts for people."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,0 +1,60 @@
+"""What users give, checked: errors say what was expected, and what came."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Rng: TypeAlias = np.random.Generator | None
+
+
+def check_type(expected: str, x: Any, kind: Any) -> None:
+    """A `TypeError` unless x is of this type, or of one of these."""
+    if not isinstance(x, kind):
+        raise TypeError(f"expected {expected}, but got {shown(x)}")
+
+
+def shown(x: Any) -> str:
+    """What came, in an error: as Python writes it, if that is short, or else its type."""
+    text = repr(x)
+    return text if len(text) <= 40 and "\n" not in text else f"a {type(x).__name__}"
+
+
+def check_dtype(dtype: DTypeLike) -> None:
+    """A `TypeError` unless it is float32 or float64."""
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
+
+
+def check_count(what: str, n: Any, least: int) -> None:
+    """An error unless n is an integer, and large enough."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+        raise TypeError(f"expected a {what} that is an integer, but got {shown(n)}")
+    if n < least:
+        raise ValueError(f"expected a {what} of at least {least}, but got {n}")
+
+
+def check_rng(rng: Rng) -> np.random.Generator:
+    """The random generator; a new one, with a seed that nobody knows, for None."""
+    check_type("rng to be a generator such as np.random.default_rng(0)", rng, np.random.Generator | None)
+    return np.random.default_rng() if rng is None else rng
+
+
+_INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
+
+
+def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
+    """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        hint = "data.encode_labels turns text into integers" if array.dtype.kind in "UO" else "labels.astype(int) makes them so"
+        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}; {hint}")
+    if array.shape != (examples,):
+        raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
+    if array.dtype is not _INT64:
+        array = array.astype(_INT64)
+    # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
+    if examples and np.maximum.reduce(array.view(_UINT64)) >= classes:
+        wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
+        raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
+    return array
