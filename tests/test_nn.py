@@ -372,7 +372,7 @@ def test_linear_refuses_a_dtype_that_is_neither_float32_nor_float64(dtype):
 
 @pytest.mark.parametrize("bias", [np.random.default_rng(0), 0, 1.0, None, np.ones(2)], ids=lambda bias: type(bias).__name__)
 def test_linear_refuses_a_bias_that_is_neither_true_nor_false(bias):
-    with pytest.raises(TypeError, match="bias to be True or False .*, but got"):
+    with pytest.raises(TypeError, match=r"bias to be True or False .*, but got"):
         nn.Linear(3, 2, bias)
 
 

@@ -1,0 +1,251 @@
+"""Checkpoints: training that was stopped goes on bit for bit as if it had not been, or the error changes nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import microgd
+from microgd import Value, nn, optim, train
+from microgd.storage import load_arrays, save_arrays
+
+EPOCHS = 4
+X = np.random.default_rng(1).normal(size=(30, 6)).astype(np.float32)
+Y = np.random.default_rng(2).integers(0, 4, 30)
+
+
+class Model(nn.Module):
+    """Layers on both sides of 16 outputs, whose weights lie in another order in memory, a number, and an unused parameter."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.layers = nn.Sequential(nn.Linear(6, 20, rng=rng), nn.Tanh(), nn.Linear(20, 5, rng=rng))
+        self.own = Value(rng.normal(size=(4, 5)).astype(np.float32))  # used transposed, so its gradient's order is another
+        self.scale, self.unused = Value(1.5), Value(np.ones(3))
+
+    def forward(self, x):
+        return self.layers(x) @ self.own.T * self.scale
+
+
+SETTINGS = [
+    {"lr": 0.1},
+    {"lr": 0.1, "momentum": 0.9},
+    {"lr": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
+    {"lr": 0.1, "weight_decay": 0.1},
+]
+
+
+def parts(seed, generator=np.random.PCG64, **settings):
+    model = Model(seed)
+    return model, optim.SGD(model.parameters(), **settings), np.random.Generator(generator(seed))
+
+
+def bits(model, optimizer, rng):
+    """All that training depends on."""
+    state = {**model.state_dict(), **optimizer.state_dict()}
+    arrays = {name: (np.asarray(x).tobytes("A"), np.asarray(x).strides) for name, x in state.items()}
+    return arrays, str(rng.bit_generator.state)
+
+
+def epochs(model, optimizer, rng, done=0):
+    """Train, with a learning rate that falls; each epoch's record without its time, and what there is after it."""
+    for epoch in train.fit(
+        model, nn.cross_entropy, optimizer, X, Y, epochs=EPOCHS, batch_size=7, rng=rng, test=(X, Y), initial_epoch=done
+    ):
+        optimizer.lr *= 0.9
+        yield (epoch.number, epoch.loss, epoch.test_loss, epoch.test_accuracy, epoch.lr), bits(model, optimizer, rng)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.npz"
+
+
+@pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("stop", range(EPOCHS + 1))
+def test_training_stopped_after_any_epoch_goes_on_as_if_it_had_not_stopped(path, settings, stop, generator, record_property):
+    whole = list(epochs(*parts(0, generator, **settings)))
+    first = parts(0, generator, **settings)
+    for _ in zip(range(stop), epochs(*first), strict=False):
+        pass
+    train.save_checkpoint(path, *first, stop)
+    second = parts(7, generator, lr=9.0, momentum=0.5)
+    done = train.load_checkpoint(path, *second)
+    assert (done, bits(*second)) == (stop, bits(*first))
+    assert list(epochs(*second, done)) == whole[stop:]
+    record_property("trainings stopped and resumed", 1)
+
+
+KILLED = """
+import sys
+sys.path[:0] = sys.argv[2].split("\\n")
+from test_checkpoint import parts, epochs, train
+run = parts(0, lr=0.1, momentum=0.9)
+done = train.load_checkpoint(sys.argv[1], *run) if sys.argv[3] == "again" else 0
+print("begun", flush=True)
+for (number, *_), _ in epochs(*run, done):
+    train.save_checkpoint(sys.argv[1], *run, number)
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_a_process_killed_after_a_checkpoint_goes_on_in_another_as_if_it_had_not_been(path):
+    search = "\n".join([str(Path(microgd.__file__).parents[1]), str(Path(__file__).parent)])
+    command = [sys.executable, "-c", KILLED, str(path), search]
+    with subprocess.Popen([*command, "first"], stdout=subprocess.PIPE) as process:
+        while process.stdout.readline().strip() != b"2":
+            pass
+        process.send_signal(signal.SIGKILL)
+    subprocess.run([*command, "again"], check=True, stdout=subprocess.DEVNULL)
+    last = parts(3, lr=1.0)
+    assert train.load_checkpoint(path, *last) == EPOCHS
+    whole = parts(0, lr=0.1, momentum=0.9)
+    assert bits(*last) == list(epochs(*whole))[-1][1]
+
+
+def test_the_weights_of_a_checkpoint_are_in_it_by_name(path):
+    model, optimizer, rng = parts(0, lr=0.1)
+    train.save_checkpoint(path, model, optimizer, rng, 3)
+    arrays = load_arrays(path)
+    np.testing.assert_array_equal(arrays["model.layers.0.weight"], model.layers[0].weight.data, strict=True)
+    assert (arrays["epoch"], arrays["optimizer.lr"]) == (3, 0.1)
+
+
+def broken(path, **changes):
+    """The checkpoint with some of its parts changed, or, where None, left out."""
+    arrays = {**load_arrays(path), **{name.replace("_", ".", 1): x for name, x in changes.items()}}
+    save_arrays(path, {name: x for name, x in arrays.items() if x is not None})
+
+
+WRONG = {
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "text": lambda path: path.write_text("epoch 3"),
+    "without an epoch": lambda path: broken(path, epoch=None),
+    "of several epochs": lambda path: broken(path, epoch=np.ones(2)),
+    "without a random state": lambda path: broken(path, rng=None),
+    "of no random state": lambda path: broken(path, rng=np.frombuffer(b'{"state": 1}', np.uint8)),
+    "of text that is no JSON": lambda path: broken(path, rng=np.frombuffer(b"\xff[", np.uint8)),
+    "without a weight": lambda path: broken(path, model_scale=None),
+    "with another weight": lambda path: broken(path, model_more=np.ones(2)),
+    "with a weight of another shape": lambda path: broken(path, model_own=np.ones(2)),
+    "without a learning rate": lambda path: broken(path, optimizer_lr=None),
+    "with a negative learning rate": lambda path: broken(path, optimizer_lr=np.array(-1.0)),
+    "with a velocity of another shape": lambda path: broken(path, **{"optimizer_velocity.0": np.ones(2)}),
+    "of a network alone": lambda path: Model(0).save(path),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_file_that_is_no_checkpoint_of_these_is_refused_by_its_path_and_changes_nothing(path, kind):
+    train.save_checkpoint(path, *parts(0, lr=0.1, momentum=0.9), 3)
+    WRONG[kind](path)
+    here = parts(5, lr=0.2, momentum=0.3)
+    list(zip(range(1), epochs(*here), strict=False))
+    before = bits(*here)
+    with pytest.raises(ValueError, match=r"run\.npz is no"):
+        train.load_checkpoint(path, *here)
+    assert bits(*here) == before
+
+
+def test_a_checkpoint_for_another_kind_of_generator_is_refused_and_changes_nothing(path):
+    train.save_checkpoint(path, *parts(0, lr=0.1), 3)
+    here = parts(5, np.random.Philox, lr=0.2)
+    before = bits(*here)
+    with pytest.raises(ValueError, match="Philox"):
+        train.load_checkpoint(path, *here)
+    assert bits(*here) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"model": np.tanh}, TypeError, "expected a Module, but got"),
+        ({"optimizer": None}, TypeError, "expected a SGD, but got None"),
+        ({"rng": 0}, TypeError, "expected a Generator, but got 0"),
+        ({"epoch": -1}, ValueError, "number of epochs of at least 0, but got -1"),
+        ({"epoch": 1.5}, TypeError, "number of epochs that is an integer, but got 1.5"),
+    ],
+)
+def test_what_is_no_training_is_not_saved(path, change, error, message):
+    given = dict(zip(("model", "optimizer", "rng"), parts(0, lr=0.1), strict=True)) | {"epoch": 3} | change
+    with pytest.raises(error, match=message):
+        train.save_checkpoint(path, **given)
+    assert not path.exists()
+    if "epoch" not in change:
+        train.save_checkpoint(path, *parts(0, lr=0.1), 3)
+        del given["epoch"]
+        with pytest.raises(error, match=message):
+            train.load_checkpoint(path, **given)
+
+
+def test_training_begins_after_the_initial_epochs():
+    model, optimizer, rng = parts(0, lr=0.1)
+    numbers = [e.number for e in train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=5, rng=rng, initial_epoch=3)]
+    assert numbers == [4, 5]
+    assert list(train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=3, initial_epoch=3)) == []
+
+
+@pytest.mark.parametrize(("initial_epoch", "error"), [(-1, ValueError), (1.0, TypeError), (True, TypeError)])
+def test_initial_epochs_that_are_no_number_of_them_are_refused(initial_epoch, error):
+    model, optimizer, _ = parts(0, lr=0.1)
+    with pytest.raises(error, match="initial epochs"):
+        train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=3, initial_epoch=initial_epoch)
+
+
+# ── The optimizer's part ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def moved(**settings):
+    parameters = [Value([1.0, 2.0]), Value(3.0), Value([4.0])]
+    optimizer = optim.SGD(parameters, **settings)
+    parameters[0].grad, parameters[1].grad = np.array([1.0, -1.0]), 2.0
+    optimizer.step()
+    return optimizer
+
+
+def test_an_optimizers_state_holds_its_settings_and_the_velocities_that_there_are():
+    state = moved(lr=0.5, momentum=0.25, nesterov=True).state_dict()
+    assert list(state) == ["lr", "momentum", "weight_decay", "nesterov", "velocity.0", "velocity.1"]
+    assert [state[name] for name in list(state)[:4]] == [0.5, 0.25, 0.0, 1.0]
+    assert (state["velocity.0"].tolist(), state["velocity.1"]) == ([1.0, -1.0], 2.0)
+
+
+def test_an_optimizers_state_is_a_copy_and_so_is_what_is_loaded():
+    optimizer, other = moved(lr=0.5, momentum=0.5), moved(lr=0.5, momentum=0.5)
+    state = optimizer.state_dict()
+    other.load_state_dict(state)
+    state["velocity.0"][:] = 9.0
+    for each in (optimizer, other):
+        assert each.state_dict()["velocity.0"].tolist() == [1.0, -1.0]
+
+
+def test_a_velocity_that_is_not_in_the_state_is_gone():
+    optimizer = moved(lr=0.5, momentum=0.5)
+    optimizer.load_state_dict({"lr": 1, "momentum": 0.5, "weight_decay": 0, "nesterov": True})
+    assert optimizer.state_dict() == {"lr": 1.0, "momentum": 0.5, "weight_decay": 0.0, "nesterov": 1.0}
+    assert (type(optimizer.lr), optimizer.nesterov) == (float, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"velocity.3": 1.0}, r"unknown \['velocity\.3'\]"),
+        ({"rate": 1.0}, r"unknown \['rate'\]"),
+        ({"momentum": 0.0, "nesterov": 1.0}, "nesterov needs a momentum"),
+        ({"lr": float("nan")}, "expected lr to be 0 or more"),
+        ({"lr": [0.1, 0.2]}, r"lr has shape \(\), but shape \(2,\) came"),
+        ({"velocity.0": 1.0}, r"velocity\.0 has shape \(2,\), but shape \(\) came"),
+    ],
+)
+def test_an_optimizers_state_that_does_not_fit_is_refused_and_changes_nothing(change, message):
+    optimizer = moved(lr=0.5, momentum=0.5)
+    before = repr(optimizer.state_dict())
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(optimizer.state_dict() | change)
+    assert repr(optimizer.state_dict()) == before
