@@ -24,7 +24,7 @@ class Model(nn.Module):
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
         self.layers = nn.Sequential(nn.Linear(6, 20, rng=rng), nn.Tanh(), nn.Linear(20, 5, rng=rng))
-        self.own = Value(rng.normal(size=(4, 5)).astype(np.float32))  # used transposed, so its gradient's order is another
+        self.own = Value(rng.normal(size=(4, 5)).astype(np.float32, order="F"))  # its gradient has another order
         self.scale, self.unused = Value(1.5), Value(np.ones(3))
 
     def forward(self, x):
