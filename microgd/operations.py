@@ -125,8 +125,9 @@ def where(condition: Any, x: Number, y: Number) -> Number:
     return np.where(condition, x, y)
 
 
-# Where clipping left x as it was, the derivative is 1; so it is at the bounds, to let descent leave them again.
-@operation(lambda g, out, x, min, max: where(x == out, g, 0.0))
+# Where clipping left x as it was, the derivative is 1; so it is at the bounds, to let descent leave them again. (If the lower
+# one is above the upper one, all results are the upper one, and x may happen to be.)
+@operation(lambda g, out, x, min, max: where((x == out) & (True if min is None else x >= as_data(min)), g, 0.0))
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
     low, high = (bound if bound is None else as_data(bound, x) for bound in (min, max))
@@ -180,13 +181,13 @@ def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) 
 
 def _shifted(x: Number, axis: Axis) -> Any:
     """x minus its largest element along `axis`: softmax is the same for it, and exp cannot overflow."""
-    return x - np.max(x, axis=axis, keepdims=True)
+    return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
 
 
 @operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims)))
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
-    largest = np.max(x, axis=axis, keepdims=True)
+    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)  # of nothing, the logarithm of 0
     largest = np.where(np.isinf(largest), 0.0, largest)  # an infinite one is not taken off: inf - inf is nan
     out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
     return out if keepdims else np.squeeze(out, axis)
