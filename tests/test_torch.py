@@ -163,7 +163,7 @@ def test_random_graphs_contain_every_operation_that_they_may():
     assert {step.name for step in steps} >= {*UNARY, *BINARY} | set(FUNCTIONS) - {"scatter", "astype"}
 
 
-@pytest.mark.parametrize("name", ["multiply", "tanh", "divide", "mean", "softmax"])
+@pytest.mark.parametrize("name", ["multiply", "tanh", "square", "mean", "softmax"])
 def test_a_rule_that_is_slightly_wrong_is_found_in_most_graphs_that_end_with_it(name):
     programs = [program for program in (Writer(1, number).write() for number in range(400)) if steps_of(program)[-1:] == [name]]
     programs += [Program([np.array([0.5, -1.5], t)], [Step("tanh", [0]), *using(name)], [2], FUNCTIONS) for t in "fd"]
