@@ -23,8 +23,6 @@ operand. One pass backwards gives the gradient of one output for every element o
 pass for each of those elements.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,7 +51,7 @@ class Node:
 
     __slots__ = ("__weakref__", "_a", "_b", "_held", "_operation", "_ticket", "_x", "_y", "grad", "name")
     _held: Data  # a Python float, or an array of float32 or float64
-    _operation: Operation | None  # None for a leaf
+    _operation: "Operation | None"  # None for a leaf
     # One or two operands are in _x and _y, and what they held then is in _a and _b. Of other operations all operands are
     # in _x, as a tuple, and what they held, followed by the options, in _a. A leaf has none of these.
     _x: Any

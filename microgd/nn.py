@@ -1,7 +1,5 @@
 """Networks: modules that hold parameters, layers, activations and losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -46,7 +44,7 @@ class Module:
         """Each parameter once, with its name, in the order in which the attributes were set."""
         return self._named(Value)
 
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
+    def named_modules(self) -> "Iterator[tuple[str, Module]]":
         """This module, whose name is "", and each module in it once, with its name."""
         return self._named(Module)
 

@@ -4,8 +4,6 @@ Nothing about derivatives happens here. A Value is a node of the computation gra
 and NumPy's functions attached to it, and all of them are operations (operations.py): `a * b` *is* `multiply(a, b)`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +21,7 @@ _TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater
 def _compared(test: np.ufunc) -> Callable[..., Any]:
     """The comparison as a method. It compares what the two hold, and its result is no Value."""
 
-    def apply(self: Value, other: Any) -> Any:
+    def apply(self: "Value", other: Any) -> Any:
         if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
             return NotImplemented  # so that Python says that a Value does not equal None
         result = test(self._held, other._held if isinstance(other, Value) else other)
@@ -91,7 +89,7 @@ class Value(Node):
             raise ValueError(f"only a value of one element has an item; this one has shape {self.shape}")
         return self._held if isinstance(self._held, float) else float(self._held.item())
 
-    def detach(self) -> Value:
+    def detach(self) -> "Value":
         """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
         return type(self)(self._held)
 
@@ -182,7 +180,7 @@ class Value(Node):
             raise TypeError("a Value that is a number has no length")
         return self.shape[0]
 
-    def __iter__(self) -> Iterator[Value]:
+    def __iter__(self) -> "Iterator[Value]":
         return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:

@@ -1,7 +1,5 @@
 """What boxes, ellipses and arrows look like in Graphviz's language, and the program that lays them out."""
 
-from __future__ import annotations
-
 import html
 import re
 import shutil
@@ -36,7 +34,7 @@ def label(rows: Rows) -> str:
     return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 
-def picture(direction: str, caption: Rows = (), hurry: bool = False) -> Picture:
+def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture":
     """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`.
 
     In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
@@ -59,7 +57,7 @@ class Picture(graphviz.Digraph):
         """A box or an ellipse, with what there is to say of it. The hint is for who points at it."""
         self.node(key, label(rows), id=key, tooltip=hint and graphviz.escape(hint), **{"class": look}, **_LOOKS["look"][look])
 
-    def frame(self, number: int, title: str) -> AbstractContextManager[Picture]:
+    def frame(self, number: int, title: str) -> "AbstractContextManager[Picture]":
         """Within this context, the part of the picture that has a frame around it."""
         return self.subgraph(name=f"cluster_{number}", graph_attr={"label": label([("name", title)]), **_LOOKS["frame"]})
 

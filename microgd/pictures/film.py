@@ -1,7 +1,5 @@
 """`film`: a page that plays a computation, forward and then backward, one step at a time."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html
@@ -30,7 +28,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 def film(
     value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None, model: Any = None, direction: str = "LR"
-) -> Film:
+) -> "Film":
     """Write a page that plays the computation of `value`, first forward in the order of recording, then backward.
 
     It is one HTML file that needs no network, for any browser. Each step lights what is computed and says it in words and
