@@ -581,3 +581,125 @@ def test_operands_of_small_operations_have_no_names(registry):
     for named in ({"x": Value(2.0)}, {"z": Value(2.0)}):
         with pytest.raises(TypeError, match="same"):
             same(**named)
+
+
+def test_the_gradient_of_a_number_is_a_python_float_at_both_ends():
+    x = Value(2.0)
+    y = x * 3.0
+    y.backward()
+    assert (type(x.grad), type(y.grad)) == (float, float)
+
+
+def test_one_number_from_a_rule_holds_for_every_element(registry):
+    @operation(lambda g, out, x: 2.5)
+    def slope(x):
+        return x * 2.5
+
+    x = Value([[1.0, 2.0], [3.0, 4.0]])
+    slope(x).sum().backward()
+    assert x.grad.tolist() == [[2.5, 2.5], [2.5, 2.5]]
+
+
+@pytest.mark.parametrize(("dtype", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_a_rule_may_compute_in_another_dtype_and_the_gradient_is_still_the_operands(registry, dtype, other):
+    @operation(lambda g, out, x: np.full(x.shape, 0.5, other))
+    def half(x):
+        return x * 0.5
+
+    @operation(lambda g, out, x, y: np.full(x.shape, 0.5, other), lambda g, out, x, y: np.full(y.shape, 0.5, other))
+    def mean(x, y):
+        return 0.5 * (x + y)
+
+    x, y = Value(np.ones(2, dtype)), Value(np.ones(2, dtype))
+    mean(half(x), y).sum().backward()
+    for value in (x, y):
+        np.testing.assert_array_equal(value.grad, np.full(2, 0.5, dtype), strict=True)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 2), (2, 3, 3), (4, 3), (3, 2)])
+def test_a_gradient_that_does_not_fit_the_operand_is_never_stretched_to_it(registry, shape):
+    @operation(lambda g, out, x: np.ones(shape))
+    def crooked(x):
+        return x * 1.0
+
+    x = Value(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"crooked gave a gradient of shape .* for an operand of shape \(2, 3\)"):
+        crooked(x).sum().backward()
+
+
+def test_an_operand_without_a_rule_may_stand_anywhere(registry):
+    @operation(lambda g, out, x, c, y: g * y, None, lambda g, out, x, c, y: g * x)
+    def product(x, c, y):
+        return x * y
+
+    x, c, y = Value(2.0), Value(5.0), Value(3.0)
+    product(x, c, y).backward()
+    assert (x.grad, c.grad, y.grad) == (3.0, None, 2.0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: operations.sum(np.ones(2), axis=Value(0.0)),
+        lambda: operations.sum(Value([1.0, 2.0]), Value(0.0)),
+        lambda: operations.where([True], 1.0, y=Value(1.0)),
+    ],
+)
+def test_a_value_as_an_option_is_a_type_error(call):
+    with pytest.raises(TypeError, match="by position"):
+        call()
+
+
+@pytest.mark.parametrize("x", [Value([1.0, 2.0]), np.ones(2)])
+def test_an_option_that_there_is_not_is_a_type_error(x, registry):
+    @operation(*[lambda g, out, x, y, z: g] * 3)
+    def total(x, y, z):
+        return x + y + z
+
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        total(x, 1.0, 2.0, axis=0)
+
+
+def test_an_operation_of_ones_own_may_give_integers_but_nothing_narrower_than_float32(registry):
+    @operation(lambda g, out, x: g * 0.0)
+    def rounded(x):
+        return np.rint(x).astype(int)
+
+    @operation(lambda g, out, x: g)
+    def narrow(x):
+        return x.astype(np.float16)
+
+    assert rounded(Value([1.4, 2.6])).dtype == np.float64
+    with pytest.raises(TypeError, match="float16"):
+        narrow(Value([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("view", [lambda x: x.reshape(2, 1), lambda x: x.T, lambda x: +x])
+def test_a_gradient_that_is_passed_on_as_it_is_is_stored_in_memory_of_its_own(view):
+    x = Value([1.0, 2.0])
+    y = view(x)
+    y.backward(np.ones(y.shape))
+    y.grad[...] = 7.0
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_both_operands_of_a_sum_get_a_gradient_of_their_own():
+    x, y = Value([1.0, 2.0]), Value([1.0, 2.0])
+    (x + y).backward(np.ones(2))
+    x.grad[...] = 7.0
+    assert y.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_rule_that_gives_the_copy_that_the_record_keeps_does_not_give_it_away(registry):
+    @operation(lambda g, out, x: x)
+    def odd(x):
+        return x * 1.0
+
+    p = Value([1.0, 2.0])
+    taken = p.data[:]
+    out = odd(p).sum()
+    out.backward()
+    p.grad[...] = 7.0
+    p.grad = None
+    out.backward()
+    assert p.grad.tolist() == taken.tolist() == [1.0, 2.0]

@@ -146,3 +146,51 @@ def test_the_error_names_the_order():
 def test_a_function_that_gives_no_value_is_checked_too():
     check_gradients(lambda x: 3.0, [1.0, 2.0], order=2)
     check_gradients(lambda x: [1.0, 2.0], [1.0, 2.0], order=2)
+
+
+@pytest.mark.parametrize(("order", "said"), [(1, "the gradient for operand"), (2, "the gradient of the gradient for operand")])
+def test_the_error_says_which_gradient_is_wrong(order, said):
+    assert str(GradientError(order, 0, (1,), 2.0, 3.0)).startswith(said)
+
+
+def test_only_the_first_order_is_checked_unless_the_second_is_asked_for(registry):
+    @operation(lambda g, out, x: g * Value(2.0 * x.item() if isinstance(x, Value) else 2.0 * x))  # it leads no further
+    def square_whose_slope_is_a_constant(x):
+        return x * x
+
+    def f(x):
+        return square_whose_slope_is_a_constant(x)
+
+    check_gradients(lambda x: operations.square(x), 3.0)
+    with pytest.raises((GradientError, TypeError)):
+        check_gradients(f, 3.0, order=2)
+
+
+ONES = np.ones((4, 4))
+
+
+@pytest.mark.parametrize(("i", "j"), [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_errors_that_cancel_in_a_plain_sum_are_found(registry, i, j, sign):
+    wrong = np.zeros(4)
+    wrong[i], wrong[j] = 1.0, sign
+
+    @operation(lambda g, out, x: (g * (1.0 + wrong)).sum())
+    def four_times(x):
+        return x * np.ones(4)
+
+    with pytest.raises(GradientError):
+        check_gradients(four_times, 1.5)
+
+
+def test_a_rule_that_loses_the_sign_of_the_upstream_gradient_is_found(registry):
+    @operation(lambda g, out, x: operations.absolute(g))
+    def same(x):
+        return x * 1.0
+
+    with pytest.raises(GradientError):
+        check_gradients(same, [1.0, 2.0, 3.0, 4.0])
+
+
+def test_a_right_slope_that_is_small_beside_the_value_passes():
+    check_gradients(lambda x: 1e-4 * x + 1e6, 2.0)

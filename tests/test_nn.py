@@ -774,3 +774,20 @@ def test_a_computed_parameter_changes_nothing():
     with pytest.raises(TypeError, match="masked"):
         nn.vector_to_parameters(np.ma.array([9.0, 9], mask=[0, 1]), [a])
     assert a.data.tolist() == [1, 2]
+
+
+def test_an_error_inside_a_layer_that_is_not_about_its_inputs_columns_stays_what_it_is():
+    layer = nn.Linear(3, 2)
+    layer.bias = Value(np.ones(5))
+    with pytest.raises(ValueError, match="broadcast"):
+        layer(np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("name", ["alpha", "layered", "scale"])
+def test_whatever_a_sequential_holds_besides_its_layers_keeps_its_name(name):
+    class Own(nn.Sequential):
+        def __init__(self, *layers):
+            setattr(self, name, Value(1.0))
+            super().__init__(*layers)
+
+    assert list(Own(nn.Linear(1, 1)).state_dict()) == [name, "0.weight", "0.bias"]

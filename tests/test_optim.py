@@ -388,3 +388,22 @@ def test_a_masked_array_as_a_grad_is_a_type_error_and_changes_nothing():
     with pytest.raises(TypeError, match="masked"):
         SGD([p], lr=0.1).step()
     assert p.data.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(("order", "other"), [("C", "F"), ("F", "C")])
+def test_a_gradient_in_another_order_in_memory_moves_the_right_numbers_and_not_the_order(order, other):
+    numbers = np.arange(6.0).reshape(2, 3)
+    p = Value(np.asarray(numbers, order=order))
+    before = p.data.strides
+    p.grad = np.asarray(numbers + 1.0, order=other)
+    SGD([p], lr=1.0).step()
+    np.testing.assert_array_equal(p.data, np.full((2, 3), -1.0))
+    assert p.data.strides == before
+
+
+@pytest.mark.parametrize(("dtype", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_a_gradient_of_another_dtype_does_not_change_the_parameters(dtype, other):
+    p = Value(np.ones(3, dtype))
+    p.grad = np.ones(3, other)
+    SGD([p], lr=0.5).step()
+    np.testing.assert_array_equal(p.data, np.full(3, 0.5, dtype), strict=True)

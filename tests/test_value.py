@@ -285,3 +285,35 @@ def test_an_assignment_that_fails_changes_nothing():
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         x.data = [1e300, 2.0]
     assert x.data.tolist() == [1.0, 1.0]
+
+
+def test_nothing_has_no_item():
+    with pytest.raises(ValueError, match=r"shape \(0,\)"):
+        Value([]).item()
+
+
+def test_reshaping_to_no_axes_gives_a_number():
+    assert Value([[5.0]]).reshape().data == Value([5.0]).reshape(()).data == 5.0
+
+
+def test_axes_may_be_numpys_integers():
+    x = Value(np.zeros((2, 3, 4)))
+    assert x.transpose(np.int64(1), np.int64(2), np.int64(0)).shape == (3, 4, 2)
+    assert x.reshape(np.int64(6), np.int64(4)).shape == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda v: np.cumsum(v), r"^numpy\.cumsum has no derivative rule"),
+        (lambda v: np.linalg.norm(v), r"^numpy\.linalg\.norm has no derivative rule"),
+        (lambda v: np.add.reduce(v), r"^numpy\.add does not take Values as \.reduce$"),
+        (
+            lambda v: np.add(v, v, out=np.zeros(2)),
+            r"^numpy\.add does not take Values with out \(an array cannot take in a Value\)$",
+        ),
+    ],
+)
+def test_a_refusal_names_numpys_function(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(Value([1.0, 2.0]))
