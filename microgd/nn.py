@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
 
 def _rows(x: Number) -> Number:
     """The examples as the rows of one matrix, whatever axes they are arranged in."""
-    return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
+    return x if x.ndim == 2 else reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 _FEW = 16  # outputs: with fewer, the weight's rows are kept together in memory; from this many on, its columns

@@ -1,9 +1,9 @@
 """Programs that run on microgd and on PyTorch alike, and how far their results may be apart.
 
-How much rounding may do to a result depends on the program. So a program also runs, on microgd in float64, with the result of
-every operation that rounds changed at random by up to one part in 1/eps, eps being that of the coarsest dtype in it: forwards,
-and in both reverse passes, whose rules are operations too. How far the results move says how far two right libraries may be
-apart. (Parker, Monte Carlo arithmetic, 1997.)
+How much rounding may do to a result depends on the program. So a program also runs, on microgd in float64, with its leaves and
+the result of every operation that rounds changed at random by up to one part in 1/eps, eps being that of the coarsest dtype in
+it, and sums by as much of the sum of their terms' sizes: forwards, and in both reverse passes, whose rules are operations too.
+How far the results move says how far two right libraries may be apart. (Parker, Monte Carlo arithmetic, 1997.)
 """
 
 from contextlib import contextmanager, nullcontext
@@ -144,15 +144,26 @@ def _weights(seed, shape):
     return np.random.default_rng(seed).uniform(-1.0, 1.0, shape)
 
 
+def terms(name, data, a, b):
+    """The size of what an operation has added up, in the shape of its result; that result's own size, if it adds nothing up."""
+    if name in ("sum", "mean"):
+        return getattr(np, name)(np.abs(a[0]), axis=a[1], keepdims=a[2])
+    if name == "matmul":
+        return np.abs(a) @ np.abs(b)
+    if name == "linear":
+        return np.abs(a[0]) @ np.abs(a[1].T) + np.abs(a[2])
+    return np.abs(data)
+
+
 @contextmanager
 def rounding(eps, rng):
     """Within this context operations that round, round at random."""
     record = backprop._record
 
-    def noisy(kind, data, op, *rest):
+    def noisy(kind, data, op, x, y, a, b):
         if op.name not in EXACT:
-            data = data * (1.0 + eps * rng.uniform(-1.0, 1.0, np.shape(data)))
-        return record(kind, data, op, *rest)
+            data = data + eps * rng.uniform(-1.0, 1.0, np.shape(data)) * terms(op.name, data, a, b)
+        return record(kind, data, op, x, y, a, b)
 
     with mock.patch.object(backprop, "_record", noisy):
         yield
@@ -165,10 +176,12 @@ def on_microgd(program, wide=False, rng=None):
         return x.astype(np.float64) if wide and isinstance(x, np.ndarray) and x.dtype == np.float32 else x
 
     def weighed(x, seed):
-        weights = _weights(seed, x.shape)
-        return (x * (weights if weights.ndim else float(weights))).sum()
+        weights = Value(_weights(seed, x.shape))  # Values, for then no gradient is a constant, and every step back is recorded
+        return (x * (weights if rng is not None else weights.data)).sum()
 
     leaves = [Value(widened(x)) for x in program.leaves]
+    for leaf in leaves if rng is not None else ():
+        leaf.data = leaf.data * (1.0 + program.eps * rng.uniform(-1.0, 1.0, leaf.shape))
     with nullcontext() if rng is None else rounding(program.eps, rng):
         values = list(leaves)
         for step in program.steps:
