@@ -360,21 +360,6 @@ def test_an_old_array_cannot_be_written_to_after_another_has_taken_its_place():
 # ── Depth and memory ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_million_additions_go_forward_backward_and_away_without_the_collector(no_collector):
-    x = y = Value(0.0)
-    first = weakref.ref(x + 1.0)
-    for i in range(1_000_000):
-        y = y + 1.0
-        if i == 0:
-            first = weakref.ref(y)
-    assert y.data == 1_000_000
-    y.backward()
-    assert x.grad == 1.0
-    assert first() is not None
-    del y
-    assert first() is None
-
-
 def test_a_graph_goes_at_once_when_its_output_goes(no_collector):
     w = Value(np.ones((3, 2)))
     hidden = (np.ones((4, 3)) @ w).tanh()

@@ -793,7 +793,9 @@ def test_whatever_a_sequential_holds_besides_its_layers_keeps_its_name(name):
     assert list(Own(nn.Linear(1, 1)).state_dict()) == [name, "0.weight", "0.bias"]
 
 
-@pytest.mark.parametrize("shapes", [((2, 0), (3, 0), (3,)), ((2, 4), (0, 4), (0,)), ((4,), (0, 4), (0,)), ((0, 2, 4), (3, 4), (3,))])
+@pytest.mark.parametrize(
+    "shapes", [((2, 0), (3, 0), (3,)), ((2, 4), (0, 4), (0,)), ((4,), (0, 4), (0,)), ((0, 2, 4), (3, 4), (3,))]
+)
 def test_the_operation_linear_takes_empty_operands_forwards_and_backwards(shapes):
     x, weight, bias = operands = [Value(np.ones(shape)) for shape in shapes]
     nn.linear(x, weight, bias).sum().backward()
