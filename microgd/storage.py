@@ -39,7 +39,8 @@ def write_whole(path: StrPath, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name, too, is safe only when the folder has reached the disk
+    # The new name, too, is safe only when the folder has reached the disk. Not every folder can be opened for that.
+    with contextlib.suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -204,10 +204,10 @@ def test_on_a_disk_that_is_full_the_old_file_stays(tmp_path, kind, size, record_
 
 
 def write_protected(folder, kind):
-    """Save on a disk that has been mounted anew, to be read only."""
+    """Save on a disk that is then mounted anew, to be read only."""
     path, save = Path(folder, "file"), SAVES[kind]
     save(path, "old")
-    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
     return refused(save, path, errno.EROFS)
 
 
@@ -218,21 +218,22 @@ def test_on_a_disk_that_is_write_protected_the_old_file_stays(tmp_path, kind, re
 
 
 @pytest.fixture
-def protected_folder():
-    """A folder that this process may read and not write, even if root has started it."""
+def other_folder():
+    """A folder that other users could reach."""
     if os.name != "posix":
         pytest.skip("only POSIX systems protect folders by their mode")
     folder = Path(tempfile.mkdtemp())  # not in `tmp_path`, which only its owner can enter
     yield folder
-    folder.chmod(0o755)
     shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
-def write_protection(folder):
-    """The folder's mode counts: for root it would not."""
-    folder.chmod(0o555)
+def mode(folder, bits):
+    """The folder has this mode, and it counts: for root it would not, who therefore becomes somebody else."""
     root = os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, -1)
+    folder.chmod(bits)
     try:
         if root:
             os.seteuid(65534)
@@ -243,15 +244,24 @@ def write_protection(folder):
     finally:
         if root:
             os.seteuid(0)
+        folder.chmod(0o755)
 
 
 @pytest.mark.parametrize("kind", ["model", "checkpoint"])
-def test_in_a_folder_that_is_write_protected_the_old_file_stays(protected_folder, kind, record_property):
-    path, save = protected_folder / "file", SAVES[kind]
+def test_in_a_folder_that_is_write_protected_the_old_file_stays(other_folder, kind, record_property):
+    path, save = other_folder / "file", SAVES[kind]
     save(path, "old")
-    with write_protection(protected_folder):
+    with mode(other_folder, 0o555):
         assert refused(save, path, errno.EACCES)
     record_property("faults injected", 1)
+
+
+def test_in_a_folder_that_may_be_written_and_not_read_the_file_is_replaced(other_folder):
+    path = other_folder / "file"
+    layer("old").save(path)
+    with mode(other_folder, 0o300):
+        layer("new").save(path)
+    np.testing.assert_array_equal(load_arrays(path)["weight"], layer("new").weight.data)
 
 
 # ── Checkpoints that are broken or crafted ───────────────────────────────────────────────────────────────────────────
