@@ -2,13 +2,12 @@
 
 import contextlib
 import errno
-import io
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from microgd.arrays import Data, as_data
 
@@ -40,7 +39,8 @@ def write_whole(path: StrPath, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name, too, is safe only when the folder has reached the disk
+    # The new name, too, is safe only when the folder has reached the disk. Not every folder can be opened for that.
+    with contextlib.suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -61,23 +61,27 @@ def save_arrays(path: StrPath, arrays: Mapping[str, Data]) -> None:
     write_whole(path, write)
 
 
-def load_arrays(path: StrPath) -> dict[str, NDArray[np.generic]]:
-    """Read what `save_arrays`, or `numpy.savez`, has written; pickled objects are never opened.
+def load_arrays(path: StrPath) -> dict[str, Any]:
+    """Read the numbers that `save_arrays`, or `numpy.savez`, has written; pickled objects are never opened.
 
     `FileNotFoundError` where there is none, `ValueError` where the file is broken or something else.
     """
     import zipfile
-    import zlib
 
+    arrays = {}
     with open(path, "rb") as file:
-        whole = file.read()
-    try:
-        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-            # (`read` checks each one's CRC-32.)
-            members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
-        return {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in members.items()}
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{os.fspath(path)} is not a whole .npz file of arrays: {error}") from error
+        try:
+            with zipfile.ZipFile(file) as archive:
+                for member in archive.namelist():
+                    name = member.removesuffix(".npy")
+                    with archive.open(member) as content:
+                        array = as_data(np.lib.format.read_array(content, allow_pickle=False))
+                        if content.read(1) or name in arrays:  # (At the end its CRC-32 is checked.)
+                            raise ValueError(f"{name} is not one array, but more")
+                    arrays[name] = array
+        except Exception as error:  # zipfile and NumPy raise a dozen kinds, from EOFError to TokenError
+            raise ValueError(f"{os.fspath(path)} is no whole .npz file of arrays: {type(error).__name__}: {error}") from error
+    return arrays
 
 
 def fitted(state: Mapping[str, ArrayLike], like: Mapping[str, Data], optional: Collection[str] = ()) -> dict[str, Data]:

@@ -120,15 +120,24 @@ def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
     """Write what training depends on, after that many epochs, to an .npz file: whole, or not at all.
 
     That is the weights, the optimizer's settings and velocities, and the state of `rng`. So call this in the loop over `fit`,
-    last, with `epoch.number`. Later, with a model and an optimizer that were made in the same way,
+    last. Later, with a model and an optimizer that were made in the same way, training goes on bit for bit as if it had not
+    stopped, on a machine of the same kind, with the same versions.
 
-        done = train.load_checkpoint(path, model, optimizer, rng)
-        for epoch in train.fit(model, ..., rng=rng, initial_epoch=done):
+    >>> from tempfile import TemporaryDirectory
+    >>> from microgd import nn
+    >>> x, y, rng = [[1.0], [2.0]], [[3.0], [5.0]], np.random.default_rng(0)
+    >>> model = nn.Linear(1, 1, rng=rng)
+    >>> optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    >>> with TemporaryDirectory() as folder:
+    ...     for epoch in fit(model, nn.mse_loss, optimizer, x, y, epochs=2, rng=rng):
+    ...         save_checkpoint(f"{folder}/run.npz", model, optimizer, rng, epoch.number)
+    ...     done = load_checkpoint(f"{folder}/run.npz", model, optimizer, rng)
+    >>> [epoch.number for epoch in fit(model, nn.mse_loss, optimizer, x, y, epochs=4, rng=rng, initial_epoch=done)]
+    [3, 4]
 
-    goes on bit for bit as if it had not stopped, on a machine of the same kind, with the same versions.
+    An optimizer of parameters that are not the model's is a `ValueError`: the file would lack them.
     """
-    for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
-        check_type(f"a {kind.__name__}", part, kind)
+    _check(model, optimizer, rng)
     check_count("number of epochs", epoch, 0)
     arrays = {f"model.{name}": data for name, data in model.state_dict().items()}
     arrays |= {f"optimizer.{name}": data for name, data in optimizer.state_dict().items()}
@@ -141,12 +150,14 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
 
     All of it or nothing: a broken file, or one of another model, optimizer or kind of generator, is a `ValueError`.
     """
-    for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
-        check_type(f"a {kind.__name__}", part, kind)
+    _check(model, optimizer, rng)
     arrays = load_arrays(path)
     try:
-        state, epoch = json.loads(arrays["rng"].tobytes()), int(arrays["epoch"])
+        state, epoch = json.loads(bytes(map(int, arrays["rng"]))), int(arrays["epoch"])
         type(rng.bit_generator)().state = state  # an error where it is another kind's
+        # What NumPy leaves unchecked: MT19937 and Philox would read anywhere in memory from there.
+        if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
+            raise ValueError("the random state is out of its range")
         fitted(_part(arrays, "model."), model.state_dict())
         optimizer.load_state_dict(_part(arrays, "optimizer."))
     except Exception as error:
@@ -154,6 +165,13 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
     model.load_state_dict(_part(arrays, "model."))
     rng.bit_generator.state = state
     return epoch
+
+
+def _check(model: Module, optimizer: SGD, rng: np.random.Generator) -> None:
+    for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
+        check_type(f"a {kind.__name__}", part, kind)
+    if not set(optimizer.parameters) <= set(model.parameters()):
+        raise ValueError("expected an optimizer of the model's parameters, but it has others, which the file would lack")
 
 
 def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 import gzip
 import hashlib
+import os
 import socket
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_faults import longest_file
 
 from microgd import data
 
@@ -301,6 +305,15 @@ class Mirrors:
             self.requests.append(self.path)
             super().do_GET()
 
+        def copyfile(self, source, connection):
+            content = source.read()
+            if self.path.startswith(("/breaks-off/", "/stalls/")):
+                connection.write(content[: len(content) // 2])
+                if self.path.startswith("/stalls/"):
+                    self.connection.recv(1)  # until the client goes
+            else:
+                connection.write(content)
+
         def log_message(self, *_):
             pass
 
@@ -398,20 +411,69 @@ def test_where_every_mirror_fails_the_error_names_the_file_and_the_mirrors(cache
     assert [mirror in str(error.value) for mirror in tried] == [True, True]
 
 
-@pytest.mark.parametrize("wrong", NAMES)
-def test_a_download_with_another_checksum_is_an_error(cache, mirrors, packed, monkeypatch, wrong):
-    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed | {f"{wrong}.gz": b"something else"}),))
-    with pytest.raises(OSError, match=rf"could not download {wrong}\.gz"):
-        data.mnist()
+DOWNLOADS = {
+    "nothing": lambda name, packed: b"",
+    "a page": lambda name, packed: b"<!DOCTYPE html><html><title>Sign in</title></html>",
+    "a gzipped page": lambda name, packed: gzip.compress(b"<!DOCTYPE html><html><title>Sign in</title></html>"),
+    "the first half": lambda name, packed: packed[name][: len(packed[name]) // 2],
+    "all but a byte": lambda name, packed: packed[name][:-1],
+    "a byte more": lambda name, packed: packed[name] + b"\0",
+    "a bit flipped": lambda name, packed: packed[name][:20] + bytes([packed[name][20] ^ 1]) + packed[name][21:],
+    "another of the files": lambda name, packed: packed[min(packed.keys() - {name})],
+    "what is in the file": lambda name, packed: gzip.decompress(packed[name]),
+}
 
 
 @pytest.mark.parametrize("wrong", NAMES)
-def test_of_a_download_with_another_checksum_nothing_is_kept(cache, mirrors, packed, monkeypatch, wrong):
-    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed | {f"{wrong}.gz": b"something else"}),))
-    with pytest.raises(OSError, match="could not download"):
+@pytest.mark.parametrize("fault", DOWNLOADS)
+def test_of_a_faulty_download_from_every_mirror_nothing_is_kept_and_the_file_is_named(
+    cache, mirrors, packed, monkeypatch, wrong, fault, record_property
+):
+    faulty = packed | {f"{wrong}.gz": DOWNLOADS[fault](f"{wrong}.gz", packed)}
+    tried = mirrors.add("first", faulty), mirrors.add("second", faulty)
+    monkeypatch.setattr(data, "_MIRRORS", tried)
+    with pytest.raises(OSError, match=rf"could not download {wrong}\.gz") as error:
         data.mnist()
-    before = NAMES[: NAMES.index(wrong)]
-    assert kept(cache) == {f"{name}.gz": packed[f"{name}.gz"] for name in before}
+    assert [mirror in str(error.value) for mirror in tried] == [True, True]
+    assert kept(cache) == {f"{name}.gz": packed[f"{name}.gz"] for name in NAMES[: NAMES.index(wrong)]}
+    record_property("faults injected", 2)
+
+
+def test_of_a_download_that_breaks_off_nothing_is_kept(cache, mirrors, packed, monkeypatch, record_property):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("breaks-off", packed),))
+    with pytest.raises(OSError, match=rf"could not download {NAMES[0]}\.gz"):
+        data.mnist()
+    assert kept(cache) == {}
+    record_property("faults injected", 1)
+
+
+def test_of_a_download_that_the_disk_has_no_room_for_nothing_is_kept(cache, mirrors, packed, monkeypatch, record_property):
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
+    with longest_file(20), pytest.raises(OSError, match=rf"could not download {NAMES[0]}\.gz"):
+        data.mnist()
+    assert kept(cache) == {}
+    record_property("faults injected", 1)
+
+
+BEGINS_A_DOWNLOAD = """
+import sys, pooch
+from microgd import data
+pooch.os_cache, data._MIRRORS = lambda project: sys.argv[1], (sys.argv[2],)
+data.mnist()
+"""
+
+
+def test_a_download_that_was_killed_is_begun_again(folder, cache, mirrors, packed, monkeypatch, record_property):
+    command = [sys.executable, "-c", BEGINS_A_DOWNLOAD, str(cache), mirrors.add("stalls", packed)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        while not mirrors.requests and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode < 0  # it was at work
+    assert not kept(cache).keys() & packed.keys()
+    monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("second", packed),))
+    assert_same_digits(data.mnist(), data.mnist(folder))
+    record_property("faults injected", 1)
 
 
 def test_downloading_works_without_a_progress_bar(cache, mirrors, packed, monkeypatch):
