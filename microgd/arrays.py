@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Data: TypeAlias = float | NDArray[Any]
 
@@ -22,6 +22,8 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     # There is only one object for each of NumPy's dtypes, as a rule; a copy of one takes the long way, to the same end.
     if type(x) is ndarray and (x.dtype is _FLOAT32 or x.dtype is _FLOAT64) and x.ndim:
         return x
+    if isinstance(x, int) and x.bit_length() > 1023:
+        raise ValueError(f"expected numbers below 9e307, but got an integer of {x.bit_length()} bits")
     if isinstance(x, _NUMBERS):
         return float(x)
     if isinstance(x, np.ma.MaskedArray):
@@ -38,6 +40,12 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
         what = type(x).__name__ + ("" if array.dtype == object else f" of dtype {array.dtype}")
         raise TypeError(f"expected a number or an array of float32, float64, integers or booleans, but got {what}")
     return array if array.ndim else float(array)
+
+
+def check_dtype(dtype: DTypeLike) -> None:
+    """A `TypeError` unless it is float32 or float64."""
+    if np.dtype(dtype) not in (_FLOAT32, _FLOAT64):
+        raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
 
 
 def same(x: Data, y: Data) -> bool:

@@ -114,9 +114,9 @@ def operation(
     """
 
     def decorate(forward: Function) -> Function:
-        if not callable(forward) or not (rules or jointly):
+        named = name or getattr(forward, "__name__", None)
+        if not callable(forward) or not (rules or jointly) or not isinstance(named, str):
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
-        named = name or forward.__name__
         known = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
         parameters = [] if known else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}

@@ -1,9 +1,12 @@
 """What users give, checked: errors say what was expected, and what came."""
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from microgd.value import Value
 
 Rng: TypeAlias = np.random.Generator | None
 
@@ -20,10 +23,14 @@ def shown(x: Any) -> str:
     return text if len(text) <= 40 and "\n" not in text else f"a {type(x).__name__}"
 
 
-def check_dtype(dtype: DTypeLike) -> None:
-    """A `TypeError` unless it is float32 or float64."""
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
+def check_values(what: str, given: Any) -> list[Value]:
+    """The Values of a list; a `TypeError` unless that is what it is."""
+    if not isinstance(given, Iterable) or isinstance(given, Value | dict):
+        raise TypeError(f"expected a list of {what}, but got {shown(given)}")
+    values = list(given)
+    for x in values:
+        check_type(f"{what} that are Values", x, Value)
+    return values
 
 
 def check_count(what: str, n: Any, least: int) -> None:

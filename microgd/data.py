@@ -1,6 +1,6 @@
 """Data to learn from: MNIST's handwritten digits, mini-batches, and text labels as numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import Rng, check_count, check_labels, check_rng, check_type
+from microgd.checks import Rng, check_count, check_labels, check_rng, check_type, shown
 from microgd.storage import StrPath
 
 Array = NDArray[Any]
@@ -110,12 +110,12 @@ def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tupl
     In an order that `rng` draws, anew in each call; without it, in the order they have. `ValueError` at once where
     there are no examples, or not as many x as y.
     """
-    if len(x) != len(y):
-        raise ValueError(f"expected as many labels as examples, but got {len(x)} examples and {len(y)} labels")
+    x, y = np.asarray(x), np.asarray(y)
+    if not x.ndim or x.shape[:1] != y.shape[:1]:
+        raise ValueError(f"expected as many labels as examples, but got examples of shape {x.shape} and labels of {y.shape}")
     if not len(x):
         raise ValueError("expected at least one example, but got none")
     check_count("batch size", size, 1)
-    x, y = np.asarray(x), np.asarray(y)
     order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
 
@@ -134,8 +134,8 @@ def encode_labels(texts: Sequence[str]) -> Encoded:
     >>> labels.tolist(), names
     ([0, 1, 0], ['cat', 'dog'])
     """
-    if isinstance(texts, str):
-        raise TypeError(f"expected a list of texts, but got the one text {texts!r}")
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise TypeError(f"expected a list of texts, but got {shown(texts)}")
     texts = list(texts)
     for text in texts:
         check_type("labels that are text", text, str)

@@ -9,6 +9,7 @@ import numpy as np
 
 from microgd.arrays import Data, as_data
 from microgd.backprop import Node, owned, reverse_pass, seed
+from microgd.checks import check_type, check_values
 from microgd.operations import positive
 from microgd.recording import is_recording, recording
 from microgd.value import Value
@@ -25,9 +26,8 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     >>> slope.item(), gradients(slope, [x])
     (12.0, [12.0])
     """
-    inputs = inputs if isinstance(inputs, Value) else list(inputs)
-    if isinstance(inputs, Value) or not all(isinstance(x, Value) for x in (output, *inputs)):
-        raise TypeError("gradients takes a Value and a list of Values")
+    inputs = check_values("inputs", inputs)
+    check_type("an output that is a Value", output, Value)
     wanted, found = set(inputs), dict[Node, Any]()
     for node, g in reverse_pass(output, seed(output), create_graph):
         if node in wanted:
@@ -52,6 +52,8 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     >>> hvp(x**2 * y, [x, y], [1.0, 0.0])  # the Hessian's first column, 2y and 2x
     [4.0, 6.0]
     """
+    inputs = check_values("inputs", inputs)
+    check_type("vectors to be a list, a part for each input", vectors, Sequence | np.ndarray)
     parts = [seed(x, v) for x, v in zip(inputs, vectors, strict=True)]
     with recording(True):
         slopes = gradients(output, inputs, create_graph=True)
@@ -73,7 +75,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> value_and_grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
     (18.0, (12.0, 9.0))
     """
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    check_type("a function", function, Callable)
+    check_type("argnums to be an integer, or several", argnums, int | np.integer | list | tuple)
+    positions = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
 
     @wraps(function)
     def differentiated(*arguments: Any, **options: Any) -> tuple[Any, Any]:
@@ -99,13 +103,13 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             out = _single(out)
             # A function may use the argument of a `grad` around this one. Then the result depends on it too, and has
             # to be recorded, or the outer derivative would lack a term.
-            create_graph = (values_given and not inside_no_grad) or _depends(out, outer)
+            create_graph = (values_given and not inside_no_grad) or not set(outer).isdisjoint(ancestors(out) if outer else ())
             slopes = gradients(out, tracked, create_graph=create_graph)
         if not create_graph:
             out = out.detach().data
             if values_given:
                 out, slopes = Value(out), [Value(slope) for slope in slopes]
-        return out, slopes[0] if isinstance(argnums, int) else tuple(slopes)
+        return out, tuple(slopes) if isinstance(argnums, Sequence) else slopes[0]
 
     return differentiated
 
@@ -144,9 +148,3 @@ def ancestors(output: Node) -> Iterator[Node]:
             if isinstance(x, Node) and x not in seen:
                 seen.add(x)
                 nodes.append(x)
-
-
-def _depends(output: Node, on: Sequence[Node]) -> bool:
-    """Whether `output` was computed from any of those."""
-    wanted = set(on)
-    return bool(wanted) and any(node in wanted for node in ancestors(output))

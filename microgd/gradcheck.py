@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgd.arrays import as_data
+from microgd.checks import check_type
 from microgd.functional import gradients
 from microgd.value import Value
 
@@ -36,6 +37,7 @@ def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: in
 
     >>> check_gradients(lambda x, y: (x * y).exp(), [0.5, 1.0], 2.0, order=2)
     """
+    check_type("a function", f, Callable)
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, but is {order}")
     points = [np.array(as_data(x.data if isinstance(x, Value) else x), np.float64) for x in inputs]

@@ -10,9 +10,9 @@ from numpy import ndarray
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
-from microgd.arrays import Data, as_data
+from microgd.arrays import Data, as_data, check_dtype
 from microgd.backprop import operation
-from microgd.checks import Rng, check_count, check_dtype, check_labels, check_rng, check_type
+from microgd.checks import Rng, check_count, check_labels, check_rng, check_type, check_values
 from microgd.data import one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
@@ -114,7 +114,7 @@ def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tup
 
 def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
     """All numbers of the parameters, one after the other, as one vector: the point in the space of weights where they are."""
-    return np.concatenate([np.ravel(p.data) for p in parameters])
+    return np.concatenate([np.ravel(p.data) for p in check_values("parameters", parameters)])
 
 
 def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None:
@@ -122,6 +122,7 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
 
     One of another length, or a computed parameter, is a `ValueError`, before anything has changed.
     """
+    parameters = check_values("parameters", parameters)
     array, sizes, computed = np.asarray(as_data(vector)), [p.size for p in parameters], [p.op for p in parameters if p.op]
     if array.shape != (sum(sizes),) or computed:
         raise ValueError(
@@ -170,7 +171,7 @@ def _bias_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) 
 @operation(lambda g, out, x, weight, bias: _product(g, weight), _weight_rule, _bias_rule)
 def linear(x: Number, weight: Number, bias: Number) -> Number:
     """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
-    out = _product(x, weight.T)
+    out = _product(x, weight.T if isinstance(weight, ndarray) else np.transpose(weight))
     out += bias  # the product is nobody else's
     return out
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgd.arrays import as_data
+from microgd.arrays import as_data, check_dtype
 from microgd.backprop import NUMPY, Node, operation
 
 Number: TypeAlias = Any  # a float, an array or a Value: operations take and give all three
@@ -24,7 +24,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def _shape(x: Number) -> tuple[int, ...]:
-    return () if isinstance(x, float) else tuple(x.shape)
+    return () if isinstance(x, float) else tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
 # ── Elementwise, with broadcasting ───────────────────────────────────────────────────────────────────────────────────
@@ -181,13 +181,13 @@ def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) 
 
 def _shifted(x: Number, axis: Axis) -> Any:
     """x minus its largest element along `axis`: softmax is the same for it, and exp cannot overflow."""
-    return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return x - np.max(as_data(x), axis=axis, keepdims=True, initial=-np.inf)
 
 
 @operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims)))
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
-    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)  # of nothing, the logarithm of 0
+    largest = np.max(as_data(x), axis=axis, keepdims=True, initial=-np.inf)  # of nothing, the logarithm of 0
     largest = np.where(np.isinf(largest), 0.0, largest)  # an infinite one is not taken off: inf - inf is nan
     out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
     return out if keepdims else np.squeeze(out, axis)
@@ -265,9 +265,8 @@ def broadcast_to(x: Number, shape: int | tuple[int, ...]) -> Number:
 @operation(lambda g, out, x, dtype: g)
 def astype(x: Number, dtype: Any) -> Number:
     """x in float32 or float64, else `TypeError`; a number stays the number it is."""
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
-    return x if isinstance(x, float) else x.astype(dtype, copy=False)
+    check_dtype(dtype)
+    return x if isinstance(x, float) else np.asarray(x).astype(dtype, copy=False)
 
 
 # A place that was picked twice was used twice, so both gradients add up there; what was not picked gets 0.

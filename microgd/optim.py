@@ -9,9 +9,9 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from microgd.arrays import Data
+from microgd.arrays import Data, as_data
 from microgd.backprop import seed
-from microgd.checks import check_type
+from microgd.checks import check_values
 from microgd.storage import fitted
 from microgd.value import Value
 
@@ -37,11 +37,8 @@ class SGD:
     def __init__(
         self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False
     ) -> None:
-        if not isinstance(parameters, Iterable) or isinstance(parameters, (Value, dict)):
-            raise TypeError(f"expected a list of parameters, such as model.parameters(), but got {type(parameters).__name__}")
-        self.parameters = list(parameters)
+        self.parameters = check_values("parameters, such as model.parameters()", parameters)
         for p in self.parameters:
-            check_type("parameters that are Values", p, Value)
             if p.op is not None:
                 raise ValueError(f"expected parameters that are leaves, but got one that {p.op} computed")
         if not self.parameters:
@@ -140,6 +137,7 @@ def _setting(name: str, number: float) -> float:
     """The number, if it can be a setting."""
     if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
         raise TypeError(f"expected {name} to be a number, but got {number!r}")
+    number = float(as_data(number))
     if not (isfinite(number) and number >= 0):
         raise ValueError(f"expected {name} to be 0 or more, and finite, but got {number}")
-    return float(number)
+    return number

@@ -6,7 +6,7 @@ window: it shows itself in Jupyter, and `.savefig("name.png")` writes it. `title
 Color Universal Design, 2008), and nothing is told by colour alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from math import isqrt
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import check_labels
+from microgd.checks import check_labels, check_rng, check_type, check_values
 from microgd.functional import value_and_grad
 from microgd.nn import parameters_to_vector, vector_to_parameters
 from microgd.recording import no_grad
@@ -53,12 +53,12 @@ def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: An
     high), is by default that of the points, and some more.
     """
     on, both, named = ax or panels()[1][0], value_and_grad(f), points if isinstance(points, Mapping) else {"": points}
-    low, high = _room(np.concatenate([np.ravel(group) for group in named.values()])) if span is None else span
+    low, high = _room(np.concatenate([np.ravel(group) for group in named.values()])) if span is None else np.ravel(span)
     across = np.linspace(low, high, 201)
     values = np.array([both(x)[0] for x in across.tolist()])
     on.plot(across, values, color="0.4", zorder=1)
     for (name, group), (colour, marker, _) in zip(named.items(), _LOOKS * len(named), strict=False):
-        x = np.asarray(group, float)
+        x = np.ravel(np.asarray(group, float))
         y, slope = np.array([both(each) for each in x.tolist()]).reshape(-1, 2).T
         # About as long to the eye, however steep.
         dx = 0.1 / np.hypot(2 / (high - low), slope / (np.ptp(values[np.isfinite(values)]) or 1.0))
@@ -73,7 +73,8 @@ def contours(f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: 
     f is computed at `points` × `points` points. `span`, ((left, right), (low, high)), is by default that of the path, and
     some more. `zlabel` says what f is.
     """
-    on, steps = ax or panels()[1][0], np.asarray(path, float).reshape(len(path), 2)
+    check_type("a function of two numbers", f, Callable)
+    on, steps = ax or panels()[1][0], np.reshape(np.asarray(path, float), (*np.shape(path)[:1], 2))
     across, up = (_room(steps[:, 0]), _room(steps[:, 1])) if span is None else span
     x, y = (np.linspace(low, high, points) for low, high in (across, up))
     z = np.array([[_number(f(a, b)) for a in x.tolist()] for b in y.tolist()])
@@ -95,7 +96,8 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
     """
     on, named = ax or panels()[1][0], runs if isinstance(runs, Mapping) else {"": runs}
     for (name, run), (colour, _, line) in zip(named.items(), _LOOKS * len(named), strict=False):
-        x, y = run if isinstance(run, tuple) else (range(len(run)), run)
+        x, y = run if isinstance(run, tuple) else (range(np.size(run)), run)
+        y = np.ravel(np.asarray(y, float))
         on.plot(x, y, color=colour, linestyle=line, label=name, marker="." if len(y) == 1 else None)
         # (The last 6 losses are all that `has_converged` looks at.)
         for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[max(0, n - 5) : n + 1], tolerance)][:1]:
@@ -133,6 +135,7 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
 def confusion_matrix(labels: ArrayLike, said: ArrayLike, names: Any = None, *, ax: Any = None, **captions: Any) -> Figure:
     """How often each class, a row, was taken for each class, a column. Both are integers, (n,), from 0; `names` say which."""
     on, examples = ax or panels(1, 1, 6.0, 5.5)[1][0], np.size(labels)
+    check_type("names to be a list", names, Sequence | np.ndarray | None)
     classes = len(names) if names is not None else int(max(np.max(labels), np.max(said))) + 1
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (check_labels(labels, examples, classes), check_labels(said, examples, classes)), 1)
@@ -153,7 +156,8 @@ def landscape(loss: Any, parameters: Sequence[Value], directions: ArrayLike, *, 
     to either side. (Li et al., Visualizing the loss landscape of neural nets, 2018.)
     """
     centre, (first, second) = parameters_to_vector(parameters), np.asarray(directions, float)
-    points = np.reshape(path, (len(path), centre.size))
+    check_type("a loss that can be called", loss, Callable)
+    points = np.reshape(path, (*np.shape(path)[:1], centre.size))
 
     @no_grad
     def there(a: float, b: float) -> Any:
@@ -177,7 +181,7 @@ def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> N
     def length(rows: Any) -> Any:
         return np.linalg.norm(rows, axis=-1, keepdims=True)
 
-    drawn = [(p, rng.normal(size=p.shape)) for p in parameters]
+    drawn = [(p, check_rng(rng).normal(size=p.shape)) for p in check_values("parameters", parameters)]
     return np.concatenate([np.ravel(d / length(d) * length(p.data) if p.ndim > 1 else 0 * d) for p, d in drawn])
 
 

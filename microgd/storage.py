@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data, as_data
+from microgd.checks import check_type
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -69,7 +70,7 @@ def load_arrays(path: StrPath) -> dict[str, Any]:
     import zipfile
 
     arrays = {}
-    with open(path, "rb") as file:
+    with open(os.fspath(path), "rb") as file:  # (a number would be a file that is open already)
         try:
             with zipfile.ZipFile(file) as archive:
                 for member in archive.namelist():
@@ -89,6 +90,7 @@ def fitted(state: Mapping[str, ArrayLike], like: Mapping[str, Data], optional: C
 
     Unknown names, missing ones unless they are optional, and other shapes are a `ValueError`, what is no number a `TypeError`.
     """
+    check_type("arrays by name, such as a state_dict()", state, Mapping)
     missing, unknown = sorted(like.keys() - state.keys() - set(optional)), sorted(map(str, state.keys() - like.keys()))
     if missing or unknown:
         raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -55,6 +55,8 @@ def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *,
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     inputs, targets = np.asarray(x), np.asarray(y)
+    for part in (model, loss, getattr(optimizer, "step", None)):
+        check_type("a model, a loss and an optimizer that can be called, and its step", part, Callable)
     check_count("number of epochs", epochs, 0)
     check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
@@ -104,6 +106,8 @@ def _is_finite(g: Data) -> bool:
 @no_grad
 def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
     """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
+    for part in (model, loss):
+        check_type("a model and a loss that can be called", part, Callable)
     x, y = np.asarray(x), np.asarray(y)
     labelled = y.ndim == 1 and y.dtype.kind in "iu"
     total, right = 0.0, 0
@@ -178,7 +182,7 @@ def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def has_converged(losses: Sequence[float], tolerance: float = 1e-3, window: int = 5) -> bool:
+def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -> bool:
     """Whether the loss has stopped changing, or changes extremely slowly.
 
     That is: over the last `window` steps it stayed within a band of `tolerance` times its size. It says that descent
@@ -189,9 +193,9 @@ def has_converged(losses: Sequence[float], tolerance: float = 1e-3, window: int 
     >>> has_converged([4.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
     True
     """
-    if window < 1 or not tolerance >= 0:
-        raise ValueError(f"expected a window of at least 1 and a tolerance of at least 0, but got {window} and {tolerance}")
-    recent = np.asarray(losses[-window - 1 :], np.float64)
-    if len(recent) <= window or not np.isfinite(recent).all():
-        return False
-    return bool(np.ptp(recent) <= tolerance * np.abs(recent).max())
+    check_count("window", window, 1)
+    if not tolerance >= 0:
+        raise ValueError(f"expected a tolerance of at least 0, but got {tolerance}")
+    recent = np.ravel(np.asarray(losses, np.float64))[-window - 1 :]
+    enough = len(recent) > window and np.isfinite(recent).all()
+    return bool(enough and np.ptp(recent) <= tolerance * np.abs(recent).max())

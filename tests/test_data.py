@@ -574,7 +574,7 @@ def test_minibatches_of_lists_are_arrays():
 @pytest.mark.parametrize(
     ("x", "y", "size", "error", "message"),
     [
-        ([1, 2], [1], 1, ValueError, "2 examples and 1 labels"),
+        ([1, 2], [1], 1, ValueError, r"examples of shape \(2,\) and labels of \(1,\)"),
         ([], [], 1, ValueError, "at least one example"),
         (np.ones((0, 3)), [], 1, ValueError, "at least one example"),
         ([1], [1], 0, ValueError, "at least 1, but got 0"),
@@ -622,7 +622,12 @@ def test_encoded_labels_are_an_int64_array(texts):
 
 @pytest.mark.parametrize(
     ("texts", "message"),
-    [("cat", "the one text 'cat'"), (["cat", 3], "text, but got 3"), ([None], "but got None"), ([b"cat"], "b'cat'")],
+    [
+        ("cat", "a list of texts, but got 'cat'"),
+        (["cat", 3], "text, but got 3"),
+        ([None], "but got None"),
+        ([b"cat"], "b'cat'"),
+    ],
 )
 def test_labels_that_are_no_texts_are_not_encoded(texts, message):
     with pytest.raises(TypeError, match=message):

@@ -60,7 +60,9 @@ def test_backward_stores_numbers_even_after_a_graph_of_gradients():
 
 @pytest.mark.parametrize("call", [lambda x: gradients(x, x), lambda x: gradients(x, [1.0]), lambda x: gradients(2.0, [x])])
 def test_gradients_of_anything_but_values_is_a_type_error(call):
-    with pytest.raises(TypeError, match="a Value and a list of Values"):
+    with pytest.raises(
+        TypeError, match=r"expected (a list of inputs|inputs that are Values|an output that is a Value), but got"
+    ):
         call(Value(1.0))
 
 

@@ -262,9 +262,9 @@ def test_evaluating_refuses_what_cannot_be_batched(x, y):
         ({"epochs": None}, TypeError, "number of epochs that is an integer, but got None"),
         ({"batch_size": 0}, ValueError, "batch size of at least 1, but got 0"),
         ({"batch_size": 2.0}, TypeError, "batch size that is an integer, but got 2.0"),
-        ({"y": Y[:-1]}, ValueError, "10 examples and 9 labels"),
+        ({"y": Y[:-1]}, ValueError, r"examples of shape \(10, 1\) and labels of \(9, 1\)"),
         ({"x": X[:0], "y": Y[:0]}, ValueError, "at least one example"),
-        ({"test": (X, Y[:-1])}, ValueError, "10 examples and 9 labels"),
+        ({"test": (X, Y[:-1])}, ValueError, r"examples of shape \(10, 1\) and labels of \(9, 1\)"),
         ({"test": (X[:0], Y[:0])}, ValueError, "at least one example"),
         ({"test": (X,)}, TypeError, r"the pair \(x, y\), but got tuple"),
         ({"test": X[:2]}, TypeError, r"the pair \(x, y\), but got ndarray"),
@@ -407,7 +407,7 @@ def test_descent_has_converged_when_the_loss_stays_within_a_narrow_band(losses, 
 
 @pytest.mark.parametrize("options", [{"window": 0}, {"window": -1}, {"tolerance": -1e-3}, {"tolerance": math.nan}], ids=str)
 def test_convergence_within_no_window_or_no_band_is_refused(options):
-    with pytest.raises(ValueError, match="a window of at least 1 and a tolerance of at least 0"):
+    with pytest.raises(ValueError, match=r"a (window of at least 1|tolerance of at least 0), but got"):
         train.has_converged([1.0] * 6, **options)
 
 

@@ -1,0 +1,344 @@
+"""Everything public is given what it was not made for: the result is right, or the error is one that is meant for a person.
+
+A call that works gets one or two of its arguments replaced by something odd, left out, or doubled. What may be raised then is
+a `TypeError`, `ValueError`, `IndexError`, one of the package's own, or, for a path, an `OSError`: with a message, and not about
+an attribute, a length or an item that something deep inside does not have. And nothing may have changed.
+"""
+
+import re
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import microgd
+from microgd import Value, data, nn, operations, optim, plots, train
+from microgd.backprop import OPERATIONS
+from microgd.train import DivergedError
+
+CHUNKS = 8
+ALLOWED = (TypeError, ValueError, IndexError, microgd.GradientError, DivergedError)
+# What Python says when something deep inside got what nobody had looked at.
+DEEP = re.compile(
+    r"has no attribute|not subscriptable|has no len\(|cannot unpack|not iterable|not callable|local variable|__\w+__ "
+)
+
+
+class Strange:
+    """An object that is nothing in particular."""
+
+    def __repr__(self):
+        return "Strange()"
+
+
+def odd():
+    """What nobody should give, or rarely: by name, and made anew each time."""
+    return {
+        "None": None,
+        "True": True,
+        "0": 0,
+        "-1": -1,
+        "2**70": 2**70,
+        "10**400": 10**400,
+        "nan": np.nan,
+        "inf": np.inf,
+        "1e308": 1e308,
+        "complex": 1j,
+        "text": "text",
+        "empty text": "",
+        "bytes": b"12",
+        "fraction": Fraction(1, 3),
+        "object": Strange(),
+        "type": int,
+        "ellipsis": ...,
+        "function": np.tanh,
+        "generator": (i for i in range(3)),
+        "set": {1, 2},
+        "dictionary": {"a": 1.0},
+        "()": (),
+        "[]": [],
+        "[None]": [None],
+        "ragged": [[1.0], [1.0, 2.0]],
+        "list": [1.0, 2.0],
+        "texts": ["a", "b"],
+        "nested": [[[[1]]]],
+        "float16": np.ones(2, np.float16),
+        "longdouble": np.ones(2, np.longdouble),
+        "complex array": np.ones(2, complex),
+        "objects": np.array([Strange(), None]),
+        "dates": np.array(["2020-01-01"], "M8[D]"),
+        "masked": np.ma.array([1.0, 2.0], mask=[0, 1]),
+        "0-d": np.array(2.0),
+        "empty": np.ones((0, 3)),
+        "int8": np.array([1, -1], np.int8),
+        "bool": np.array([True, False]),
+        "uint64": np.array([2**63], np.uint64),
+        "big-endian": np.ones(2, ">f8"),
+        "float32": np.ones((2, 3), np.float32),
+        "matrix of nan": np.full((2, 3), np.nan),
+        "strided": np.ones((4, 6))[::2, ::2],
+        "30 axes": np.ones((1,) * 30),
+        "int64": np.int64(3),
+        "float64": np.float64(0.5),
+        "structured": np.zeros(2, [("a", float)]),
+        "Value": Value(0.5),
+        "vector": Value([1.0, 2.0]),
+        "empty Value": Value(np.ones((0, 2))),
+        "computed": Value([1.0, 2.0]) * 2.0,
+        "Linear": nn.Linear(3, 2),
+        "Module": nn.Module,
+        "optimizer": optim.SGD([Value(1.0)], lr=0.1),
+        "slice": slice(None),
+        "rng": np.random.default_rng(0),
+        "-3.7": -3.7,
+    }
+
+
+def network():
+    rng = np.random.default_rng(0)
+    return nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, 2, rng=rng))
+
+
+X, Y, LABELS = np.ones((4, 3)), np.ones((4, 2)), np.array([0, 1, 1, 0])
+
+
+def fitted(model, loss, optimizer, x, y, **options):
+    return list(train.fit(model, loss, optimizer, x, y, **options))
+
+
+def calls(folder):
+    """By name, everything public with a call that works: the function, its arguments and its options."""
+    x, model = Value([1.0, 2.0], name="x"), network()
+    y = (x * x).sum()
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+    path, rng = folder / "file", np.random.default_rng(0)
+    out = nn.mse_loss(model(X), Y)
+    matrix = Value(np.ones((2, 3)))
+    found = {
+        "Value": (Value, ([1.0, 2.0],), {"name": "x"}),
+        "grad": (microgd.grad(lambda x, y: (x * y).sum(), argnums=(0, 1)), ([1.0, 2.0], 2.0), {}),
+        "grad of": (lambda f, **o: microgd.grad(f, **o)(2.0), (lambda x: x**2,), {"argnums": 0}),
+        "value_and_grad": (lambda f, **o: microgd.value_and_grad(f, **o)(2.0), (lambda x: x**2,), {"argnums": [0]}),
+        "gradients": (microgd.gradients, (y, [x]), {"create_graph": False}),
+        "hvp": (microgd.hvp, (y, [x], [[1.0, 0.0]]), {}),
+        "no_grad": (microgd.no_grad, (lambda x: x,), {}),
+        "operation": (lambda *r, **o: microgd.operation(*r, **o)(lambda x: x), (lambda g, out, x: g,), {"name": "fuzzed"}),
+        "check_gradients": (microgd.check_gradients, (lambda x, y: x * y, [0.5, 1.0], 2.0), {"order": 1, "tolerance": 1e-6}),
+        "draw": (microgd.draw, (out,), {"names": {"x": x}, "model": model, "depth": 1, "direction": "LR", "limit": 100}),
+        "film": (microgd.film, (y, folder / "film.html"), {"names": {"x": x}, "direction": "LR"}),
+        "backward": ((x * 2.0).backward, ([1.0, 2.0],), {}),
+        "data": (lambda new: setattr(Value([1.0, 2.0]), "data", new), ([3.0, 4.0],), {}),
+        "getitem": (lambda i: matrix[i], ((0, slice(None)),), {}),
+        "reshape method": (matrix.reshape, (3, 2), {}),
+        "transpose method": (matrix.transpose, (1, 0), {}),
+        "format": (Value(1.0).__format__, (".2f",), {}),
+        "nn.Linear": (nn.Linear, (3, 2), {"bias": True, "rng": rng, "dtype": np.float32}),
+        "nn.Linear.forward": (nn.Linear(3, 2), (X,), {}),
+        "nn.Sequential": (lambda *layers: nn.Sequential(*layers)(X), (nn.Linear(3, 2), nn.ReLU()), {}),
+        "nn.ReLU": (nn.ReLU(), (x,), {}),
+        "nn.Sigmoid": (nn.Sigmoid(), (x,), {}),
+        "nn.Tanh": (nn.Tanh(), (x,), {}),
+        "nn.mse_loss": (nn.mse_loss, (matrix, np.ones((2, 3))), {}),
+        "nn.cross_entropy": (nn.cross_entropy, (matrix, [0, 2]), {}),
+        "nn.linear": (nn.linear, (X, np.ones((2, 3)), Value([1.0, 2.0])), {}),
+        "nn.parameters_to_vector": (nn.parameters_to_vector, (model.parameters(),), {}),
+        "nn.vector_to_parameters": (nn.vector_to_parameters, (np.ones(2), [Value([1.0, 2.0])]), {}),
+        "Module.load_state_dict": (model.load_state_dict, (model.state_dict(),), {}),
+        "Module.load_state_dict bias": (lambda b: nn.Linear(1, 1).load_state_dict({"weight": [[1]], "bias": b}), ([1.0],), {}),
+        "Module.save": (model.save, (path,), {}),
+        "Module.load": (model.load, (folder / "saved",), {}),
+        "optim.SGD": (optim.SGD, ([Value(1.0)],), {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+        "SGD.lr": (lambda lr: setattr(optim.SGD([Value(1.0)], lr=0.1), "lr", lr), (0.2,), {}),
+        "SGD.step": (stepped, ([1.0, 2.0],), {}),
+        "SGD.load_state_dict": (optimizer.load_state_dict, (optimizer.state_dict(),), {}),
+        "data.mnist": (lambda folder: data.mnist("" if folder is None else folder), (folder,), {}),  # no download
+        "data.minibatches": (lambda *a: list(data.minibatches(*a)), (X, LABELS, 2, rng), {}),
+        "data.encode_labels": (data.encode_labels, (["a", "b"],), {}),
+        "data.one_hot": (data.one_hot, (LABELS, 2), {}),
+        "train.fit": (fitted, (network(), nn.cross_entropy, optimizer, X, LABELS), {"epochs": 1, "batch_size": 2, "rng": rng,
+                      "test": (X, LABELS), "initial_epoch": 0}),
+        "train.evaluate": (train.evaluate, (network(), nn.cross_entropy, X, LABELS), {"batch_size": 3}),
+        "train.has_converged": (train.has_converged, ([1.0] * 9,), {"tolerance": 1e-3, "window": 5}),
+        "train.save_checkpoint": (train.save_checkpoint, (path, model, optimizer, rng, 3), {}),
+        "train.load_checkpoint": (train.load_checkpoint, (folder / "checkpoint", model, optimizer, rng), {}),
+        "plots.curve": (plots.curve, (lambda x: x**2, [0.0, 1.0]), {"span": (0.0, 1.0)}),
+        "plots.contours": (plots.contours, (lambda a, b: a * b, [[0.0, 1.0]]), {"points": 5}),
+        "plots.losses": (plots.losses, ([3.0, 2.0, 1.0],), {"tolerance": 1e-3}),
+        "plots.images": (plots.images, (np.ones((2, 4)), ["a", "b"]), {"columns": 2, "signed": True}),
+        "plots.confusion_matrix": (plots.confusion_matrix, (LABELS, LABELS), {"names": ["a", "b"]}),
+        "plots.landscape": (plots.landscape, (lambda: 1.0, [x], [[1.0, 0.0], [0.0, 1.0]]), {"points": 3}),
+        "plots.random_direction": (plots.random_direction, ([x], rng), {}),
+        "plots.principal_directions": (plots.principal_directions, (np.eye(3),), {}),
+        "plots.panels": (plots.panels, (2, 1), {"width": 4.0, "height": 3.0}),
+    }  # fmt: skip
+    found |= {f"operations.{name}": (getattr(operations, name), *given) for name, given in operands(x, matrix).items()}
+    return found
+
+
+def stepped(g):
+    p = Value([1.0, 2.0])
+    p.grad = g
+    optim.SGD([p], lr=0.1, momentum=0.5).step()
+
+
+def operands(x, matrix):
+    """For every operation operands and options that it takes."""
+    two = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp"]
+    reductions = dict.fromkeys(["sum", "mean", "max", "min", "logsumexp", "var"], ((matrix,), {"axis": 1, "keepdims": True}))
+    given = {
+        "matmul": ((matrix, np.ones((3, 2))), {}),
+        "where": (([True, False], x, 0.0), {}),
+        "clip": ((x,), {"min": 0.0, "max": 1.5}),
+        "softmax": ((matrix,), {"axis": 1}),
+        "log_softmax": ((matrix,), {"axis": -1}),
+        "reshape": ((matrix, (3, 2)), {}),
+        "transpose": ((matrix, (1, 0)), {}),
+        "broadcast_to": ((x, (2, 2)), {}),
+        "astype": ((x, np.float32), {}),
+        "getitem": ((matrix, 1), {}),
+        "scatter": ((x, [0, 1], (3,)), {}),
+        "concatenate": (([x, x],), {"axis": 0}),
+        "stack": (([x, x],), {"axis": 0}),
+        "squeeze": ((matrix[None],), {"axis": 0}),
+        "ravel": ((matrix,), {}),
+    } | reductions
+    given |= {name: ((x, x), {}) for name in two}
+    single = [name for name in public(operations) if name not in given and name not in NO_OPERATIONS]
+    return given | {name: ((Value([0.25, 0.5]) + (1.0 if name == "arccosh" else 0.0),), {}) for name in single}
+
+
+NO_OPERATIONS = {"operation", "elementwise", "reduction"}
+
+
+def public(module):
+    """The names of what a module offers to call, and has not imported."""
+    own = {name: x for name, x in vars(module).items() if not name.startswith("_") and callable(x)}
+    return [name for name, x in own.items() if getattr(x, "__module__", None) == module.__name__ or name in OPERATIONS]
+
+
+def test_everything_public_is_among_the_calls(tmp_path):
+    named = {name.split(" ")[0] for name in calls(tmp_path)}
+    offered = {name for name in microgd.__all__ if callable(getattr(microgd, name))} - {"GradientError"}
+    for module in (nn, optim, data, train, plots, operations):
+        short = module.__name__.removeprefix("microgd.")
+        offered |= {f"{short}.{name}" for name in public(module)}
+    offered -= {
+        "nn.Module",
+        "nn.softmax",
+        "nn.square",
+        "nn.mean",
+        "nn.reshape",
+        "operations.elementwise",
+        "operations.reduction",
+    }
+    offered -= {
+        "data.Examples",
+        "data.Digits",
+        "data.Encoded",
+        "data.digits",
+        "train.Epoch",
+        "train.DivergedError",
+        "plots.Figure",
+    }
+    assert offered <= named
+
+
+def state(arguments):
+    """What the Values and modules among the arguments hold, to see that it does not change."""
+    held = []
+    for x in arguments:
+        for part in x if isinstance(x, (list, tuple)) else [x]:
+            for value in part.parameters() if isinstance(part, nn.Module) else [part]:
+                if isinstance(value, Value):
+                    held.append(
+                        (np.asarray(value._held).tobytes(), None if value.grad is None else np.asarray(value.grad).tobytes())
+                    )
+    return held
+
+
+def wrong_number(name, result, arguments, options):
+    """An error, where NumPy's function of that name takes the same, and its result is another."""
+    if not isinstance(result, Value) or not hasattr(np, name):
+        return None
+    given = [[part.data if isinstance(part, Value) else part for part in x] if isinstance(x, list) else x for x in arguments]
+    try:
+        expected = getattr(np, name)(*(x.data if isinstance(x, Value) else x for x in given), **options)
+    except Exception:
+        return None
+    same = np.shape(expected) == result.shape and np.allclose(result.data, expected, rtol=1e-6, equal_nan=True)
+    return None if same else ArithmeticError(f"{result} is not NumPy's {expected!r}")
+
+
+class Odd:
+    """Calls with something odd in them, by chance."""
+
+    def __init__(self, seed, folder):
+        self.rng, self.folder = np.random.default_rng(seed), folder
+        network().save(folder / "saved")
+        model = network()
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+        train.save_checkpoint(folder / "checkpoint", model, optimizer, np.random.default_rng(0), 1)
+        self.names = sorted(calls(folder))
+
+    def call(self):
+        """Make one, and say what became of it."""
+        rng, pool = self.rng, odd()
+        name = str(rng.choice(self.names))
+        function, arguments, options = calls(self.folder)[name]
+        arguments, options, what = list(arguments), dict(options), [name]
+        for _ in range(rng.integers(1, 3)):
+            place = rng.integers(len(arguments) + len(options))
+            key = int(place) if place < len(arguments) else list(options)[place - len(arguments)]
+            kind = rng.random()
+            if kind < 0.08 and arguments:
+                what.append(f"without the last of {len(arguments)}")
+                arguments.pop()
+            elif kind < 0.14:
+                what.append("one more")
+                arguments.append(1.0)
+            else:
+                odd_name = str(rng.choice(list(pool)))
+                what.append(f"{key} = {odd_name}")
+                (arguments if isinstance(key, int) and key < len(arguments) else options)[key] = pool[odd_name]
+            if not arguments and not options:
+                break
+        options = {key: x for key, x in options.items() if isinstance(key, str)}
+        before = state([*arguments, *options.values()])
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", category=RuntimeWarning)
+            warnings.filterwarnings("ignore", module="matplotlib")
+            try:
+                result = function(*arguments, **options)
+                return what, wrong_number(name.removeprefix("operations."), result, arguments, options)
+            except Exception as error:
+                same = name == "train.fit" or state([*arguments, *options.values()]) == before
+                return what, error if same else RuntimeError(f"there was a change, and then {error!r}")
+
+
+def fit_for_a_person(what, error):
+    """Whether an error is of a kind, and in words, that one can do something with."""
+    if isinstance(error, OverflowError):  # NumPy's own, about an axis, say, that is no number for a computer
+        return re.search("too (large|big) to convert", str(error))
+    if what[0].startswith("operations.") and isinstance(error, TypeError):  # their operands and options are NumPy's to judge
+        return "has no attribute" not in str(error)
+    takes_a_path = re.search("film|save|load|mnist", what[0])
+    return isinstance(error, (*ALLOWED, OSError) if takes_a_path else ALLOWED) and str(error) and not DEEP.search(str(error))
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_what_is_odd_is_refused_in_words_for_a_person_or_taken_rightly(
+    chunk, tmp_path, registry, size, record_property, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    calls_with_odd, refused, wrong = Odd(chunk, tmp_path), 0, []
+    n = size(150, 12_500)
+    for _ in range(n):
+        what, error = calls_with_odd.call()
+        refused += error is not None
+        if error is not None and not fit_for_a_person(what, error):
+            wrong.append(f"{what}: {error!r}")
+    record_property("odd calls", n)
+    record_property("odd calls refused", refused)
+    assert not wrong, "\n".join(wrong)
