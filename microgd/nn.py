@@ -305,7 +305,7 @@ def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
     p /= sums
     flat[here] -= 1.0
     kept.append(p.T)
-    return np.add.reduce(np.log(sums) - picked) / examples
+    return float(np.add.reduce(np.log(sums) - picked)) / examples
 
 
 def cross_entropy(logits: Any, labels: ArrayLike) -> Any:

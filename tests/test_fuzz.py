@@ -333,7 +333,7 @@ def test_what_is_odd_is_refused_in_words_for_a_person_or_taken_rightly(
 ):
     monkeypatch.chdir(tmp_path)
     calls_with_odd, refused, wrong = Odd(chunk, tmp_path), 0, []
-    n = size(150, 12_500)
+    n = size(500, 12_500)
     for _ in range(n):
         what, error = calls_with_odd.call()
         refused += error is not None
