@@ -1,14 +1,12 @@
 """What users give, checked: errors say what was expected, and what came."""
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgd.value import Value
-
-Rng: TypeAlias = np.random.Generator | None
 
 
 def check_type(expected: str, x: Any, kind: Any) -> None:
@@ -39,12 +37,6 @@ def check_count(what: str, n: Any, least: int) -> None:
         raise TypeError(f"expected a {what} that is an integer, but got {shown(n)}")
     if n < least:
         raise ValueError(f"expected a {what} of at least {least}, but got {n}")
-
-
-def check_rng(rng: Rng) -> np.random.Generator:
-    """The random generator; a new one, with a seed that nobody knows, for None."""
-    check_type("rng to be a generator such as np.random.default_rng(0)", rng, np.random.Generator | None)
-    return np.random.default_rng() if rng is None else rng
 
 
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)

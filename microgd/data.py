@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import Rng, check_count, check_labels, check_rng, check_type, shown
+from microgd.checks import check_count, check_labels, check_type, shown
 from microgd.storage import StrPath
 
 Array = NDArray[Any]
+Rng: TypeAlias = np.random.Generator | None
 
 # The SHA-256 of MNIST's four files by name, as they are downloaded, gzipped, and of what is in them.
 _SHA256 = dict(line.split()[::-1] for line in Path(__file__).with_name("mnist.sha256").read_text().splitlines())
@@ -118,6 +119,12 @@ def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tupl
     check_count("batch size", size, 1)
     order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
+
+
+def check_rng(rng: Rng) -> np.random.Generator:
+    """The random generator; a new one, with a seed that nobody knows, for None."""
+    check_type("rng to be a generator such as np.random.default_rng(0)", rng, np.random.Generator | None)
+    return np.random.default_rng() if rng is None else rng
 
 
 class Encoded(NamedTuple):

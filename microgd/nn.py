@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from microgd import operations
 from microgd.arrays import Data, as_data, check_dtype
 from microgd.backprop import operation
-from microgd.checks import Rng, check_count, check_labels, check_rng, check_type, check_values
-from microgd.data import one_hot
+from microgd.checks import check_count, check_labels, check_type, check_values
+from microgd.data import Rng, check_rng, one_hot
 from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import check_labels, check_rng, check_type, check_values
+from microgd.checks import check_labels, check_type, check_values
+from microgd.data import check_rng
 from microgd.functional import value_and_grad
 from microgd.nn import parameters_to_vector, vector_to_parameters
 from microgd.recording import no_grad

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data
-from microgd.checks import Rng, check_count, check_rng, check_type
-from microgd.data import minibatches
+from microgd.checks import check_count, check_type
+from microgd.data import Rng, check_rng, minibatches
 from microgd.nn import Module
 from microgd.optim import SGD
 from microgd.recording import no_grad
