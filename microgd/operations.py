@@ -130,7 +130,8 @@ def where(condition: Any, x: Number, y: Number) -> Number:
 @operation(lambda g, out, x, min, max: where((x == out) & (True if min is None else x >= as_data(min)), g, 0.0))
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
-    low, high = (bound if bound is None else as_data(bound, x) for bound in (min, max))
+    like = x if isinstance(x, np.ndarray) else 0.0
+    low, high = (bound if bound is None else as_data(bound, like) for bound in (min, max))
     return np.clip(x, low, high)
 
 

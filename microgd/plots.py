@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import check_labels, check_type, check_values
+from microgd.checks import check_count, check_labels, check_type, check_values
 from microgd.data import check_rng
 from microgd.functional import value_and_grad
 from microgd.nn import parameters_to_vector, vector_to_parameters
@@ -121,6 +121,7 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
         array = array.reshape(-1, isqrt(array.shape[1]), isqrt(array.shape[1]))
     if array.ndim != 3 or not array.size:
         raise ValueError(f"expected images (n, height, width), or (n, pixels) of squares, but got shape {np.shape(arrays)}")
+    check_count("number of columns", columns, 1)
     columns, most = min(columns, len(array)), np.abs(array[np.isfinite(array)]).max(initial=0.0) or 1.0
     rows, least = -(-len(array) // columns), -most if signed else min(0.0, array.min())
     height = 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles))

@@ -308,7 +308,7 @@ class Odd:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", category=RuntimeWarning)
-            warnings.filterwarnings("ignore", module="matplotlib")
+            warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # Matplotlib's, about a span of 0
             try:
                 result = function(*arguments, **options)
                 return what, wrong_number(name.removeprefix("operations."), result, arguments, options)
@@ -320,7 +320,9 @@ class Odd:
 def fit_for_a_person(what, error):
     """Whether an error is of a kind, and in words, that one can do something with."""
     if isinstance(error, OverflowError):  # NumPy's own, about an axis, say, that is no number for a computer
-        return re.search("too (large|big) to convert", str(error))
+        return re.search("too (large|big) to convert|cannot fit|out of bounds", str(error))
+    if "dtype = dictionary" in what:  # NumPy reads it as the fields of a structured one
+        return True
     if what[0].startswith("operations.") and isinstance(error, TypeError):  # their operands and options are NumPy's to judge
         return "has no attribute" not in str(error)
     takes_a_path = re.search("film|save|load|mnist", what[0])
