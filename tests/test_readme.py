@@ -22,3 +22,12 @@ def test_a_block_runs_and_prints_what_it_says(block, tmp_path, monkeypatch, caps
     assert len(printed) == len(expected)
     for line, pattern in zip(printed, expected, strict=True):
         assert re.fullmatch(re.escape(pattern.rstrip()).replace(r"\.\.\.", ".*"), line.rstrip()), (line, pattern)
+
+
+def test_every_promise_names_tests_that_there_are():
+    text = README.read_text(encoding="utf-8")
+    section = text[text.index("## What microgd promises") : text.index("## How to read the source")]
+    promised = [re.findall(r"`(test_\w+)`", line) for line in section.splitlines() if line.startswith("| ")][2:]
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert all(promised)
+    assert [name for names in promised for name in names if f"def {name}(" not in sources] == []
