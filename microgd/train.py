@@ -56,7 +56,7 @@ def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *,
     """
     inputs, targets = np.asarray(x), np.asarray(y)
     for part in (model, loss, getattr(optimizer, "step", None)):
-        check_type("a model, a loss and an optimizer that can be called, and its step", part, Callable)
+        check_type("a model and a loss that are functions, and an optimizer with a step", part, Callable)
     check_count("number of epochs", epochs, 0)
     check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
@@ -107,7 +107,7 @@ def _is_finite(g: Data) -> bool:
 def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
     """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
     for part in (model, loss):
-        check_type("a model and a loss that can be called", part, Callable)
+        check_type("a model and a loss that are functions", part, Callable)
     x, y = np.asarray(x), np.asarray(y)
     labelled = y.ndim == 1 and y.dtype.kind in "iu"
     total, right = 0.0, 0
@@ -162,11 +162,13 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
         # What NumPy leaves unchecked: MT19937 and Philox would read anywhere in memory from there.
         if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
             raise ValueError("the random state is out of its range")
-        fitted(_part(arrays, "model."), model.state_dict())
-        optimizer.load_state_dict(_part(arrays, "optimizer."))
+        prefixes = "model.", "optimizer."
+        weights, moves = ({n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes)
+        fitted(weights, model.state_dict())
+        optimizer.load_state_dict(moves)
     except Exception as error:
         raise ValueError(f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}") from error
-    model.load_state_dict(_part(arrays, "model."))
+    model.load_state_dict(weights)
     rng.bit_generator.state = state
     return epoch
 
@@ -176,10 +178,6 @@ def _check(model: Module, optimizer: SGD, rng: np.random.Generator) -> None:
         check_type(f"a {kind.__name__}", part, kind)
     if not set(optimizer.parameters) <= set(model.parameters()):
         raise ValueError("expected an optimizer of the model's parameters, but it has others, which the file would lack")
-
-
-def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -> bool:
