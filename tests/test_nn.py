@@ -8,11 +8,6 @@ import pytest
 from microgd import Value, check_gradients, nn, no_grad, optim
 
 
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
-
-
 class Holding(nn.Module):
     """A module with the given attributes, and nothing more: it doesn't even call the constructor of Module."""
 
@@ -576,65 +571,6 @@ def test_a_float32_network_with_cross_entropy_has_float32_gradients():
     model = network()
     nn.cross_entropy(model(np.ones((2, 4), np.float32)), [0, 2]).backward()
     assert {p.grad.dtype for p in model.parameters()} == {np.dtype(np.float32)}
-
-
-# ── The same as in PyTorch ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def torch_network(torch, dtype="float32"):
-    torch.manual_seed(0)
-    layers = torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)
-    return torch.nn.Sequential(*layers).to(getattr(torch, dtype))
-
-
-def test_the_states_names_shapes_and_dtypes_are_torchs(torch):
-    described = [(name, data.shape, str(data.dtype)) for name, data in network().state_dict().items()]
-    expected = torch_network(torch).state_dict().items()
-    assert described == [(name, tuple(data.shape), str(data.dtype).removeprefix("torch.")) for name, data in expected]
-
-
-def test_the_names_of_an_own_nested_module_are_torchs(torch):
-    def build(nn):
-        class Net(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.head = nn.Linear(2, 1, bias=False)
-                self.body = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 2)))
-
-        return Net()
-
-    assert list(build(nn).state_dict()) == list(build(torch.nn).state_dict())
-
-
-def test_torchs_weights_can_be_loaded(torch):
-    model, theirs = network(dtype=np.float64), torch_network(torch, "float64")
-    model.load_state_dict(theirs.state_dict())
-    x = np.random.default_rng(0).normal(size=(6, 4))
-    np.testing.assert_allclose(model(x).data, theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-12, atol=1e-15)
-
-
-def test_torch_can_load_the_weights(torch):
-    model, theirs = network(dtype=np.float64), torch_network(torch, "float64")
-    theirs.load_state_dict({name: torch.from_numpy(data) for name, data in model.state_dict().items()})
-    x = np.random.default_rng(0).normal(size=(6, 4))
-    np.testing.assert_allclose(model(x).data, theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-12, atol=1e-15)
-
-
-@pytest.mark.parametrize(("name", "target"), [("cross_entropy", [0, 2, 1, 1, 0, 2]), ("mse_loss", np.ones((6, 3)))])
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
-def test_losses_and_gradients_are_torchs(torch, name, target, dtype, tolerance):
-    x, target = np.random.default_rng(0).normal(size=(6, 4)).astype(dtype), np.asarray(target)
-    target = target.astype(dtype) if target.dtype == np.float64 else target
-    model, theirs = network(dtype=dtype), torch_network(torch, dtype)
-    theirs.load_state_dict({name: torch.from_numpy(data) for name, data in model.state_dict().items()})
-    loss = getattr(nn, name)(model(x), target)
-    their_loss = getattr(torch.nn.functional, name)(theirs(torch.from_numpy(x)), torch.from_numpy(target))
-    loss.backward()
-    their_loss.backward()
-    got = [loss.item(), *(p.grad for p in model.parameters())]
-    expected = [their_loss.item(), *(p.grad.numpy() for p in theirs.parameters())]
-    for mine, reference in zip(got, expected, strict=True):
-        np.testing.assert_allclose(mine, reference, rtol=tolerance, atol=tolerance * np.abs(reference).max())
 
 
 def test_a_mean_squared_error_of_nothing_is_a_value_error():

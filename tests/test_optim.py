@@ -40,15 +40,6 @@ def assert_close(got, expected, tolerance):
         assert np.abs(mine - reference).max() <= tolerance * np.abs(reference).max()
 
 
-@pytest.fixture
-def torch():
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for work this small its threads only wait for each other
-    yield torch
-    torch.set_num_threads(threads)
-
-
 # ── Where a step leads ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -84,24 +75,6 @@ def test_fifty_steps_lead_where_the_formula_says(settings, dtype, tolerance):
             numbers = [None if g is None else float(np.asarray(g)[index]) for g in gradients]
             expected[index] = by_hand(float(start[index]), numbers, **settings)
         assert_close([p.data], [expected], tolerance)
-
-
-@every_setting
-@every_dtype
-def test_fifty_steps_of_training_lead_where_torchs_do(torch, settings, dtype, tolerance):
-    rng = np.random.default_rng(2)
-    x, y = rng.normal(size=(20, 3)).astype(dtype), rng.normal(size=(20, 2)).astype(dtype)
-    layer, theirs = nn.Linear(3, 2, rng=rng, dtype=dtype), torch.nn.Linear(3, 2, dtype=getattr(torch, dtype))
-    theirs.load_state_dict({name: torch.from_numpy(data) for name, data in layer.state_dict().items()})
-    optimizer, their_optimizer = SGD(layer.parameters(), **settings), torch.optim.SGD(theirs.parameters(), **settings)
-    for _ in range(50):
-        for each in (optimizer, their_optimizer):
-            each.zero_grad()
-        nn.mse_loss(layer(x), y).backward()
-        torch.nn.functional.mse_loss(theirs(torch.from_numpy(x)), torch.from_numpy(y)).backward()
-        for each in (optimizer, their_optimizer):
-            each.step()
-    assert_close([layer.weight.data, layer.bias.data], [p.detach().numpy() for p in theirs.parameters()], tolerance)
 
 
 def test_a_learning_rate_set_between_steps_holds_from_the_next_one():
