@@ -183,11 +183,14 @@ def test_clip_has_pytorchs_values_and_slopes_at_its_bounds(options, dtype):
 TAKEN = np.array([True, False, True])
 
 
-@pytest.mark.parametrize("x", [[1.0, NAN, 2.0], [1.0, INF, NAN]])
-@pytest.mark.parametrize("y", [[NAN, 1.0, INF], [NAN, NAN, 0.0]])
-def test_where_gives_a_branch_not_taken_the_slopes_that_pytorch_gives_it(x, y):
-    mine = on_microgd(lambda x, y: FUNCTIONS["where"](TAKEN, x, y), np.array(x), np.array(y))
-    assert_same(mine, on_torch(lambda x, y: torch.where(torch.tensor(TAKEN), x, y), np.array(x), np.array(y)))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("x", [[1.0, NAN, 2.0], [1.0, INF, NAN], [0.0, 1.0, 0.0]])
+@pytest.mark.parametrize("y", [[NAN, 1.0, INF], [NAN, NAN, 0.0], [1.0, 0.0, 1.0]])
+@pytest.mark.parametrize("after", ["positive", "sqrt"])  # at 0, sqrt has an infinite slope
+def test_where_gives_a_branch_not_taken_the_slopes_that_pytorch_gives_it(x, y, after):
+    mine = on_microgd(lambda x, y: FUNCTIONS[after](FUNCTIONS["where"](TAKEN, x, y)), np.array(x), np.array(y))
+    theirs = on_torch(lambda x, y: TORCH[after](torch.where(torch.tensor(TAKEN), x, y)), np.array(x), np.array(y))
+    assert_same(mine, theirs)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

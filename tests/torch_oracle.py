@@ -182,10 +182,13 @@ def _var_rule(g, out, x, axis, keepdims):
     return slope * (x - operations.mean(x, axis=axis, keepdims=True))
 
 
-# PyTorch's rule for `var` leaves out the way by the mean, along which the distances from it add up to 0: but they do so only up
-# to rounding. The runs with rounding have this rule.
+# Two of PyTorch's rules lose more digits than microgd's, so the runs with rounding have them. That for `var` leaves out the way
+# by the mean, along which the distances from it add up to 0, up to rounding; that for `expm1` adds 1 to a result near -1.
 with mock.patch.dict(backprop.OPERATIONS), mock.patch.dict(backprop.NUMPY):
-    ROUNDED = {"var": operations.reduction(np.var, _var_rule)}
+    ROUNDED = {
+        "var": operations.reduction(np.var, _var_rule),
+        "expm1": operations.elementwise(np.expm1, lambda g, out, x: g * (out + 1.0)),
+    }
 
 
 @contextmanager
