@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 
 from microgd import Value, gradients, no_grad, operation, operations
+from microgd.backprop import OPERATIONS
+from microgd.graph import Graph
 
 # ── The reverse pass ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -138,6 +142,12 @@ def test_a_rule_that_gives_another_shape_is_an_error_that_names_the_operation(re
 
     with pytest.raises(ValueError, match=r"crooked .* shape \(2,\) .* shape \(3,\)"):
         crooked(Value([1.0, 2.0, 3.0])).sum().backward()
+
+
+def test_the_gradient_of_an_empty_operand_that_was_broadcast_is_empty():
+    x = Value(np.ones((0, 1)))
+    (x + np.ones((0, 3))).sum().backward()
+    assert x.grad.shape == (0, 1)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 1), (0,)])
@@ -592,11 +602,11 @@ def test_a_rule_may_compute_in_another_dtype_and_the_gradient_is_still_the_opera
         return x * 0.5
 
     @operation(lambda g, out, x, y: np.full(x.shape, 0.5, other), lambda g, out, x, y: np.full(y.shape, 0.5, other))
-    def mean(x, y):
+    def middle(x, y):
         return 0.5 * (x + y)
 
     x, y = Value(np.ones(2, dtype)), Value(np.ones(2, dtype))
-    mean(half(x), y).sum().backward()
+    middle(half(x), y).sum().backward()
     for value in (x, y):
         np.testing.assert_array_equal(value.grad, np.full(2, 0.5, dtype), strict=True)
 
@@ -688,3 +698,39 @@ def test_a_rule_that_gives_the_copy_that_the_record_keeps_does_not_give_it_away(
     p.grad = None
     out.backward()
     assert p.grad.tolist() == taken.tolist() == [1.0, 2.0]
+
+
+def test_what_is_remembered_of_an_operation_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        OPERATIONS["exp"].rules = ()
+
+
+def test_the_first_value_that_a_program_computes_is_no_leaf():
+    program = "from microgd import Value, nn; model = nn.Module(); model.y = Value(1.0) * 2.0; print(model.parameters())"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_an_array_without_axes_that_an_operation_gives_is_a_number(registry):
+    @operation(lambda g, out, x: g)
+    def only(x):
+        return x.reshape(())
+
+    assert type(only(Value([2.0])).data) is float
+
+
+def test_what_flows_along_each_edge_is_numbers():
+    x, w = Value(3.0), Value([1.0, 2.0])
+    graph = Graph((x * w).sum())
+    graph.go_back()
+    assert graph.gradient[x] == 3.0
+    assert graph.gradient[w].tolist() == [3.0, 3.0]
+    assert {type(flow.share) for flow in graph.contributions.values()} == {float, np.ndarray}
+
+
+def test_a_rule_that_gives_a_value_is_an_error_step_by_step_too(registry):
+    @operation(lambda g, out, x: Value(1.0))
+    def lost(x):
+        return x * 1.0
+
+    with pytest.raises(TypeError, match="a rule of lost"):
+        Graph(lost(Value(1.0))).go_back()

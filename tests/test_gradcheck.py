@@ -153,20 +153,10 @@ def test_the_error_says_which_gradient_is_wrong(order, said):
     assert str(GradientError(order, 0, (1,), 2.0, 3.0)).startswith(said)
 
 
-def test_only_the_first_order_is_checked_unless_the_second_is_asked_for(registry):
-    @operation(lambda g, out, x: g * Value(2.0 * x.item() if isinstance(x, Value) else 2.0 * x))  # it leads no further
-    def square_whose_slope_is_a_constant(x):
-        return x * x
-
-    def f(x):
-        return square_whose_slope_is_a_constant(x)
-
-    check_gradients(lambda x: operations.square(x), 3.0)
-    with pytest.raises((GradientError, TypeError)):
-        check_gradients(f, 3.0, order=2)
-
-
-ONES = np.ones((4, 4))
+def test_only_the_first_order_is_checked_unless_the_second_is_asked_for():
+    check_gradients(squared(wrong_in_graphs_only), X)
+    with pytest.raises(GradientError):
+        check_gradients(squared(wrong_in_graphs_only), X, order=2)
 
 
 @pytest.mark.parametrize(("i", "j"), [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
@@ -194,3 +184,15 @@ def test_a_rule_that_loses_the_sign_of_the_upstream_gradient_is_found(registry):
 
 def test_a_right_slope_that_is_small_beside_the_value_passes():
     check_gradients(lambda x: 1e-4 * x + 1e6, 2.0)
+
+
+def test_elements_are_weighed_with_either_sign_and_none_counts_more_than_three_times_another():
+    weights = []
+    for i in range(24):
+        wrong = np.where(np.arange(24) == i, 2.0, 1.0)  # in one element, which the error shows times its weight
+        with pytest.raises(GradientError) as caught:
+            check_gradients(operation(lambda g, out, x, wrong=wrong: g * wrong, name="same")(lambda x: x * 1.0), np.ones(24))
+        weights.append(caught.value.expected)
+    assert min(weights) < 0 < max(weights)
+    assert max(np.abs(weights)) <= 3 * min(np.abs(weights))
+    assert 0.5 <= min(np.abs(weights)) <= 1 <= max(np.abs(weights)) <= 1.5

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from microgd import Value, check_gradients, nn, no_grad, optim
+from microgd import Value, check_gradients, gradients, nn, no_grad, optim
 
 
 class Holding(nn.Module):
@@ -80,7 +80,17 @@ def test_what_a_subclass_of_sequential_holds_besides_is_a_parameter():
 
 def test_a_computed_value_in_an_attribute_is_no_parameter():
     w = Value(2.0)
-    assert [name for name, _ in Holding(w=w, squared=w**2, more=[w + 1]).named_parameters()] == ["w"]
+    with no_grad():
+        unrecorded = w * 3
+    model = Holding(w=w, squared=w**2, more=[w + 1], unrecorded=unrecorded)
+    assert [name for name, _ in model.named_parameters()] == ["w"]
+
+
+def test_the_modules_are_named_by_their_paths_and_the_whole_has_no_name():
+    inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    model = Holding(inner=inner, more=[nn.Tanh()], again=inner, w=Value(1.0))
+    modules = {"": model, "inner": inner, "inner.0": inner[0], "inner.1": inner[1], "more.0": model.more[0]}
+    assert dict(model.named_modules()) == modules
 
 
 def test_a_module_that_holds_itself_lists_its_parameters_once():
@@ -655,6 +665,13 @@ def test_what_linear_keeps_from_call_to_call_cannot_be_written_to():
     assert layer.bias.grad.tolist() == [4.0, 4.0]
 
 
+def test_what_linear_keeps_cannot_be_written_to_by_way_of_the_graph_of_its_gradients_either():
+    layer = nn.Linear(3, 2)
+    (slope,) = gradients((layer(np.ones((4, 3), np.float32)) ** 2).sum(), [layer.bias], create_graph=True)
+    with pytest.raises(ValueError, match="read-only"):
+        slope.inputs[0][0] = 7.0
+
+
 # ── All parameters as one vector ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -712,11 +729,12 @@ def test_a_computed_parameter_changes_nothing():
     assert a.data.tolist() == [1, 2]
 
 
-def test_an_error_inside_a_layer_that_is_not_about_its_inputs_columns_stays_what_it_is():
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 4, 3)])
+def test_an_error_inside_a_layer_that_is_not_about_its_inputs_columns_stays_what_it_is(shape):
     layer = nn.Linear(3, 2)
     layer.bias = Value(np.ones(5))
     with pytest.raises(ValueError, match="broadcast"):
-        layer(np.ones((4, 3)))
+        layer(np.ones(shape))
 
 
 @pytest.mark.parametrize("name", ["alpha", "layered", "scale"])

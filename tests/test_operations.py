@@ -122,6 +122,14 @@ def test_softmax_of_no_examples_is_empty():
     assert operations.softmax(Value(np.zeros((0, 3)))).shape == operations.log_softmax(Value(np.zeros((0, 3)))).shape == (0, 3)
 
 
+@pytest.mark.parametrize("ddof", [0, 1, 2, 3])
+def test_a_variance_is_divided_by_the_number_of_elements_less_ddof_but_by_no_negative_number(ddof):
+    x = np.array([1.0, 2.0])
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(operations.var(Value(x), ddof=ddof).data, np.var(x, ddof=ddof))
+
+
 # ── IEEE 754: a number gets what an array of one element gets ────────────────────────────────────────────────────────
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -8.0, 3.0, 1 / 3, 1e-320, 1e308, -1e308, 400.0, 1000.0, np.inf, -np.inf, np.nan]
@@ -225,8 +233,8 @@ CONVENTIONS = [
 def test_conventions_at_kinks_ties_and_limits(function, x, slope):
     with np.errstate(divide="ignore"):
         value = Value(x)
-        function(value).sum().backward()
-    np.testing.assert_allclose(value.grad, slope, rtol=1e-15)
+        (function(value) * -8.0).sum().backward()
+    np.testing.assert_array_equal(value.grad, np.multiply(slope, -8.0))
 
 
 @pytest.mark.parametrize(("n", "x", "second"), [(0, 0.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 2.0), (3, 0.0, 0.0), (2, -1.0, 2.0)])
@@ -255,6 +263,17 @@ def test_transpose_takes_as_many_axes_as_there_are():
             x.transpose(*axes)
 
 
+def test_a_transposes_gradient_finds_its_way_back_where_axes_are_negative():
+    x, g = Value(np.zeros((2, 3, 4))), np.arange(24.0).reshape(4, 2, 3)
+    x.transpose(-1, 0, 1).backward(g)
+    np.testing.assert_array_equal(x.grad, g.transpose(1, 2, 0))
+
+
+def test_every_matrix_in_a_stack_of_stacks_gets_its_own_gradient():
+    rng = np.random.default_rng(0)
+    check_gradients(operations.matmul, rng.normal(size=(2, 2, 1, 3)), rng.normal(size=(2, 2, 3, 2)))
+
+
 def test_where_selects_the_upstream_gradient_and_never_multiplies_it():
     x = Value([1.0, 2.0])
     operations.where([True, False], x, 0.0).backward(np.array([3.0, np.inf]))
@@ -279,6 +298,7 @@ def test_an_index_that_does_not_fit_is_an_index_error(index):
         (lambda x: x.sum(axs=0), "unexpected keyword argument 'axs'"),
         (lambda x: x.sum(0, axis=0), "multiple values for argument 'axis'"),
         (lambda x: x.sum(0, False, 1), "positional arguments"),
+        (lambda x: operations.var(x, 0, 1), "positional arguments"),
         (lambda x: operations.getitem(x), "missing 1 required positional argument"),
         (lambda x: operations.exp(x, np.zeros(3)), "takes 1 positional argument but 2 were given"),
         (lambda x: operations.add(x), "missing 1 required positional argument"),
