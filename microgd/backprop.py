@@ -114,8 +114,9 @@ def operation(
     """
 
     def decorate(forward: Function) -> Function:
-        named = name or getattr(forward, "__name__", None)
-        if not callable(forward) or not (rules or jointly) or not isinstance(named, str):
+        named = getattr(forward, "__name__", None) if name is None else name
+        right = callable(forward) and (rules or jointly) and all(f is None or callable(f) for f in (*rules, jointly))
+        if not right or not isinstance(named, str):
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
         known = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
         parameters = [] if known else list(inspect.signature(forward).parameters.values())
@@ -136,7 +137,7 @@ def _one_operand(op: Operation, forward: Function) -> Function:
 
     def apply(x: Any, /) -> Any:
         if not isinstance(x, Node):
-            return forward(x)  # a number or an array: nothing to record
+            return forward(as_data(x))  # a number or an array: nothing to record
         a = x._held if type(x._held) is float else _kept(x)
         return _record(type(x), forward(a), op, x, None, a, None)
 
@@ -155,7 +156,7 @@ def _two_operands(op: Operation, forward: Function) -> Function:
             kind, b = type(y), y._held if type(y._held) is float else _kept(y)
             a = as_data(x, b)
         else:
-            return forward(x, y)  # numbers and arrays alone: nothing to record
+            return forward(as_data(x), as_data(y))  # numbers and arrays alone: nothing to record
         return _record(kind, forward(a, b), op, x, y, a, b)
 
     return apply
@@ -246,7 +247,7 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     nodes, gradients = [], []  # all is computed before any is stored
     for node, g in reverse_pass(output, seed(output, gradient)):
         nodes.append(node)
-        gradients.append(g if node._operation is not None or node.grad is None else node.grad + g)
+        gradients.append(g if node._operation is not None or node.grad is None else seed(node, node.grad) + g)
     for node, g in zip(nodes, gradients):  # noqa: B905
         node.grad = g if type(g) is float else owned(g, taken)
 

@@ -32,7 +32,7 @@ class SGD:
     A setting that is negative, infinite or nan is a `ValueError`, and so is nesterov without momentum.
     """
 
-    __slots__ = ("_lr", "_velocity", "momentum", "nesterov", "parameters", "weight_decay")  # a typo is an error
+    __slots__ = ("_velocity", "lr", "momentum", "nesterov", "parameters", "weight_decay")  # a typo is an error
 
     def __init__(
         self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False
@@ -47,19 +47,12 @@ class SGD:
             raise ValueError("expected each parameter once, but one of them came again")
         if nesterov and not momentum:
             raise ValueError("nesterov needs a momentum above 0")
-        self.lr = lr
-        self.momentum, self.weight_decay = _setting("momentum", momentum), _setting("weight_decay", weight_decay)
+        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.nesterov = nesterov
         self._velocity: list[Data | None] = [None] * len(self.parameters)
 
-    @property
-    def lr(self) -> float:
-        """The learning rate: what each gradient is multiplied by."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self._lr = _setting("lr", lr)
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, _setting(name, value) if name in _SETTINGS[:3] else value)
 
     def zero_grad(self) -> None:
         """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
@@ -71,7 +64,7 @@ class SGD:
 
         What was computed with the old weights keeps them: each parameter gets a new array.
         """
-        nudges, self._velocity = self._moves()
+        nudges, self._velocity[:] = self._moves()
         for p, nudge in zip(self.parameters, nudges):  # noqa: B905 (`strict` takes time)
             if nudge is not None:
                 old: Any = p._held
@@ -92,7 +85,7 @@ class SGD:
     def _moves(self) -> tuple[list[Any], list[Data | None]]:
         """Each parameter's nudge, in memory of its own, or None if it has no gradient; and the new velocities."""
         nudges: list[Any] = []
-        velocity, momentum, decay, factor = list(self._velocity), self.momentum, self.weight_decay, -self._lr
+        velocity, momentum, decay, factor = list(self._velocity), self.momentum, self.weight_decay, -self.lr
         for i, p in enumerate(self.parameters):
             g: Any = p.grad
             held: Any = p._held

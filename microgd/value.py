@@ -24,7 +24,7 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
     def apply(self: "Value", other: Any) -> Any:
         if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
             return NotImplemented  # so that Python says that a Value does not equal None
-        result = test(self._held, other._held if isinstance(other, Value) else other)
+        result = test(self._held, other._held if isinstance(other, Value) else as_data(other, self._held))
         return result if np.ndim(result) else bool(result)
 
     return apply
@@ -50,7 +50,7 @@ class Value(Node):
         given = as_data(data)
         self._held = given if isinstance(given, float) else np.array(given)
         self.grad = None
-        self.name = name
+        self.name = None if name is None else str(name)
         self._operation, self._ticket = None, 0
 
     backward = backward
@@ -188,7 +188,7 @@ class Value(Node):
 
     def __repr__(self) -> str:
         def shown(x: Data) -> str:
-            return repr(x) if isinstance(x, float) else np.array2string(x, separator=", ", prefix="Value(")
+            return np.array2string(x, separator=", ", prefix="Value(") if isinstance(x, np.ndarray) else repr(x)
 
         dtype = ", dtype=float32" if self.dtype == np.float32 else ""
         named = f", name={self.name!r}" if self.name else ""

@@ -233,6 +233,7 @@ def test_everything_public_is_among_the_calls(tmp_path):
         "operations.reduction",
     }
     offered -= {
+        "data.check_rng",
         "data.Examples",
         "data.Digits",
         "data.Encoded",

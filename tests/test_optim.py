@@ -380,3 +380,13 @@ def test_a_gradient_of_another_dtype_does_not_change_the_parameters(dtype, other
     p.grad = np.ones(3, other)
     SGD([p], lr=0.5).step()
     np.testing.assert_array_equal(p.data, np.full(3, 0.5, dtype), strict=True)
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+@pytest.mark.parametrize(("number", "error"), [(math.nan, ValueError), (-1.0, ValueError), ("a", TypeError), (None, TypeError)])
+def test_a_setting_that_will_not_do_is_refused_after_the_beginning_too(name, number, error):
+    optimizer = SGD([Value(1.0)], lr=0.1, momentum=0.5)
+    before = repr(optimizer)
+    with pytest.raises(error, match=f"expected {name} to be"):
+        setattr(optimizer, name, number)
+    assert repr(optimizer) == before

@@ -317,3 +317,15 @@ def test_axes_may_be_numpys_integers():
 def test_a_refusal_names_numpys_function(call, message):
     with pytest.raises(TypeError, match=message):
         call(Value([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(("other", "error"), [(10**400, ValueError), ([[1.0], [1.0, 2.0]], TypeError), ([1j], TypeError)])
+def test_a_comparison_with_what_no_value_can_hold_says_so(other, error):
+    with pytest.raises(error, match="expected"):
+        _ = Value([1.0, 2.0]) == other
+
+
+def test_a_name_is_text_and_an_odd_grad_is_shown():
+    x = Value(1.0, name=3)
+    x.grad = "odd"
+    assert repr(x) == "Value(1.0, name='3', grad='odd')"
