@@ -22,28 +22,36 @@ def deep(x, n):
     return y
 
 
-def wide(x, n):
+def stacked(x, n):
     """n operations on the same value, joined by one."""
     return operations.stack([x * 2.0 for _ in range(n)]).sum()
 
 
+def concatenated(x, n):
+    """The same with vectors."""
+    vector = x.broadcast_to((1,))
+    return operations.concatenate([vector * 2.0 for _ in range(n)]).sum()
+
+
 def summed(x, n):
-    """A sum of n terms, one after the other."""
+    """n / 2 operations on the same value, added one after the other by as many."""
     total = Value(0.0)
     for _ in range(n // 2):
-        total = total + x * 2.0
+        total = total + x * 4.0
     return total
 
 
-def diamond(x, n):
-    """n layers, each of which uses the one before it twice: 2**n paths."""
+def diamond(x, n, uses=2):
+    """n layers, each of which uses the one before it twice: 2**n paths. Or more often."""
     y = x
     for _ in range(n):
-        y = 0.5 * y + 0.5 * y
+        y = sum((y / uses for _ in range(uses - 1)), y / uses)
     return y
 
 
-SHAPES = {"deep": (deep, lambda n: 1.0), "wide": (wide, lambda n: 2.0 * n), "summed": (summed, lambda n: 2.0 * (n // 2))}
+SHAPES = {shape.__name__: shape for shape in (deep, stacked, concatenated, summed)}
+SLOPES = {"deep": lambda n: 1.0} | dict.fromkeys(["stacked", "concatenated", "summed"], lambda n: 2.0 * n)
+JOINED = ("stacked", "concatenated")
 every_shape = pytest.mark.parametrize("name", SHAPES)
 
 
@@ -61,14 +69,13 @@ def shallow_stack():
 
 @every_shape
 def test_a_million_operations_go_forward_backward_and_away(name, shallow_stack, no_collector, size, record_property):
-    build, slope = SHAPES[name]
-    n = size(200_000 if name != "deep" else 1_000_000, 1_000_000)
+    n = size(50_000 if name in JOINED else 1_000_000, 1_000_000)
     x = Value(1.5)
-    y = build(x, n)
+    y = SHAPES[name](x, n)
     last = weakref.ref(y.inputs[0])
     y.backward()
-    assert x.grad == slope(n)
-    assert gradients(y, [x]) == [slope(n)]
+    assert x.grad == SLOPES[name](n)
+    assert gradients(y, [x]) == [SLOPES[name](n)]
     del y
     assert last() is None
     record_property("operations in large graphs", n)
@@ -76,58 +83,68 @@ def test_a_million_operations_go_forward_backward_and_away(name, shallow_stack, 
 
 @every_shape
 def test_a_graph_of_gradients_of_a_large_graph_goes_back_and_away_too(name, shallow_stack, no_collector, size, record_property):
-    build, n = SHAPES[name][0], size(50_000, 300_000)
+    # What joins n parts takes n**2 for second derivatives: each part's gradient was picked out by an index of its own, and
+    # the gradient of that has the size of the whole.
+    n = 5_000 if name in JOINED else size(50_000, 1_000_000)
     x = Value(0.5)
-    y = build(x, n) ** 2
+    y = SHAPES[name](x, n) ** 2
     (first,) = gradients(y, [x], create_graph=True)
     (second,) = gradients(first, [x])
-    assert second == pytest.approx(2.0 * SHAPES[name][1](n) ** 2)
+    assert second == pytest.approx(2.0 * SLOPES[name](n) ** 2)
+    first.backward()
+    assert x.grad == second
     last = weakref.ref(first)
     del y, first
     assert last() is None
     record_property("operations in large graphs", n)
 
 
-def test_ten_thousand_diamonds_on_top_of_each_other_have_2_to_the_10000_paths_and_take_no_time(shallow_stack, no_collector):
+@pytest.mark.parametrize("uses", [2, 3])
+def test_ten_thousand_diamonds_on_top_of_each_other_have_2_to_the_10000_paths_and_take_no_time(
+    uses, shallow_stack, no_collector
+):
     x = Value(3.0)
-    y = diamond(x, 10_000)
+    y = diamond(x, 10_000, uses)
     last = weakref.ref(y)
     y.backward()
-    assert (x.grad, gradients(y * y, [x])) == (1.0, [6.0])
+    assert x.grad == pytest.approx(1.0)
     (first,) = gradients(y * y, [x], create_graph=True)
-    assert gradients(first, [x]) == [2.0]
+    assert gradients(first, [x]) == [pytest.approx(2.0)]
     del y, first
     assert last() is None
 
 
-def test_grad_of_grad_of_a_long_loop(shallow_stack):
+def test_grad_of_grad_of_a_long_loop(shallow_stack, size):
+    steps = size(25_000, 250_000)  # of four operations
+
     def f(x):
         y = x
-        for _ in range(3_000):
-            y = 0.999 * y + 0.001 * x * x
+        for _ in range(steps):
+            y = (1.0 - 1.0 / steps) * y + (1.0 / steps) * x * x
         return y
 
-    at = 0.5
-    assert grad(grad(f))(at) == pytest.approx((grad(f)(at + 1e-5) - grad(f)(at - 1e-5)) / 2e-5, rel=1e-6)
+    kept = (1.0 - 1.0 / steps) ** steps  # f(x) = kept * x + (1 - kept) * x**2
+    assert grad(grad(f))(0.5) == pytest.approx(2.0 * (1.0 - kept), rel=1e-9)
 
 
 @every_shape
 def test_memory_is_back_where_it_was(name, no_collector):
-    build = SHAPES[name][0]
+    def held():
+        return tracemalloc.get_traced_memory()[0]
 
-    def work(n=20_000):
+    def work():
         x = Value(1.0)
-        y = build(x, n)
+        y = SHAPES[name](x, 5_000)
         y.backward()
-        gradients(y, [x], create_graph=True)
+        graph = gradients(y, [x], create_graph=True)
+        return held() if graph else 0
 
     tracemalloc.start()
     work()  # what Python keeps from the first time, such as its lists of free tuples, is no cost of the second
-    before = tracemalloc.get_traced_memory()[0]
-    work()
-    after = tracemalloc.get_traced_memory()[0]
+    before = held()
+    during, after = work(), held()
     tracemalloc.stop()
-    assert after - before < 10_000  # the graph holds more than 3,000,000
+    assert after - before < (during - before) / 100
 
 
 def test_the_collector_finds_nothing(no_collector):
@@ -138,6 +155,10 @@ def test_the_collector_finds_nothing(no_collector):
         (slope,) = gradients(y, [w], create_graph=True)
         slope.sum().backward()
         grad(grad(lambda x: x**3))(2.0)
+        for build in (*SHAPES.values(), diamond):
+            x = Value(1.0)
+            (slope,) = gradients(build(x, 1_000) ** 2, [x], create_graph=True)
+            slope.backward()
 
     work()
     gc.collect()
@@ -146,24 +167,28 @@ def test_the_collector_finds_nothing(no_collector):
 
 
 @every_shape
-def test_ten_times_as_many_operations_take_about_ten_times_as_long(name, no_collector):
-    build, times = SHAPES[name][0], {5_000: [], 50_000: []}
+def test_ten_times_as_many_operations_take_about_ten_times_as_long(name, no_collector, size):
+    few, many = size((2_000, 20_000), (100_000, 1_000_000))
+    found = {few: [], many: []}
     for _ in range(5):
-        for n, found in times.items():
-            start = time.perf_counter()
-            build(Value(1.0), n).backward()
-            found.append((time.perf_counter() - start) / n)
-    few, many = (statistics.median(found) for found in times.values())
-    assert many < 4 * few  # a time that grew with the square would be ten times as long for each
+        for n, times in found.items():
+            start = time.thread_time()  # of this thread alone, however busy the machine is
+            x = Value(1.0)
+            y = SHAPES[name](x, n)
+            y.backward()
+            gradients(y, [x], create_graph=True)
+            times.append((time.thread_time() - start) / n)
+    # A time that grew with the square would be ten times as long for each.
+    assert statistics.median(found[many]) < 3 * statistics.median(found[few])
 
 
-def test_within_no_grad_nothing_of_a_long_chain_is_kept(no_collector):
-    x = Value(1.0)
+def test_within_no_grad_nothing_of_a_long_chain_is_kept(no_collector, size):
+    n = size(100_000, 1_000_000)
     with no_grad():
-        y = x + 1.0
+        y = Value(1.0) + 1.0
         first = weakref.ref(y)
-        y = deep(y, 1_000)
-    assert (y.data, first()) == (1002.0, None)
+        y = deep(y, n)
+    assert (y.data, first()) == (n + 2.0, None)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, MemoryError])
@@ -193,7 +218,8 @@ def test_a_deep_graph_goes_in_a_thread_with_a_small_stack():
         del y
         done.append(True)
 
-    done, before = [], threading.stack_size(256 * 1024)
+    # Python 3.13 lets go of what is nested, lists too, in thousands of calls within each other, and crashes with half of this.
+    done, before = [], threading.stack_size(1024 * 1024)
     try:
         thread = threading.Thread(target=work)
         thread.start()

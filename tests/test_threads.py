@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from domains import COMPOSED, DOMAINS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from microgd import Value, check_gradients, grad, gradients, hvp, nn, no_grad, operation, operations, optim, train
 
@@ -34,35 +37,43 @@ def at_once(*works):
         return [future.result() for future in [pool.submit(begin, work) for work in works]]
 
 
-def training(seed):
+def training(seed, epochs=6):
     """Bit by bit, what comes of training a network: a generator with a step for each epoch."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(48, 20)).astype(np.float32), rng.integers(0, 4, 48)
     model = nn.Sequential(nn.Linear(20, 24, rng=rng), nn.ReLU(), nn.Linear(24, 4, rng=rng))
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
-    for epoch in train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=6, batch_size=16, rng=rng, test=(x, y)):
+    for epoch in train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=epochs, batch_size=16, rng=rng, test=(x, y)):
         yield epoch.loss, epoch.test_loss, [p.data.tobytes() for p in model.parameters()]
 
 
-def test_eight_models_trained_at_once_are_what_each_is_alone(record_property):
-    alone = [list(training(seed)) for seed in range(THREADS)]
-    together = at_once(*(lambda seed=seed: list(training(seed)) for seed in range(THREADS)))
+def test_eight_models_trained_at_once_are_what_each_is_alone(size, record_property):
+    epochs = size(6, 200)
+    alone = [list(training(seed, epochs)) for seed in range(THREADS)]
+    together = at_once(*(lambda seed=seed: list(training(seed, epochs)) for seed in range(THREADS)))
     assert together == alone
     record_property("models trained in threads at once", THREADS)
 
 
 def test_eight_models_trained_in_tasks_that_take_turns_are_what_each_is_alone():
-    async def task(seed):
+    async def train_one(seed):
         steps = []
         for step in training(seed):
             steps.append(step)
             await asyncio.sleep(0)
         return steps
 
-    async def together():
-        return await asyncio.gather(*(task(seed) for seed in range(THREADS)))
+    async def use_another(seed):
+        model = nn.Linear(3, 2, rng=np.random.default_rng(seed))
+        with no_grad():
+            for _ in range(8):
+                assert model(np.ones(3)).op is None
+                await asyncio.sleep(0)
 
-    assert asyncio.run(together()) == [list(training(seed)) for seed in range(THREADS)]
+    async def together():
+        return await asyncio.gather(*(f(seed) for seed in range(THREADS) for f in (train_one, use_another)))
+
+    assert asyncio.run(together())[::2] == [list(training(seed)) for seed in range(THREADS)]
 
 
 def derivatives(k):
@@ -79,6 +90,27 @@ def derivatives(k):
 def test_derivatives_of_derivatives_computed_at_once_are_what_each_is_alone():
     works = [lambda k=k: [derivatives(k) for _ in range(3)] for k in range(1, THREADS + 1)]
     assert at_once(*works) == [work() for work in works]
+
+
+@pytest.mark.parametrize("name", sorted(DOMAINS | COMPOSED))
+@settings(max_examples=5, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_an_operation_gives_in_a_thread_what_it_gives_in_the_first(name, data):
+    # NumPy itself may compute otherwise there: 2.1.0 takes the dtype of a number of its own for that of the result.
+    domain = (DOMAINS | COMPOSED)[name]
+    operands, options = data.draw(domain.cases)
+    narrow = [np.float32(x) if np.asarray(x).dtype.kind == "f" else x for x in operands]
+
+    def work():
+        found = []
+        for those in (operands, narrow):
+            leaves = [Value(x) if np.asarray(x).dtype.kind == "f" else x for x in those]
+            out = domain.function(*leaves, **options)
+            taken = gradients((out * out).sum(), [x for x in leaves if isinstance(x, Value)])
+            found += [(np.asarray(x).dtype, np.asarray(x).tobytes()) for x in (out.data, *taken)]
+        return found
+
+    assert at_once(work) == [work()]
 
 
 def test_threads_that_use_the_same_model_without_training_it_get_what_one_gets():
@@ -98,6 +130,17 @@ def test_threads_that_take_gradients_of_shared_leaves_without_storing_them_get_w
 
     def work():
         return [gradients(((w * k).tanh() @ np.ones(4)).sum(), [w])[0].tobytes() for k in range(30)]
+
+    assert at_once(*[work] * THREADS) == [work()] * THREADS
+
+
+def test_threads_that_take_gradients_of_the_same_output_get_what_one_gets():
+    w = Value(np.arange(12.0).reshape(3, 4))
+    y = ((w * 0.3).tanh() @ np.ones(4) * w.sum()).sum()
+
+    def work():
+        (slope,) = gradients(y, [w], create_graph=True)
+        return [(gradients(y, [w])[0].tobytes(), slope.data.tobytes()) for _ in range(30)]
 
     assert at_once(*[work] * THREADS) == [work()] * THREADS
 
@@ -130,6 +173,32 @@ def test_a_thread_of_its_own_begins_recording_and_one_that_is_handed_the_context
     with no_grad():
         assert at_once(recorded) == [True]
         assert asyncio.run(asyncio.to_thread(recorded)) is False  # asyncio hands it a copy of the context
+
+
+def test_a_task_goes_on_as_it_was_when_it_was_made():
+    async def later(event):
+        await event.wait()
+        return recorded()
+
+    async def make_two():
+        event = asyncio.Event()
+        with no_grad():
+            within = asyncio.create_task(later(event))
+        without = asyncio.create_task(later(event))
+        event.set()
+        return await within, await without, recorded()
+
+    assert asyncio.run(make_two()) == (False, True, True)
+
+
+def test_a_pool_of_threads_records_whatever_its_caller_does():
+    async def hand_over():
+        with no_grad():
+            return await asyncio.get_running_loop().run_in_executor(None, recorded)
+
+    assert asyncio.run(hand_over()) is True
+    with no_grad(), ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(lambda _: recorded(), range(8))) == {True}
 
 
 def test_no_grad_in_one_task_is_in_no_other_that_is_not_its_own():
