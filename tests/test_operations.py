@@ -184,9 +184,10 @@ def test_warnings_are_left_to_numpys_settings():
 
 
 @pytest.mark.parametrize("function", [operations.sigmoid, operations.softmax, operations.log_softmax, operations.logsumexp])
+@pytest.mark.parametrize("numbers", [[-1000, 1000, 0, 999, -1000], [-1000, -1001]], ids=["to both sides", "all below zero"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_large_inputs_stay_finite_forwards_and_backwards(function, dtype):
-    x = Value(np.array([-1000, 1000, 0, 999, -1000], dtype))
+def test_large_inputs_stay_finite_forwards_and_backwards(function, numbers, dtype):
+    x = Value(np.array(numbers, dtype))
     result = function(x)
     result.sum().backward()
     assert np.isfinite(result.data).all()
@@ -225,13 +226,14 @@ CONVENTIONS = [
     ("x**3 at 0 and below", lambda x: x**3, [0.0, -2.0], [0.0, 12.0]),
     ("x**1.5 at 0", lambda x: x**1.5, [0.0], [0.0]),
     ("x**-1 below 0", lambda x: x**-1, [-2.0], [-0.25]),
+    ("a negative base has no slope for its exponent", lambda x: operations.power([-2.0], x), [2.0], [np.nan]),
     ("0**x for the exponent", lambda x: operations.power([0.0, 0.0, 2.0], x), [0.0, 2.0, 1.0], [0.0, 0.0, 2 * np.log(2)]),
 ]
 
 
 @pytest.mark.parametrize(("function", "x", "slope"), [c[1:] for c in CONVENTIONS], ids=[c[0] for c in CONVENTIONS])
 def test_conventions_at_kinks_ties_and_limits(function, x, slope):
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         value = Value(x)
         (function(value) * -8.0).sum().backward()
     np.testing.assert_array_equal(value.grad, np.multiply(slope, -8.0))
@@ -249,6 +251,25 @@ def test_the_mixed_derivatives_of_a_power_are_right_where_the_exponent_is_zero()
     (slope,) = gradients(x**y, [x], create_graph=True)  # y * x**(y - 1), which grows with y by 1 / x
     assert gradients(slope, [y]) == [0.5]
     check_gradients(lambda x, y: x**y, [0.5, 2.0, 3.0], 0.0, order=2)
+
+
+def test_the_slope_of_a_power_of_zero_is_zero_where_the_exponent_is_a_value_that_is_zero():
+    x, y = Value(0.0), Value(0.0)
+    assert gradients(x**y, [x]) == [0.0]
+    (slope,) = gradients(x**y, [x], create_graph=True)
+    assert slope.data == 0.0
+
+
+@pytest.mark.parametrize(("dtype", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_astype_changes_the_dtype_and_its_gradient_changes_it_back(dtype, other):
+    x = Value(np.ones(2, dtype))
+    y = x.astype(other)
+    y.sum().backward()
+    assert (y.dtype, y.grad.dtype, x.grad.dtype) == (other, other, dtype)
+
+
+def test_astype_leaves_a_number_a_number():
+    assert type(Value(2.0).astype(np.float32).data) is float
 
 
 @pytest.mark.parametrize("bound", [np.float64(0.5), np.array([0, 1]), 1, True])
@@ -351,3 +372,18 @@ def test_a_surplus_argument_is_a_type_error(surplus):
     for call in (operations.where, nn.linear):
         with pytest.raises(TypeError, match="positional arguments but"):
             call(np.ones((1, 2)), Value(np.ones((2, 2))), x, *surplus)
+
+
+@pytest.mark.parametrize("function", [operations.maximum, operations.minimum])
+@pytest.mark.parametrize("number", [lambda x: x, lambda x: [x, x]])
+def test_both_operands_of_a_tie_get_half_of_the_upstream_gradient(function, number):
+    x, y = Value(number(2.0)), Value(number(2.0))
+    (3.0 * function(x, y)).sum().backward()
+    np.testing.assert_array_equal(x.grad, number(1.5))
+    np.testing.assert_array_equal(y.grad, number(1.5))
+
+
+@pytest.mark.parametrize("ddof", [0, 1, 2])
+def test_the_variance_divides_by_as_much_as_numpys(ddof):
+    x = np.array([1.0, 2.0, 4.0, 8.0])
+    np.testing.assert_allclose(Value(x).var(ddof=ddof).data, x.var(ddof=ddof), rtol=1e-15)

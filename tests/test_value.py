@@ -260,6 +260,9 @@ def test_detach_gives_a_leaf_with_its_own_data():
         (lambda x: x.flatten(), (6,)),
         (lambda x: x[None].squeeze(), (2, 3)),
         (lambda x: x.sum(0), (3,)),
+        (lambda x: x.max(1), (2,)),
+        (lambda x: x.var(0), (3,)),
+        (lambda x: x.logsumexp(1), (2,)),
         (lambda x: x.mean(axis=(0, 1), keepdims=True), (1, 1)),
     ],
 )
