@@ -232,7 +232,7 @@ DOMAINS |= {
     "softmax": Domain(ops.softmax, reduced(min_side=1, with_keepdims=False), lambda x, axis: np.exp(_log_softmax(x, axis))),
     "log_softmax": Domain(ops.log_softmax, reduced(min_side=1, with_keepdims=False), _log_softmax),
     "matmul": Domain(ops.matmul, matrices(), np.matmul),
-    "reshape": Domain(ops.reshape, reshaped(), np.reshape),
+    "reshape": Domain(ops.reshape, reshaped(), lambda x, shape: np.reshape(x, shape)),
     "transpose": Domain(ops.transpose, transposed(), np.transpose),
     "broadcast_to": Domain(ops.broadcast_to, stretched(), np.broadcast_to),
     "astype": Domain(

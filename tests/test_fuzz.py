@@ -309,6 +309,7 @@ class Odd:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", category=RuntimeWarning)
+            warnings.filterwarnings("ignore", "The truth value of an empty array", DeprecationWarning)  # from older NumPys
             warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # Matplotlib's, about a span of 0
             try:
                 result = function(*arguments, **options)

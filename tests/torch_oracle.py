@@ -15,9 +15,11 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import torch
+import pytest
 
 from microgd import Value, backprop, gradients, nn, operations
+
+torch = pytest.importorskip("torch")
 
 RUNS = 4  # with rounding at random
 # By how much the largest move in so few runs may fall short of how far two right libraries are apart. Of 19,000 results of
