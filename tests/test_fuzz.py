@@ -327,6 +327,8 @@ def fit_for_a_person(what, error):
         return True
     if what[0].startswith("operations.") and isinstance(error, TypeError):  # their operands and options are NumPy's to judge
         return "has no attribute" not in str(error)
+    if isinstance(error, TypeError) and "os.PathLike" in str(error):  # Python's words for what is no path
+        return True
     takes_a_path = re.search("film|save|load|mnist", what[0])
     return isinstance(error, (*ALLOWED, OSError) if takes_a_path else ALLOWED) and str(error) and not DEEP.search(str(error))
 
