@@ -58,7 +58,7 @@ class Node:
     _y: Any
     _a: Any
     _b: Any
-    _ticket: int  # when it was recorded: later nodes have larger ones; 0 for a leaf, -1 if computed within no_grad
+    _ticket: int  # when it was computed: later nodes have larger ones; 0 for a leaf
     grad: Data | None
     name: str | None
 
@@ -164,7 +164,7 @@ def _two_operands(op: Operation, forward: Function) -> Function:
 
 def _any_operands(op: Operation, forward: Function) -> Function:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules, only_operands = op.rules, -1 if op.options else len(op.rules)  # -1 equals no number of them
+    rules = op.rules
 
     def apply(*given: Any, **named: Any) -> Any:
         node = None
@@ -173,17 +173,15 @@ def _any_operands(op: Operation, forward: Function) -> Function:
                 node = x  # an array if there is one: constants take its dtype
         if node is None:
             return forward(*given, **named)
-        extra: Any = ()
-        options, simple = extra, len(given) == only_operands and not named
-        if not simple:
-            arity = len(rules) or len(given)
-            given, extra = given[:arity], given[arity:]
-            if any(isinstance(x, Node) for x in (*extra, *named.values())):
-                raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
-            if len(given) < arity:
-                raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
-            complete = not named and len(extra) == len(op.options)
-            options = extra if complete else {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
+        arity = len(rules) or len(given)
+        given, extra = given[:arity], given[arity:]
+        options: Any = extra
+        if named or len(extra) < len(op.options):
+            options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
+        if options and any(isinstance(x, Node) for x in options):
+            raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
+        if len(given) < arity:
+            raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
         saved: list[Any] = []
         for x, rule in zip(given, rules or repeat(op.jointly)):  # noqa: B905 (`strict` would cost more than the loop)
             if isinstance(x, Node):
@@ -193,7 +191,7 @@ def _any_operands(op: Operation, forward: Function) -> Function:
             else:
                 held = as_data(x, node._held) if rule else x
             saved.append(held)
-        out = forward(*saved) if simple else forward(*saved, *extra, **named)  # Python itself rejects unknown options
+        out = forward(*saved, *extra, **named)  # Python itself rejects unknown options
         return _record(type(node), out, op, given, None, (*saved, *options), None)
 
     return apply
@@ -218,17 +216,14 @@ def _kept(x: Any) -> Any:
 def _record(kind: type[Any], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> Any:
     """A node that holds a result and remembers what it was made by and from."""
     if type(data) is not float:
-        if type(data) is not ndarray or data.dtype.char not in "fd" or not data.ndim:
-            data = as_data(data)  # NumPy's own numbers become floats
+        data = as_data(data)  # NumPy's own numbers become floats
         if type(data) is ndarray:
             data.setflags(False)  # type: ignore[call-arg]  # that is write=False, and faster
     node = _new(kind)
-    node._held = data
-    node.grad = node.name = None
-    if is_recording():
-        node._operation, node._ticket, node._x, node._y, node._a, node._b = op, _next_ticket(), x, y, a, b
-    else:  # within `no_grad`, for using a network rather than training it: the operands need not be kept
-        node._operation, node._ticket = None, -1
+    node._held, node._ticket = data, _next_ticket()
+    node._operation = node.grad = node.name = None
+    if is_recording():  # else, within `no_grad`, for using a network rather than training it, the operands need not be kept
+        node._operation, node._x, node._y, node._a, node._b = op, x, y, a, b
     return node
 
 
@@ -260,11 +255,11 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     Such an order is easy to find. What uses a node was recorded after it, so the next one is always the last recorded of
     those that something has come in for. And there is no recursion: a graph may be a million nodes deep.
     """
-    gradients: dict[Node, Any] = {output: g}  # what has come in so far
+    gradients: dict[Node, Any] = {}  # what has come in so far
     # A heap: its first is the last recorded. (The id is there for copies, which have the same ticket.)
-    waiting: list[tuple[int, int, Any]] = [(-output._ticket, id(output), output)] if output._operation else []
+    waiting: list[tuple[int, int, Any]] = []
 
-    def arrive(x: Node, share: Any, held: Any, op: Operation) -> None:
+    def arrive(x: Node, share: Any, held: Any, op: Any) -> None:
         kind = type(held)  # `fit` would find out that it fits already, but later
         if type(share) is not kind or (kind is ndarray and (share.shape != held.shape or share.dtype is not held.dtype)):
             share = fit(share, held, op, create_graph)
@@ -274,6 +269,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
             heappush(waiting, (-x._ticket, id(x), x))
         gradients[x] = share
 
+    arrive(output, g, output._held, output._operation)
     while waiting:
         node = heappop(waiting)[2]
         g, out, op = gradients.pop(node), node._held, node._operation

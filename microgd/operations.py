@@ -88,7 +88,7 @@ def divide(x: Number, y: Number) -> Number:
 # the exponent stays y (if y is a Value, only at x = 0: elsewhere y * x**(y - 1) has a derivative by y itself). For the
 # exponent, 0**y is 0 for all y > 0, and so is its derivative, not 0 * log(0); at 0**0 it is 0 by convention.
 @operation(
-    lambda g, out, x, y: g * y * power(x, y - ((y != 0) | ((x != 0) & isinstance(y, Node)))),
+    lambda g, out, x, y: g * (y * power(x, y - ((y != 0) | ((x != 0) & isinstance(y, Node))))),
     lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)),
 )
 def power(x: Number, y: Number) -> Number:
@@ -190,8 +190,8 @@ def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
     largest = np.max(as_data(x), axis=axis, keepdims=True, initial=-np.inf)  # of nothing, the logarithm of 0
     largest = np.where(np.isinf(largest), 0.0, largest)  # an infinite one is not taken off: inf - inf is nan
-    out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
-    return out if keepdims else np.squeeze(out, axis)
+    out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=keepdims))
+    return out + np.reshape(largest, np.shape(out))
 
 
 # Each output depends on every input: d out_i / d x_j = out_i * ((i == j) - out_j). The rule is this Jacobian's product

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from microgd.arrays import Data, as_data
 from microgd.backprop import seed
-from microgd.checks import check_values
+from microgd.checks import check_type, check_values
 from microgd.storage import fitted
 from microgd.value import Value
 
@@ -45,14 +45,13 @@ class SGD:
             raise ValueError("expected at least one parameter: a module's are the Values that it holds as attributes")
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError("expected each parameter once, but one of them came again")
-        if nesterov and not momentum:
+        self.lr, self.momentum, self.weight_decay, self.nesterov = lr, momentum, weight_decay, nesterov
+        if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.nesterov = nesterov
         self._velocity: list[Data | None] = [None] * len(self.parameters)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, _setting(name, value) if name in _SETTINGS[:3] else value)
+        object.__setattr__(self, name, _setting(name, value) if name in _SETTINGS else value)
 
     def zero_grad(self) -> None:
         """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
@@ -127,7 +126,10 @@ class SGD:
 
 
 def _setting(name: str, number: float) -> float:
-    """The number, if it can be a setting."""
+    """The number, if it can be a setting; for nesterov, True or False."""
+    if name == "nesterov":
+        check_type("nesterov to be True or False", number, bool | np.bool)
+        return bool(number)
     if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
         raise TypeError(f"expected {name} to be a number, but got {number!r}")
     number = float(as_data(number))

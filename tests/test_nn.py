@@ -641,6 +641,10 @@ def test_linears_weight_keeps_its_order_in_memory_through_training(outputs):
         assert layer.weight.data.strides == strides
 
 
+def test_a_weights_rows_are_kept_together_below_16_outputs_and_its_columns_from_16_on():
+    assert [nn.Linear(3, n).weight.data.flags.c_contiguous for n in (2, 15, 16, 40)] == [True, True, False, False]
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("labels", [np.array([2, 0, 1, 2, 9, 9])[-3::-1], np.array([2, 1, 0, 2], np.int8)])
 def test_cross_entropy_takes_logits_and_labels_in_any_order_in_memory(order, labels):

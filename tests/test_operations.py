@@ -246,6 +246,14 @@ def test_second_derivative_of_a_power_at_zero_and_below(n, x, second):
     assert gradients(slope, [value]) == [second]
 
 
+def test_a_power_with_a_huge_exponent_has_the_derivatives_0_where_it_is_0():
+    x, n = Value([0.5, 0.25]), Value(1e300)
+    slopes = gradients((x**n).sum(), [x, n], create_graph=True)
+    for slope in slopes:
+        for second in gradients(slope.sum(), [x, n]):
+            np.testing.assert_array_equal(second, np.zeros(np.shape(second)))
+
+
 def test_the_mixed_derivatives_of_a_power_are_right_where_the_exponent_is_zero():
     x, y = Value(2.0), Value(0.0)
     (slope,) = gradients(x**y, [x], create_graph=True)  # y * x**(y - 1), which grows with y by 1 / x
@@ -328,6 +336,7 @@ def test_an_index_that_does_not_fit_is_an_index_error(index):
         (lambda x: operations.clip(np.zeros(3), x, 1.0), "by position, and not as options"),
         (lambda x: x[Value(1.0)], "by position, and not as options"),
         (lambda x: x.astype(int), "float32 or float64"),
+        (lambda x: x.logsumexp(0, "yes"), "integer"),
     ],
 )
 def test_a_call_that_does_not_fit_the_operation_is_a_type_error(call, message):

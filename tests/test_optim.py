@@ -309,6 +309,20 @@ def test_a_setting_that_there_is_not_cannot_be_set():
         SGD([Value(1.0)], lr=0.1).learning_rate = 0.2
 
 
+@pytest.mark.parametrize("nesterov", ["no", 1, 0.0, None, np.array([True, False]), Value(1.0)])
+def test_nesterov_is_true_or_false(nesterov):
+    with pytest.raises(TypeError, match="nesterov to be True or False"):
+        SGD([Value(1.0)], lr=0.1, momentum=0.9, nesterov=nesterov)
+    optimizer = SGD([Value(1.0)], lr=0.1, momentum=0.9)
+    with pytest.raises(TypeError, match="nesterov to be True or False"):
+        optimizer.nesterov = nesterov
+    assert optimizer.nesterov is False
+
+
+def test_nesterov_may_be_numpys_true():
+    assert SGD([Value(1.0)], lr=0.1, momentum=0.9, nesterov=np.True_).nesterov is True
+
+
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(ValueError, match="nesterov needs a momentum above 0"):
         SGD([Value(1.0)], lr=0.1, nesterov=True)
