@@ -125,9 +125,8 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
     parameters = check_values("parameters", parameters)
     array, sizes, computed = np.asarray(as_data(vector)), [p.size for p in parameters], [p.op for p in parameters if p.op]
     if array.shape != (sum(sizes),) or computed:
-        raise ValueError(
-            f"expected leaves, and a vector of shape ({sum(sizes)},), but got {computed or 'them'}, and {array.shape}"
-        )
+        came = f"{computed or 'them'}, and {array.shape}"
+        raise ValueError(f"expected leaves, and a vector of shape ({sum(sizes)},), but got {came}")
     for p, part in zip(parameters, np.split(array, np.cumsum(sizes[:-1])), strict=True):
         p.data = part.reshape(p.shape)
 
