@@ -592,6 +592,12 @@ def test_the_path_comes_back(kind, tmp_path, monkeypatch):
     assert html.escape(Path(path).read_text(encoding="utf-8")) in path._repr_html_()
 
 
+def test_a_film_that_is_no_longer_there_shows_nothing(tmp_path):
+    path = film(expression(), tmp_path / "film.html")
+    Path(path).unlink()
+    assert path._repr_html_() is None
+
+
 def test_every_grad_is_left_as_it_was(tmp_path):
     loss, model = network()
     film(loss, tmp_path / "film.html")

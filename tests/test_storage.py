@@ -23,7 +23,7 @@ import pytest
 
 import microgd
 from microgd import Value, nn
-from microgd.storage import load_arrays, save_arrays
+from microgd.storage import load_arrays, save_arrays, write_whole
 
 
 class Holding(nn.Module):
@@ -650,3 +650,18 @@ def test_what_is_no_regular_file_is_not_replaced_by_one(tmp_path):
     with pytest.raises(OSError, match="not a regular file"):
         save_arrays(path, {"x": np.ones(2)})
     assert path.is_fifo()
+
+
+def test_an_error_of_the_writer_that_is_not_the_systems_comes_through_as_it_is(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    mine = OSError("the writer's own")
+
+    def write(file):
+        file.write(b"new")
+        raise mine
+
+    with pytest.raises(OSError, match="own") as raised:
+        write_whole(tmp_path / "file", write)
+    assert raised.value is mine
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
