@@ -42,10 +42,22 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     return array if array.ndim else float(array)
 
 
+def shown(x: Any) -> str:
+    """What came, in an error: as Python writes it, if that is short, or else its type."""
+    text = repr(x)
+    return text if len(text) <= 40 and "\n" not in text else f"a {type(x).__name__}"
+
+
 def check_dtype(dtype: DTypeLike) -> None:
     """A `TypeError` unless it is float32 or float64."""
     if np.dtype(dtype) not in (_FLOAT32, _FLOAT64):
         raise TypeError(f"expected the dtype float32 or float64, but got {np.dtype(dtype)}")
+
+
+def check_flag(name: str, x: Any) -> None:
+    """A `TypeError` unless it is True or False: other numbers were meant for something else."""
+    if not isinstance(x, bool | np.bool):
+        raise TypeError(f"expected {name} to be True or False, but got {shown(x)}")
 
 
 def same(x: Data, y: Data) -> bool:

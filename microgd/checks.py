@@ -1,11 +1,13 @@
 """What users give, checked: errors say what was expected, and what came."""
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgd.arrays import as_data, shown
 from microgd.value import Value
 
 
@@ -13,12 +15,6 @@ def check_type(expected: str, x: Any, kind: Any) -> None:
     """A `TypeError` unless x is of this type, or of one of these."""
     if not isinstance(x, kind):
         raise TypeError(f"expected {expected}, but got {shown(x)}")
-
-
-def shown(x: Any) -> str:
-    """What came, in an error: as Python writes it, if that is short, or else its type."""
-    text = repr(x)
-    return text if len(text) <= 40 and "\n" not in text else f"a {type(x).__name__}"
 
 
 def check_values(what: str, given: Any) -> list[Value]:
@@ -37,6 +33,16 @@ def check_count(what: str, n: Any, least: int) -> None:
         raise TypeError(f"expected a {what} that is an integer, but got {shown(n)}")
     if n < least:
         raise ValueError(f"expected a {what} of at least {least}, but got {n}")
+
+
+def check_number(what: str, x: Any) -> float:
+    """The number as a float; an error unless it is real, finite, and 0 or more."""
+    if isinstance(x, bool) or not isinstance(x, (int, float, np.integer, np.floating)):
+        raise TypeError(f"expected {what} to be a number, but got {shown(x)}")
+    number = float(as_data(x))
+    if not (isfinite(number) and number >= 0):
+        raise ValueError(f"expected {what} to be 0 or more, and finite, but got {number}")
+    return number
 
 
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)

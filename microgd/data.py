@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import check_count, check_labels, check_type, shown
+from microgd.arrays import shown
+from microgd.checks import check_count, check_labels, check_type
 from microgd.storage import StrPath
 
 Array = NDArray[Any]

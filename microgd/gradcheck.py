@@ -5,14 +5,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from microgd.arrays import as_data
-from microgd.checks import check_type
+from microgd.arrays import as_data, shown
+from microgd.checks import check_number, check_type
 from microgd.functional import gradients
 from microgd.value import Value
 
-Arrays = list[NDArray[np.float64]]
 Weighed = tuple[Value, float, float]  # see `_weigh`
 
 
@@ -38,8 +37,9 @@ def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: in
     >>> check_gradients(lambda x, y: (x * y).exp(), [0.5, 1.0], 2.0, order=2)
     """
     check_type("a function", f, Callable)
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, but is {order}")
+    if np.ndim(order) or order not in (1, 2):
+        raise ValueError(f"expected an order of 1 or 2, but got {shown(order)}")
+    tolerance = check_number("tolerance", tolerance)
     points = [np.array(as_data(x.data if isinstance(x, Value) else x), np.float64) for x in inputs]
 
     def weighed(values: list[Value]) -> Weighed:
@@ -72,7 +72,7 @@ def _weigh(value: Any, seed: int) -> Weighed:
     return total, float(np.abs(data * weights).sum()), weights.item() if data.size == 1 else 1.0
 
 
-def _compare(f: Callable[..., Weighed], points: Arrays, order: int, graph: bool, tolerance: float) -> None:
+def _compare(f: Callable[..., Weighed], points: list[Any], order: int, graph: bool, tolerance: float) -> None:
     """Compare every partial derivative of f."""
     values = [Value(point) for point in points]
     out, size, scale = f(values)
@@ -91,7 +91,7 @@ def _compare(f: Callable[..., Weighed], points: Arrays, order: int, graph: bool,
                 raise GradientError(order, operand, index, expected / scale, got / scale)
 
 
-def _moved(f: Callable[..., Weighed], points: Arrays, operand: int, index: tuple[int, ...], to: Any) -> float:
+def _moved(f: Callable[..., Weighed], points: list[Any], operand: int, index: tuple[int, ...], to: Any) -> float:
     """f with one number of one operand changed."""
     values = [p.copy() for p in points]
     values[operand][index] = to

@@ -10,11 +10,11 @@ from numpy import ndarray
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
-from microgd.arrays import Data, as_data, check_dtype
+from microgd.arrays import Data, as_data, check_dtype, shown
 from microgd.backprop import operation
 from microgd.checks import check_count, check_labels, check_type, check_values
 from microgd.data import Rng, check_rng, one_hot
-from microgd.operations import Number, mean, reshape, softmax, square
+from microgd.operations import Number, mean, reshape, softmax, square, subtract
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
@@ -221,7 +221,7 @@ class Sequential(Module):
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for layer in layers:
             if not callable(layer) or isinstance(layer, type):
-                raise TypeError(f"expected modules such as ReLU(), or functions, but got {layer!r}")
+                raise TypeError(f"expected modules such as ReLU(), or functions, but got {shown(layer)}")
         self.layers = list(layers)
 
     def _parts(self) -> Mapping[Any, Any]:
@@ -269,12 +269,10 @@ def mse_loss(prediction: Any, target: Any) -> Any:
 
     Both have the same shape (`ValueError`): (n, 1) and (n,) would broadcast to n × n differences, and a wrong loss.
     """
-    if not isinstance(target, Value):
-        target = as_data(target, _numbers(prediction))
     shape, wanted = np.shape(_numbers(prediction)), np.shape(_numbers(target))
     if shape != wanted or 0 in shape:
         raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}")
-    return mean(square(prediction - target))
+    return mean(square(subtract(prediction, target)))
 
 
 def _numbers(x: Any) -> Data:

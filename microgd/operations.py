@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgd.arrays import as_data, check_dtype
+from microgd.arrays import as_data, check_dtype, check_flag
 from microgd.backprop import NUMPY, Node, operation
 
 Number: TypeAlias = Any  # a float, an array or a Value: operations take and give all three
@@ -161,6 +161,7 @@ def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callabl
     """An operation that is NumPy's reduction of that name."""
 
     def reduce(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
+        check_flag("keepdims", keepdims)
         return function(x, axis=axis, keepdims=keepdims)
 
     reduce.__name__ = reduce.__qualname__ = function.__name__
@@ -188,6 +189,7 @@ def _shifted(x: Number, axis: Axis) -> Any:
 @operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims)))
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
+    check_flag("keepdims", keepdims)
     largest = np.max(as_data(x), axis=axis, keepdims=True, initial=-np.inf)  # of nothing, the logarithm of 0
     largest = np.where(np.isinf(largest), 0.0, largest)  # an infinite one is not taken off: inf - inf is nan
     out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=keepdims))
@@ -251,7 +253,7 @@ def reshape(x: Number, shape: int | tuple[int, ...]) -> Number:
     return np.reshape(x, shape)
 
 
-@operation(lambda g, out, x, axes: transpose(g, axes and tuple(np.argsort([axis % len(axes) for axis in axes]))))
+@operation(lambda g, out, x, axes: transpose(g, axes if axes is None else np.argsort(np.mod(axes, len(axes)))))
 def transpose(x: Number, axes: tuple[int, ...] | None = None) -> Number:
     """The axes in another order, or in reverse. (`argsort`, in the rule, finds the order that undoes an order.)"""
     return np.transpose(x, axes)

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from microgd.arrays import Data, as_data
+from microgd.arrays import Data, check_flag
 from microgd.backprop import seed
-from microgd.checks import check_type, check_values
+from microgd.checks import check_number, check_values
 from microgd.storage import fitted
 from microgd.value import Value
 
@@ -51,7 +50,9 @@ class SGD:
         self._velocity: list[Data | None] = [None] * len(self.parameters)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, _setting(name, value) if name in _SETTINGS else value)
+        if name == "nesterov":
+            check_flag(name, value)
+        object.__setattr__(self, name, check_number(name, value) if name in _SETTINGS[:3] else value)
 
     def zero_grad(self) -> None:
         """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
@@ -115,7 +116,8 @@ class SGD:
         """Take over settings and velocities; or an error, as of the constructor and `Module.load_state_dict`, and no change."""
         velocity = {f"velocity.{i}": p._held for i, p in enumerate(self.parameters)}
         new: dict[str, Any] = fitted(state, dict.fromkeys(_SETTINGS, 0.0) | velocity, optional=velocity)
-        checked = SGD(self.parameters, new["lr"], new["momentum"], new["weight_decay"], bool(new["nesterov"]))
+        new["nesterov"] = {0.0: False, 1.0: True}.get(new["nesterov"], new["nesterov"])
+        checked = SGD(self.parameters, *(new[name] for name in _SETTINGS))
         for name in _SETTINGS:
             setattr(self, name, getattr(checked, name))
         self._velocity = [new.get(name) for name in velocity]
@@ -123,16 +125,3 @@ class SGD:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in _SETTINGS)
         return f"SGD(parameters={len(self.parameters)}, {settings})"
-
-
-def _setting(name: str, number: float) -> float:
-    """The number, if it can be a setting; for nesterov, True or False."""
-    if name == "nesterov":
-        check_type("nesterov to be True or False", number, bool | np.bool)
-        return bool(number)
-    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
-        raise TypeError(f"expected {name} to be a number, but got {number!r}")
-    number = float(as_data(number))
-    if not (isfinite(number) and number >= 0):
-        raise ValueError(f"expected {name} to be 0 or more, and finite, but got {number}")
-    return number

@@ -50,7 +50,9 @@ class Value(Node):
         given = as_data(data)
         self._held = given if isinstance(given, float) else np.array(given)
         self.grad = None
-        self.name = None if name is None else str(name)
+        if not isinstance(name, str | None):
+            raise TypeError(f"expected a name that is text, but got a {type(name).__name__}")
+        self.name = name
         self._operation, self._ticket = None, 0
 
     backward = backward

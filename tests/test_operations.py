@@ -336,7 +336,8 @@ def test_an_index_that_does_not_fit_is_an_index_error(index):
         (lambda x: operations.clip(np.zeros(3), x, 1.0), "by position, and not as options"),
         (lambda x: x[Value(1.0)], "by position, and not as options"),
         (lambda x: x.astype(int), "float32 or float64"),
-        (lambda x: x.logsumexp(0, "yes"), "integer"),
+        (lambda x: x.logsumexp(0, "yes"), "keepdims to be True or False"),
+        (lambda x: x.sum(0, 1), "keepdims to be True or False, but got 1"),
     ],
 )
 def test_a_call_that_does_not_fit_the_operation_is_a_type_error(call, message):

@@ -320,7 +320,7 @@ def test_nesterov_is_true_or_false(nesterov):
 
 
 def test_nesterov_may_be_numpys_true():
-    assert SGD([Value(1.0)], lr=0.1, momentum=0.9, nesterov=np.True_).nesterov is True
+    assert SGD([Value(1.0)], lr=0.1, momentum=0.9, nesterov=np.True_).nesterov
 
 
 def test_nesterov_without_momentum_is_refused():

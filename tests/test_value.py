@@ -328,7 +328,13 @@ def test_a_comparison_with_what_no_value_can_hold_says_so(other, error):
         _ = Value([1.0, 2.0]) == other
 
 
-def test_a_name_is_text_and_an_odd_grad_is_shown():
-    x = Value(1.0, name=3)
+def test_an_odd_grad_is_shown():
+    x = Value(1.0, name="x")
     x.grad = "odd"
-    assert repr(x) == "Value(1.0, name='3', grad='odd')"
+    assert repr(x) == "Value(1.0, name='x', grad='odd')"
+
+
+@pytest.mark.parametrize("name", [3, 2.0, (), Value(1.0), b"x"])
+def test_a_name_that_is_no_text_is_a_type_error(name):
+    with pytest.raises(TypeError, match="expected a name that is text"):
+        Value(1.0, name)
