@@ -191,7 +191,10 @@ def _any_operands(op: Operation, forward: Function) -> Function:
             else:
                 held = as_data(x, node._held) if rule else x
             saved.append(held)
-        out = forward(*saved, *extra, **named)  # Python itself rejects unknown options
+        try:
+            out = forward(*saved, *extra, **named)  # Python itself rejects unknown options
+        except OverflowError as error:  # an axis, say, that is a number of more than 64 bits
+            raise ValueError(f"{op.name}: {error}") from None
         return _record(type(node), out, op, given, None, (*saved, *options), None)
 
     return apply
@@ -239,11 +242,11 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
     taken: set[int] = set()  # the memory that some grad has
-    nodes, gradients = [], []  # all is computed before any is stored
-    for node, g in reverse_pass(output, seed(output, gradient)):
-        nodes.append(node)
-        gradients.append(g if node._operation is not None or node.grad is None else seed(node, node.grad) + g)
-    for node, g in zip(nodes, gradients):  # noqa: B905
+    found = [  # all is computed before any is stored
+        (node, g if node._operation is not None or node.grad is None else seed(node, node.grad) + g)
+        for node, g in reverse_pass(output, seed(output, gradient))
+    ]
+    for node, g in found:
         node.grad = g if type(g) is float else owned(g, taken)
 
 

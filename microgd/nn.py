@@ -202,9 +202,7 @@ class Linear(Module):
     def forward(self, x: Number) -> Number:
         """The weighted sums for each example; `ValueError` where x does not have `in_features` columns."""
         try:
-            if self.bias is None:
-                return operations.matmul(x, self.weight.T)
-            return linear(x, self.weight, self.bias)
+            return operations.matmul(x, self.weight.T) if self.bias is None else linear(x, self.weight, self.bias)
         except (ValueError, AttributeError) as error:  # not looked at beforehand: that would cost every step a microsecond
             shape, (outputs, features) = np.shape(_numbers(x)), self.weight.shape
             if shape[-1:] == (features,):

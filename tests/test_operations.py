@@ -362,6 +362,11 @@ def test_shapes_that_do_not_match_are_a_value_error(call):
         call(Value([1.0, 2.0, 3.0]))
 
 
+def test_an_axis_too_large_for_an_integer_of_numpys_is_a_value_error():
+    with pytest.raises(ValueError, match=r"sum: .*too large"):
+        Value(np.ones((2, 3))).sum(2**70)
+
+
 def test_an_axis_that_is_not_there_is_numpys_axis_error():
     with pytest.raises(np.exceptions.AxisError):
         Value([1.0, 2.0]).sum(axis=1)
