@@ -17,7 +17,10 @@ def check_type(expected: str, x: Any, kind: Any) -> None:
 
 def shown(x: Any) -> str:
     """What came, in an error: as Python writes it, if that is short, or else its type."""
-    text = repr(x)
+    try:
+        text = repr(x)
+    except Exception:  # of a list that is nested too deep, say
+        text = "\n"
     return text if len(text) <= 40 and "\n" not in text else f"a {type(x).__name__}"
 
 
@@ -31,12 +34,13 @@ def check_values(what: str, given: Any) -> list[Value]:
     return values
 
 
-def check_count(what: str, n: Any, least: int) -> None:
-    """An error unless n is an integer, and large enough."""
+def check_count(what: str, n: Any, least: float = -np.inf) -> int:
+    """Python's integer, for one of NumPy's may be too small to compute with; an error unless n is one, and large enough."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"expected a {what} that is an integer, but got {shown(n)}")
     if n < least:
-        raise ValueError(f"expected a {what} of at least {least}, but got {n}")
+        raise ValueError(f"expected a {what} of at least {least}, but got {shown(n)}")
+    return int(n)
 
 
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)

@@ -116,7 +116,7 @@ def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tupl
         raise ValueError(f"expected as many labels as examples, but got examples of shape {x.shape} and labels of {y.shape}")
     if not len(x):
         raise ValueError("expected at least one example, but got none")
-    check_count("batch size", size, 1)
+    size = check_count("batch size", size, 1)
     order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
 
@@ -158,4 +158,4 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     array = np.asarray(labels)
-    return np.eye(classes, dtype=np.float32)[check_labels(array, array.size, classes)]
+    return np.eye(check_count("number of classes", classes, 0), dtype=np.float32)[check_labels(array, array.size, classes)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from microgd.arrays import Data, as_data
 from microgd.backprop import Node, owned, reverse_pass, seed
-from microgd.checks import check_type, check_values
+from microgd.checks import check_count, check_type, check_values
 from microgd.operations import positive
 from microgd.recording import is_recording, recording
 from microgd.value import Value
@@ -28,6 +28,7 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     """
     inputs = check_values("inputs", inputs)
     check_type("an output that is a Value", output, Value)
+    check_type("create_graph to be True or False", create_graph, bool)
     wanted, found = set(inputs), dict[Node, Any]()
     for node, g in reverse_pass(output, seed(output), create_graph):
         if node in wanted:
@@ -54,7 +55,9 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     """
     inputs = check_values("inputs", inputs)
     check_type("vectors to be a list, a part for each input", vectors, Sequence | np.ndarray)
-    parts = [seed(x, v) for x, v in zip(inputs, vectors, strict=True)]
+    if len(vectors) != len(inputs):
+        raise ValueError(f"expected a vector for each input, {len(inputs)}, but got {len(vectors)}")
+    parts = [seed(x, as_data(v, x._held)) for x, v in zip(inputs, vectors, strict=True)]
     with recording(True):
         slopes = gradients(output, inputs, create_graph=True)
         return gradients(sum(((slope * part).sum() for slope, part in zip(slopes, parts, strict=True)), Value(0.0)), inputs)
@@ -76,8 +79,8 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     (18.0, (12.0, 9.0))
     """
     check_type("a function", function, Callable)
-    check_type("argnums to be an integer, or several", argnums, int | np.integer | list | tuple)
-    positions = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    several = isinstance(argnums, list | tuple)
+    positions = [check_count("position in argnums", n) for n in (argnums if several else [argnums])]  # type: ignore[union-attr]
 
     @wraps(function)
     def differentiated(*arguments: Any, **options: Any) -> tuple[Any, Any]:
@@ -109,7 +112,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             out = out.detach().data
             if values_given:
                 out, slopes = Value(out), [Value(slope) for slope in slopes]
-        return out, tuple(slopes) if isinstance(argnums, Sequence) else slopes[0]
+        return out, tuple(slopes) if several else slopes[0]
 
     return differentiated
 

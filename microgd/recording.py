@@ -31,6 +31,8 @@ class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function,
 
     def __call__(self, function: F) -> F:
         """Make the function run within the context."""
+        if not callable(function):
+            raise TypeError(f"expected a function, or nothing, but got {type(function).__name__}")
         # The body of these runs after the call has returned, and would be recorded after all.
         if any(f(function) for f in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
             raise TypeError("no_grad cannot decorate a generator or a coroutine: use `with no_grad():` in it, around no yield")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from microgd.arrays import Data
-from microgd.checks import check_count, check_type
+from microgd.arrays import Data, as_data
+from microgd.checks import check_count, check_type, shown
 from microgd.data import Rng, check_rng, minibatches
 from microgd.nn import Module
 from microgd.optim import SGD
@@ -57,8 +57,7 @@ def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *,
     inputs, targets = np.asarray(x), np.asarray(y)
     for part in (model, loss, getattr(optimizer, "step", None)):
         check_type("a model and a loss that are functions, and an optimizer with a step", part, Callable)
-    check_count("number of epochs", epochs, 0)
-    check_count("number of initial epochs", initial_epoch, 0)
+    epochs, initial_epoch = check_count("number of epochs", epochs, 0), check_count("initial epoch", initial_epoch, 0)
     rng = check_rng(rng)
     minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:
@@ -191,9 +190,9 @@ def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -
     >>> has_converged([4.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
     True
     """
-    check_count("window", window, 1)
-    if not tolerance >= 0:
-        raise ValueError(f"expected a tolerance of at least 0, but got {tolerance}")
-    recent = np.ravel(np.asarray(losses, np.float64))[-window - 1 :]
+    window, allowed = check_count("window", window, 1), as_data(tolerance)
+    if not (isinstance(allowed, float) and allowed >= 0):
+        raise ValueError(f"expected a tolerance of at least 0, but got {shown(tolerance)}")
+    recent = np.ravel(as_data(losses))[-window - 1 :]
     enough = len(recent) > window and np.isfinite(recent).all()
-    return bool(enough and np.ptp(recent) <= tolerance * np.abs(recent).max())
+    return bool(enough and np.ptp(recent) <= allowed * np.abs(recent).max())

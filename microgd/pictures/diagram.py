@@ -39,7 +39,7 @@ def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture
 
     In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
     """
-    if direction not in ("LR", "TB"):
+    if not (isinstance(direction, str) and direction in ("LR", "TB")):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
     caption = list(caption)
     looks = {"rankdir": direction, **_LOOKS["picture"]}

@@ -41,7 +41,9 @@ def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = N
     """
     check_type("a Value to draw", value, Value)
     check_count("limit", limit, 1)
-    check_count("depth", 0 if depth is None else depth, 0)
+    depth = depth if depth is None else check_count("depth", depth, 0)
+    for flag in (constants, gradients):
+        check_type("constants and gradients to be True or False", flag, bool)
     if depth is not None and model is None:
         raise ValueError(f"expected a model, whose modules are boxes with depth={depth}, but got none")
     graph, layers = Graph(value), Layers(model)
@@ -51,7 +53,8 @@ def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = N
         raise ValueError(f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: {hint}")
     if gradients and value.grad is not None:
         graph.go_back()
-    direction = direction or ("LR" if model is None or depth is not None else "TB")  # with frames there is more room downwards
+    if direction is None:  # with frames there is more room downwards
+        direction = "LR" if model is None or depth is not None else "TB"
     return paint(sketch, Words(graph, names, layers, gradients), direction)
 
 
