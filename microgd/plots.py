@@ -46,6 +46,7 @@ class Figure(figure.Figure):
 def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **axes: Any) -> tuple[Figure, list[Any]]:
     """A figure, of a size in inches, and its axes, row by row, to give to these functions: for several pictures in one."""
     whole = Figure(figsize=(width, height), layout="constrained")
+    rows, columns = check_count("number of rows", rows, 1), check_count("number of columns", columns, 1)
     return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=axes)))
 
 

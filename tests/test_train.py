@@ -475,3 +475,7 @@ def test_a_result_that_a_module_keeps_is_no_parameter_even_when_it_was_not_recor
     model = Keeping()
     train.evaluate(model, nn.mse_loss, X, Y)
     assert list(model.state_dict()) == ["layer.weight", "layer.bias"]
+
+
+def test_a_window_of_a_small_integer_type_is_the_window_it_says():
+    assert train.has_converged([1.0] * 9, window=np.uint8(5))
