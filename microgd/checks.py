@@ -34,12 +34,13 @@ def check_values(what: str, given: Any) -> list[Value]:
     return values
 
 
-def check_count(what: str, n: Any, least: float = -np.inf) -> int:
-    """Python's integer, for one of NumPy's may be too small to compute with; an error unless n is one, and large enough."""
+def check_count(what: str, n: Any, least: float = -np.inf, most: float = np.inf) -> int:
+    """Python's integer (in computing with them, NumPy's small ones overflow); an error unless n is one, within these bounds."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"expected a {what} that is an integer, but got {shown(n)}")
-    if n < least:
-        raise ValueError(f"expected a {what} of at least {least}, but got {shown(n)}")
+    if not least <= n <= most:
+        bound = f"at least {least}" if n < least else f"at most {most}"
+        raise ValueError(f"expected a {what} of {bound}, but got {shown(n)}")
     return int(n)
 
 

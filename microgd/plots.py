@@ -46,7 +46,7 @@ class Figure(figure.Figure):
 def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **axes: Any) -> tuple[Figure, list[Any]]:
     """A figure, of a size in inches, and its axes, row by row, to give to these functions: for several pictures in one."""
     whole = Figure(figsize=(width, height), layout="constrained")
-    rows, columns = check_count("number of rows", rows, 1), check_count("number of columns", columns, 1)
+    rows, columns = check_count("number of rows", rows, 1, 1000), check_count("number of columns", columns, 1, 1000)
     return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=axes)))
 
 
@@ -78,7 +78,7 @@ def contours(f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: 
     some more. `zlabel` says what f is.
     """
     check_type("a function of two numbers", f, Callable)
-    on, points = _axes(ax), check_count("number of points", points, 2)
+    on, points = _axes(ax), check_count("number of points", points, 2, 2000)
     steps = np.reshape(as_data(path), (*np.shape(path)[:1], 2))
     across, up = (_room(steps[:, 0]), _room(steps[:, 1])) if span is None else _span(span, (2, 2))
     x, y = (np.linspace(low, high, points) for low, high in (across, up))

@@ -193,6 +193,6 @@ def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -
     window, allowed = check_count("window", window, 1), as_data(tolerance)
     if not (isinstance(allowed, float) and allowed >= 0):
         raise ValueError(f"expected a tolerance of at least 0, but got {shown(tolerance)}")
-    recent = np.ravel(as_data(losses))[-window - 1 :]
+    recent = np.ravel(np.asarray(as_data(losses), np.float64))[-window - 1 :]
     enough = len(recent) > window and np.isfinite(recent).all()
     return bool(enough and np.ptp(recent) <= allowed * np.abs(recent).max())

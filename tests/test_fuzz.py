@@ -366,8 +366,10 @@ class Odd:
             warnings.filterwarnings("ignore", "Passing more than 2 positional", DeprecationWarning)  # of np.maximum, a third
             try:
                 result = function(*arguments, **options)
-                called = name.split(" ")[0].split(".")[-1]
-                return what, wrong_number(called, result, arguments, options)
+                kind, _, called = name.split(" ")[0].partition(".")
+                itself = [function.__self__] if kind == "Value" and called else []
+                judged = itself or kind in ("operations", "numpy")
+                return what, wrong_number(called, result, [*itself, *arguments], options) if judged else None
             except Exception as error:
                 same = name == "train.fit" or state([*arguments, *options.values()]) == before
                 return what, error if same else RuntimeError(f"there was a change, and then {error!r}")
