@@ -1,5 +1,6 @@
 """What the engine computes with: Python floats, and arrays of float32 or float64."""
 
+import reprlib
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,7 +9,6 @@ from numpy.typing import DTypeLike, NDArray
 
 Data: TypeAlias = float | NDArray[Any]
 
-_NUMBERS = (float, int, np.float32)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -24,7 +24,7 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
         return x
     if isinstance(x, int) and x.bit_length() > 1023:
         raise ValueError(f"expected numbers below 9e307, but got an integer of {x.bit_length()} bits")
-    if isinstance(x, _NUMBERS):
+    if isinstance(x, (float, int, np.float32)):
         return float(x)
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("expected a number or an array of numbers, but got a masked array, whose mask would be lost")
@@ -44,7 +44,7 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
 
 def shown(x: Any) -> str:
     """What came, in an error: as Python writes it, if that is short, or else its type."""
-    text = repr(x)
+    text = reprlib.repr(x)  # which leaves out what is long or deep
     return text if len(text) <= 40 and "\n" not in text else f"a {type(x).__name__}"
 
 

@@ -76,7 +76,7 @@ class Node:
 
 
 # ── Forward: an operation computes, and is recorded ──────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True)
 class Operation:
     """What is remembered of an operation: a derivative rule for each operand, and its options with their defaults."""
 
@@ -92,9 +92,8 @@ NUMPY: dict[Any, Function] = {}  # NumPy's function -> the operation: how np.tan
 _new, _next_ticket = object.__new__, count(1).__next__
 
 
-def operation(
-    *rules: Function | None, name: str | None = None, jointly: Function | None = None
-) -> Callable[[Function], Function]:
+def operation(*rules: Function | None, name: str | None = None,
+              jointly: Function | None = None) -> Callable[[Function], Function]:  # fmt: skip
     """Make an operation of a function of numbers and arrays: a decorator, given a derivative rule for each operand.
 
     >>> from microgd import Value, operation
@@ -175,10 +174,8 @@ def _any_operands(op: Operation, forward: Function) -> Function:
             return forward(*given, **named)
         arity = len(rules) or len(given)
         given, extra = given[:arity], given[arity:]
-        options: Any = extra
-        if named or len(extra) < len(op.options):
-            options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
-        if options and any(isinstance(x, Node) for x in options):
+        options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
+        if any(isinstance(x, Node) for x in options):
             raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
         if len(given) < arity:
             raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")

@@ -1,7 +1,6 @@
 """What users give, checked: errors say what was expected, and what came."""
 
 from collections.abc import Iterable
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,30 @@ from microgd.arrays import as_data, shown
 from microgd.value import Value
 
 
-def check_type(expected: str, x: Any, kind: Any) -> None:
-    """A `TypeError` unless x is of this type, or of one of these."""
-    if not isinstance(x, kind):
-        raise TypeError(f"expected {expected}, but got {shown(x)}")
+def check_type(expected: str, kind: Any, *given: Any) -> None:
+    """A `TypeError` unless all that is given is of this type, or of one of these."""
+    for x in given:
+        if not isinstance(x, kind):
+            raise TypeError(f"expected {expected}, but got {shown(x)}")
 
 
-def check_values(what: str, given: Any) -> list[Value]:
-    """The Values of a list; a `TypeError` unless that is what it is."""
-    if not isinstance(given, Iterable) or isinstance(given, Value | dict):
+def check_list(what: str, given: Any, kind: Any = Value, kinds: str = "Values") -> list[Any]:
+    """The items of a list of Values, or of another kind; a `TypeError` unless that is what it is."""
+    if not isinstance(given, Iterable) or isinstance(given, Value | str | dict):
         raise TypeError(f"expected a list of {what}, but got {shown(given)}")
-    values = list(given)
-    for x in values:
-        check_type(f"{what} that are Values", x, Value)
-    return values
+    items = list(given)
+    check_type(f"{what} that are {kinds}", kind, *items)
+    return items
 
 
-def check_count(what: str, n: Any, least: int) -> None:
-    """An error unless n is an integer, and large enough."""
+def check_count(what: str, n: Any, least: float = -np.inf, most: float = np.inf) -> int:
+    """Python's integer (in computing with them, NumPy's small ones overflow); an error unless n is one, within these bounds."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"expected a {what} that is an integer, but got {shown(n)}")
-    if n < least:
-        raise ValueError(f"expected a {what} of at least {least}, but got {n}")
+    if not least <= n <= most:
+        bound = f"at least {least}" if n < least else f"at most {most}"
+        raise ValueError(f"expected a {what} of {bound}, but got {shown(n)}")
+    return int(n)
 
 
 def check_number(what: str, x: Any) -> float:
@@ -40,12 +41,9 @@ def check_number(what: str, x: Any) -> float:
     if isinstance(x, bool) or not isinstance(x, (int, float, np.integer, np.floating)):
         raise TypeError(f"expected {what} to be a number, but got {shown(x)}")
     number = float(as_data(x))
-    if not (isfinite(number) and number >= 0):
+    if not 0 <= number < np.inf:
         raise ValueError(f"expected {what} to be 0 or more, and finite, but got {number}")
     return number
-
-
-_INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
 def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
@@ -56,10 +54,9 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
         raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}; {hint}")
     if array.shape != (examples,):
         raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
-    if array.dtype is not _INT64:
-        array = array.astype(_INT64)
+    array = array.astype(np.int64, copy=False)
     # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
-    if examples and np.maximum.reduce(array.view(_UINT64)) >= classes:
+    if examples and np.maximum.reduce(array.view(np.uint64)) >= classes:
         wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
         raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
     return array

@@ -1,6 +1,6 @@
 """Data to learn from: MNIST's handwritten digits, mini-batches, and text labels as numbers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -8,8 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.arrays import shown
-from microgd.checks import check_count, check_labels, check_type
+from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.storage import StrPath
 
 Array = NDArray[Any]
@@ -56,13 +55,12 @@ def _download() -> Path:
         hint = "pip install pooch tqdm, or give the folder that the files are in"
         raise ModuleNotFoundError(f"downloading MNIST takes the package pooch: {hint}") from None
 
-    has_tqdm = find_spec("tqdm") is not None
     cache: Path = pooch.os_cache("microgd")
     for name in (name for name in _SHA256 if name.endswith(".gz")):
         failures = []
         for mirror in _MIRRORS:
             try:
-                pooch.retrieve(f"{mirror}{name}", f"sha256:{_SHA256[name]}", name, cache, progressbar=has_tqdm)
+                pooch.retrieve(f"{mirror}{name}", f"sha256:{_SHA256[name]}", name, cache, progressbar=bool(find_spec("tqdm")))
                 break
             except (OSError, ValueError) as error:  # no answer, or an answer with another checksum
                 failures.append(f"{mirror}: {error}")
@@ -117,14 +115,14 @@ def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tupl
         raise ValueError(f"expected as many labels as examples, but got examples of shape {x.shape} and labels of {y.shape}")
     if not len(x):
         raise ValueError("expected at least one example, but got none")
-    check_count("batch size", size, 1)
+    size = check_count("batch size", size, 1)
     order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
     return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
 
 
 def check_rng(rng: Rng) -> np.random.Generator:
     """The random generator; a new one, with a seed that nobody knows, for None."""
-    check_type("rng to be a generator such as np.random.default_rng(0)", rng, np.random.Generator | None)
+    check_type("rng to be a generator such as np.random.default_rng(0)", np.random.Generator | None, rng)
     return np.random.default_rng() if rng is None else rng
 
 
@@ -142,14 +140,8 @@ def encode_labels(texts: Sequence[str]) -> Encoded:
     >>> labels.tolist(), names
     ([0, 1, 0], ['cat', 'dog'])
     """
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        raise TypeError(f"expected a list of texts, but got {shown(texts)}")
-    texts = list(texts)
-    for text in texts:
-        check_type("labels that are text", text, str)
-    names = sorted(set(texts))
-    number = {name: i for i, name in enumerate(names)}
-    return Encoded(np.array([number[text] for text in texts], np.int64), [str(name) for name in names])
+    names, labels = np.unique(np.array(check_list("labels", texts, str, "text"), object), return_inverse=True)
+    return Encoded(labels.astype(np.int64), list(map(str, names)))
 
 
 def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
@@ -158,5 +150,4 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
     >>> one_hot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    array = np.asarray(labels)
-    return np.eye(classes, dtype=np.float32)[check_labels(array, array.size, classes)]
+    return np.eye(check_count("count of classes", classes, 0), dtype=np.float32)[check_labels(labels, np.size(labels), classes)]

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import wraps
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from microgd.arrays import Data, as_data
+from microgd.arrays import Data, as_data, check_flag
 from microgd.backprop import Node, owned, reverse_pass, seed
-from microgd.checks import check_type, check_values
+from microgd.checks import check_count, check_list, check_type
 from microgd.operations import positive
 from microgd.recording import is_recording, recording
 from microgd.value import Value
@@ -26,14 +27,12 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     >>> slope.item(), gradients(slope, [x])
     (12.0, [12.0])
     """
-    inputs = check_values("inputs", inputs)
-    check_type("an output that is a Value", output, Value)
-    wanted, found = set(inputs), dict[Node, Any]()
-    for node, g in reverse_pass(output, seed(output), create_graph):
-        if node in wanted:
-            found[node] = g
-            if len(found) == len(wanted):
-                break
+    inputs = check_list("inputs", inputs)
+    check_type("an output that is a Value", Value, output)
+    check_flag("create_graph", create_graph)
+    wanted = set(inputs)
+    reached = ((node, g) for node, g in reverse_pass(output, seed(output), create_graph) if node in wanted)
+    found = dict(islice(reached, len(wanted)))  # no further back than to the last of them
     taken: set[int] = set()
     results = [found.get(x, 0.0 if isinstance(x._held, float) else np.zeros_like(x._held)) for x in inputs]
     if create_graph:
@@ -52,9 +51,11 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     >>> hvp(x**2 * y, [x, y], [1.0, 0.0])  # the Hessian's first column, 2y and 2x
     [4.0, 6.0]
     """
-    inputs = check_values("inputs", inputs)
-    check_type("vectors to be a list, a part for each input", vectors, Sequence | np.ndarray)
-    parts = [seed(x, v) for x, v in zip(inputs, vectors, strict=True)]
+    inputs = check_list("inputs", inputs)
+    check_type("vectors to be a list, a part for each input", Sequence | np.ndarray, vectors)
+    if len(vectors) != len(inputs):
+        raise ValueError(f"expected a vector for each input, {len(inputs)}, but got {len(vectors)}")
+    parts = [seed(x, as_data(v, x._held)) for x, v in zip(inputs, vectors, strict=True)]
     with recording(True):
         slopes = gradients(output, inputs, create_graph=True)
         return gradients(sum(((slope * part).sum() for slope, part in zip(slopes, parts, strict=True)), Value(0.0)), inputs)
@@ -75,9 +76,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> value_and_grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
     (18.0, (12.0, 9.0))
     """
-    check_type("a function", function, Callable)
-    check_type("argnums to be an integer, or several", argnums, int | np.integer | list | tuple)
-    positions = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    check_type("a function", Callable, function)
+    several = isinstance(argnums, list | tuple)
+    positions = [check_count("position in argnums", n) for n in (argnums if several else [argnums])]  # type: ignore[union-attr]
 
     @wraps(function)
     def differentiated(*arguments: Any, **options: Any) -> tuple[Any, Any]:
@@ -100,7 +101,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
                 out = function(*inner, **options)
             finally:
                 _enclosing.reset(token)
-            out = _single(out)
+            out = single(out)
             # A function may use the argument of a `grad` around this one. Then the result depends on it too, and has
             # to be recorded, or the outer derivative would lack a term.
             create_graph = (values_given and not inside_no_grad) or not set(outer).isdisjoint(ancestors(out) if outer else ())
@@ -109,7 +110,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             out = out.detach().data
             if values_given:
                 out, slopes = Value(out), [Value(slope) for slope in slopes]
-        return out, tuple(slopes) if isinstance(argnums, Sequence) else slopes[0]
+        return out, tuple(slopes) if several else slopes[0]
 
     return differentiated
 
@@ -131,7 +132,7 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Call
     return gradient
 
 
-def _single(out: Data | Value) -> Value:
+def single(out: Data | Value) -> Value:
     """The function's result as a Value; one that does not depend on the arguments may be a number."""
     value = out if isinstance(out, Value) else Value(as_data(out))
     if value.size != 1:

@@ -36,7 +36,7 @@ def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: in
 
     >>> check_gradients(lambda x, y: (x * y).exp(), [0.5, 1.0], 2.0, order=2)
     """
-    check_type("a function", f, Callable)
+    check_type("a function", Callable, f)
     if np.ndim(order) or order not in (1, 2):
         raise ValueError(f"expected an order of 1 or 2, but got {shown(order)}")
     tolerance = check_number("tolerance", tolerance)

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from microgd import operations
 from microgd.arrays import Data, as_data, check_dtype, shown
 from microgd.backprop import operation
-from microgd.checks import check_count, check_labels, check_type, check_values
+from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.data import Rng, check_rng, one_hot
-from microgd.operations import Number, mean, reshape, softmax, square, subtract
+from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
@@ -114,7 +114,7 @@ def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tup
 
 def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
     """All numbers of the parameters, one after the other, as one vector: the point in the space of weights where they are."""
-    return np.concatenate([np.ravel(p.data) for p in check_values("parameters", parameters)])
+    return np.concatenate([np.ravel(p.data) for p in check_list("parameters", parameters)])
 
 
 def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None:
@@ -122,11 +122,10 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
 
     One of another length, or a computed parameter, is a `ValueError`, before anything has changed.
     """
-    parameters = check_values("parameters", parameters)
+    parameters = check_list("parameters", parameters)
     array, sizes, computed = np.asarray(as_data(vector)), [p.size for p in parameters], [p.op for p in parameters if p.op]
     if array.shape != (sum(sizes),) or computed:
-        came = f"{computed or 'them'}, and {array.shape}"
-        raise ValueError(f"expected leaves, and a vector of shape ({sum(sizes)},), but got {came}")
+        raise ValueError(f"expected leaves, and a vector of shape ({sum(sizes)},), but got {computed or array.shape}")
     for p, part in zip(parameters, np.split(array, np.cumsum(sizes[:-1])), strict=True):
         p.data = part.reshape(p.shape)
 
@@ -184,15 +183,12 @@ class Linear(Module):
     `numpy.random.Generator`, draws them.
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, dtype: DTypeLike = np.float32
-    ) -> None:
-        for size in (in_features, out_features):
-            check_count("number of features", size, 1)
-        check_type("bias to be True or False (rng is given by name)", bias, bool)
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None,
+                 dtype: DTypeLike = np.float32) -> None:  # fmt: skip
+        in_features, out_features = (check_count("number of features", n, 1) for n in (in_features, out_features))
+        check_type("bias to be True or False (rng is given by name)", bool, bias)
         check_dtype(dtype)
-        rng = check_rng(rng)
-        bound = 1 / np.sqrt(in_features)
+        rng, bound = check_rng(rng), 1 / np.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (out_features, in_features))
         # The order in memory is free where the shape is not. This one is the fastest for BLAS, measured from 1 to 200
         # outputs, and the rule above computes the gradient in the same order, so that a step adds arrays that match.
@@ -270,7 +266,7 @@ def mse_loss(prediction: Any, target: Any) -> Any:
     shape, wanted = np.shape(_numbers(prediction)), np.shape(_numbers(target))
     if shape != wanted or 0 in shape:
         raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}")
-    return mean(square(subtract(prediction, target)))
+    return mean(square(operations.subtract(prediction, target)))
 
 
 def _numbers(x: Any) -> Data:

@@ -130,8 +130,7 @@ def where(condition: Any, x: Number, y: Number) -> Number:
 @operation(lambda g, out, x, min, max: where((x == out) & (True if min is None else x >= as_data(min)), g, 0.0))
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
-    like = x if isinstance(x, np.ndarray) else 0.0
-    low, high = (bound if bound is None else as_data(bound, like) for bound in (min, max))
+    low, high = (bound if bound is None else as_data(bound, as_data(x)) for bound in (min, max))
     return np.clip(x, low, high)
 
 
@@ -333,5 +332,4 @@ def ravel(x: Number) -> Number:
 
 
 # NumPy's functions of these names, too, lead here. (np.concatenate and np.stack take a list, as the functions above do.)
-NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, ravel, var)})
-NUMPY.update({np.amax: max, np.amin: min})
+NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, ravel, var)} | {np.amax: max, np.amin: min})

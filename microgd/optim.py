@@ -1,7 +1,6 @@
 """Gradient descent: from the gradients to the next weights."""
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from microgd.arrays import Data, check_flag
 from microgd.backprop import seed
-from microgd.checks import check_number, check_values
+from microgd.checks import check_list, check_number
 from microgd.storage import fitted
 from microgd.value import Value
 
@@ -33,10 +32,9 @@ class SGD:
 
     __slots__ = ("_velocity", "lr", "momentum", "nesterov", "parameters", "weight_decay")  # a typo is an error
 
-    def __init__(
-        self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False
-    ) -> None:
-        self.parameters = check_values("parameters, such as model.parameters()", parameters)
+    def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0,
+                 nesterov: bool = False) -> None:  # fmt: skip
+        self.parameters = check_list("parameters, such as model.parameters()", parameters)
         for p in self.parameters:
             if p.op is not None:
                 raise ValueError(f"expected parameters that are leaves, but got one that {p.op} computed")
@@ -78,9 +76,8 @@ class SGD:
 
         It changes nothing. A parameter whose `grad` is None gets zeros.
         """
-        nudges, _ = self._moves()
-        still = [np.zeros_like(p._held) if p.shape else 0.0 for p in self.parameters]
-        return [zeros if nudge is None else nudge for zeros, nudge in zip(still, nudges, strict=True)]
+        still = (np.zeros_like(p._held) if p.shape else 0.0 for p in self.parameters)
+        return [zeros if nudge is None else nudge for zeros, nudge in zip(still, self._moves()[0], strict=True)]
 
     def _moves(self) -> tuple[list[Any], list[Data | None]]:
         """Each parameter's nudge, in memory of its own, or None if it has no gradient; and the new velocities."""
@@ -109,7 +106,7 @@ class SGD:
 
     def state_dict(self) -> dict[str, Data]:
         """The settings, and a copy of the velocity of every parameter that has one: what the next steps go by, by name."""
-        moving = {f"velocity.{i}": copy(v) for i, v in enumerate(self._velocity) if v is not None}
+        moving = {f"velocity.{i}": +v for i, v in enumerate(self._velocity) if v is not None}
         return {name: float(getattr(self, name)) for name in _SETTINGS} | moving
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:

@@ -7,6 +7,7 @@ Color Universal Design, 2008), and nothing is told by colour alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from math import isqrt
 from typing import Any
@@ -14,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.checks import check_count, check_labels, check_type, check_values
+from microgd.arrays import as_data, check_flag, shown
+from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.data import check_rng
-from microgd.functional import value_and_grad
+from microgd.functional import single, value_and_grad
 from microgd.nn import parameters_to_vector, vector_to_parameters
 from microgd.recording import no_grad
 from microgd.train import has_converged
 from microgd.value import Value
 
 try:
-    from matplotlib import figure, ticker
+    from matplotlib import axes, figure, ticker
 except ModuleNotFoundError:
     raise ModuleNotFoundError("microgd.plots needs Matplotlib: pip install matplotlib") from None
 
@@ -41,10 +43,11 @@ class Figure(figure.Figure):
         return file.getvalue()
 
 
-def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **axes: Any) -> tuple[Figure, list[Any]]:
+def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **looks: Any) -> tuple[Figure, list[Any]]:
     """A figure, of a size in inches, and its axes, row by row, to give to these functions: for several pictures in one."""
     whole = Figure(figsize=(width, height), layout="constrained")
-    return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=axes)))
+    rows, columns = check_count("number of rows", rows, 1, 1000), check_count("number of columns", columns, 1, 1000)
+    return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=looks)))
 
 
 def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: Any) -> Figure:
@@ -53,13 +56,13 @@ def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: An
     Lists of points by name, in a dictionary, each have a colour and a marker, and their name in the legend. `span`, (low,
     high), is by default that of the points, and some more.
     """
-    on, both, named = ax or panels()[1][0], value_and_grad(f), points if isinstance(points, Mapping) else {"": points}
-    low, high = _room(np.concatenate([np.ravel(group) for group in named.values()])) if span is None else np.ravel(span)
+    on, both, groups = _axes(ax), value_and_grad(f), points if isinstance(points, Mapping) else {"": points}
+    named = {name: np.ravel(as_data(group)) for name, group in groups.items()}
+    low, high = _room(np.concatenate([*named.values(), []])) if span is None else _span(span, (2,))
     across = np.linspace(low, high, 201)
     values = np.array([both(x)[0] for x in across.tolist()])
     on.plot(across, values, color="0.4", zorder=1)
-    for (name, group), (colour, marker, _) in zip(named.items(), _LOOKS * len(named), strict=False):
-        x = np.ravel(np.asarray(group, float))
+    for (name, x), (colour, marker, _) in zip(named.items(), _LOOKS * len(named), strict=False):
         y, slope = np.array([both(each) for each in x.tolist()]).reshape(-1, 2).T
         # About as long to the eye, however steep.
         dx = 0.1 / np.hypot(2 / (high - low), slope / (np.ptp(values[np.isfinite(values)]) or 1.0))
@@ -74,11 +77,12 @@ def contours(f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: 
     f is computed at `points` × `points` points. `span`, ((left, right), (low, high)), is by default that of the path, and
     some more. `zlabel` says what f is.
     """
-    check_type("a function of two numbers", f, Callable)
-    on, steps = ax or panels()[1][0], np.reshape(np.asarray(path, float), (*np.shape(path)[:1], 2))
-    across, up = (_room(steps[:, 0]), _room(steps[:, 1])) if span is None else span
+    check_type("a function of two numbers", Callable, f)
+    on, points = _axes(ax), check_count("number of points", points, 2, 2000)
+    steps = np.reshape(as_data(path), (*np.shape(path)[:1], 2))
+    across, up = (_room(steps[:, 0]), _room(steps[:, 1])) if span is None else _span(span, (2, 2))
     x, y = (np.linspace(low, high, points) for low, high in (across, up))
-    z = np.array([[_number(f(a, b)) for a in x.tolist()] for b in y.tolist()])
+    z = np.array([[single(f(a, b)).item() for a in x.tolist()] for b in y.tolist()])
     # Squared, since a bowl's rings are then equally far apart. Where f is nan or infinite nothing is drawn.
     z[~np.isfinite(z)] = np.nan
     levels = np.nanmin(z) + (np.nanmax(z) - np.nanmin(z) or 1.0) * np.linspace(0, 1, 14) ** 2
@@ -95,10 +99,10 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
 
     With a `tolerance`, a star where `train.has_converged` holds for the first time: where a loss nearly stops changing.
     """
-    on, named = ax or panels()[1][0], runs if isinstance(runs, Mapping) else {"": runs}
+    on, named = _axes(ax), runs if isinstance(runs, Mapping) else {"": runs}
     for (name, run), (colour, _, line) in zip(named.items(), _LOOKS * len(named), strict=False):
         x, y = run if isinstance(run, tuple) else (range(np.size(run)), run)
-        y = np.ravel(np.asarray(y, float))
+        y = np.ravel(as_data(y))
         on.plot(x, y, color=colour, linestyle=line, label=name, marker="." if len(y) == 1 else None)
         # (The last 6 losses are all that `has_converged` looks at.)
         for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[max(0, n - 5) : n + 1], tolerance)][:1]:
@@ -116,31 +120,34 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
 
     All have the same scale, from white to black; if `signed`, from blue for negative over white for 0 to red.
     """
-    array = np.asarray(arrays, float)
+    check_flag("signed", signed)
+    array = np.asarray(as_data(arrays), float)
     if array.ndim == 2 and isqrt(array.shape[1]) ** 2 == array.shape[1]:
         array = array.reshape(-1, isqrt(array.shape[1]), isqrt(array.shape[1]))
     if array.ndim != 3 or not array.size:
         raise ValueError(f"expected images (n, height, width), or (n, pixels) of squares, but got shape {np.shape(arrays)}")
-    check_count("number of columns", columns, 1)
-    columns, most = min(columns, len(array)), np.abs(array[np.isfinite(array)]).max(initial=0.0) or 1.0
+    columns = min(check_count("number of columns", columns, 1), len(array))
+    most = np.abs(array[np.isfinite(array)]).max(initial=0.0) or 1.0
     rows, least = -(-len(array) // columns), -most if signed else min(0.0, array.min())
     height = 0.4 + rows * ((7.0 if signed else 8.0) / columns + 0.25 * bool(titles))
-    whole, axes = panels(columns, rows, 8.0, height, frame_on=False, xticks=(), yticks=())
-    for on, image, title in zip(axes, array, [*titles, *[""] * len(array)], strict=False):
+    whole, places = panels(columns, rows, 8.0, height, frame_on=False, xticks=(), yticks=())
+    for on, image, title in zip(places, array, [*titles, *[""] * len(array)], strict=False):
         shown = on.imshow(image, cmap="RdBu_r" if signed else "Greys", vmin=least, vmax=most)
         on.set_title(title)
     if signed:
-        whole.colorbar(shown, ax=axes, label=unit, shrink=0.8)
+        whole.colorbar(shown, ax=places, label=unit, shrink=0.8)
     return whole
 
 
 def confusion_matrix(labels: ArrayLike, said: ArrayLike, names: Any = None, *, ax: Any = None, **captions: Any) -> Figure:
     """How often each class, a row, was taken for each class, a column. Both are integers, (n,), from 0; `names` say which."""
-    on, examples = ax or panels(1, 1, 6.0, 5.5)[1][0], np.size(labels)
-    check_type("names to be a list", names, Sequence | np.ndarray | None)
-    classes = len(names) if names is not None else int(max(np.max(labels), np.max(said))) + 1
+    on, examples = _axes(ax, 6.0, 5.5), np.size(labels)
+    check_type("names to be a list", Sequence | np.ndarray | None, names)
+    most = 1000 if names is None else len(names)
+    places = check_labels(labels, examples, most), check_labels(said, examples, most)
+    classes = max(map(np.max, places)) + 1 if names is None else most
     counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (check_labels(labels, examples, classes), check_labels(said, examples, classes)), 1)
+    np.add.at(counts, places, 1)
     # Shaded by their root, for among hundreds on the diagonal the few beside it would all look the same.
     on.imshow(np.sqrt(counts), cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
@@ -157,9 +164,9 @@ def landscape(loss: Any, parameters: Sequence[Value], directions: ArrayLike, *, 
     onto the plane (`ValueError` for other shapes). Options are those of `contours`; without a path or a `span` it shows 1
     to either side. (Li et al., Visualizing the loss landscape of neural nets, 2018.)
     """
-    centre, (first, second) = parameters_to_vector(parameters), np.asarray(directions, float)
-    check_type("a loss that can be called", loss, Callable)
-    points = np.reshape(path, (*np.shape(path)[:1], centre.size))
+    centre, (first, second) = parameters_to_vector(parameters), np.asarray(as_data(directions), float)
+    check_type("a loss that can be called", Callable, loss)
+    points = np.reshape(as_data(path), (*np.shape(path)[:1], centre.size))
 
     @no_grad
     def there(a: float, b: float) -> Any:
@@ -179,11 +186,8 @@ def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> N
     Otherwise a step of one length would be large for small weights and small for large ones, though a network with ReLU may
     compute the same with either. (Li et al., 2018, section 4; biases stay as they are.)
     """
-
-    def length(rows: Any) -> Any:
-        return np.linalg.norm(rows, axis=-1, keepdims=True)
-
-    drawn = [(p, check_rng(rng).normal(size=p.shape)) for p in check_values("parameters", parameters)]
+    length = partial(np.linalg.norm, axis=-1, keepdims=True)
+    drawn = [(p, check_rng(rng).normal(size=p.shape)) for p in check_list("parameters", parameters)]
     return np.concatenate([np.ravel(d / length(d) * length(p.data) if p.ndim > 1 else 0 * d) for p, d in drawn])
 
 
@@ -192,19 +196,29 @@ def principal_directions(path: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
 
     (Li et al., 2018, section 7: principal component analysis, here of the differences from the mean.)
     """
-    points = np.asarray(path, float)
+    points = np.asarray(as_data(path), float)
     _, lengths, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     return directions[:2], lengths[:2] ** 2 / (lengths**2).sum()
 
 
-def _number(x: Any) -> float:
-    return x.item() if isinstance(x, Value) else float(x)
+def _axes(ax: Any, width: float = 8.0, height: float = 4.5) -> Any:
+    """The axes that came; those of a figure of its own for None."""
+    check_type("ax to be Matplotlib's axes", axes.Axes | None, ax)
+    return panels(1, 1, width, height)[1][0] if ax is None else ax
+
+
+def _span(span: Any, shape: tuple[int, ...]) -> Any:
+    """(low, high), or two of these; a `ValueError` where it is something else."""
+    ends = np.asarray(as_data(span))
+    if ends.shape != shape or not np.isfinite(ends).all() or not (ends[..., 0] < ends[..., 1]).all():
+        raise ValueError(f"expected a span of shape {shape}, from low to high, but got {shown(span)}")
+    return ends
 
 
 def _room(at: NDArray[Any]) -> tuple[float, float]:
     """From the smallest to the largest, and some more on either side; without any, 1 to either side of 0."""
     low, high = (float(at.min()), float(at.max())) if at.size else (0.0, 0.0)
-    margin = 0.2 * (high - low) or 1.0
+    margin = 0.2 * (high - low) or max(1.0, 1e-6 * abs(low))  # to a huge number 1 would add nothing
     return low - margin, high + margin
 
 

@@ -1,12 +1,10 @@
 """The switch that says whether operations are recorded: `no_grad`."""
 
 import contextlib
-import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar
-
-F = TypeVar("F", bound=Callable[..., Any])
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any
 
 # Context variables, not globals: another thread or asyncio task neither sees nor disturbs this one's setting.
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -29,11 +27,11 @@ class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function,
         _before.set(tuple(others))
         _recording.set(last)
 
-    def __call__(self, function: F) -> F:
+    def __call__(self, function: Any) -> Any:
         """Make the function run within the context."""
         # The body of these runs after the call has returned, and would be recorded after all.
-        if any(f(function) for f in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
-            raise TypeError("no_grad cannot decorate a generator or a coroutine: use `with no_grad():` in it, around no yield")
+        if not callable(function) or any(f(function) for f in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
+            raise TypeError("no_grad decorates functions; in a generator or a coroutine, use `with no_grad():` around no yield")
         return super().__call__(function)
 
 

@@ -90,7 +90,7 @@ def fitted(state: Mapping[str, ArrayLike], like: Mapping[str, Data], optional: C
 
     Unknown names, missing ones unless they are optional, and other shapes are a `ValueError`, what is no number a `TypeError`.
     """
-    check_type("arrays by name, such as a state_dict()", state, Mapping)
+    check_type("arrays by name, such as a state_dict()", Mapping, state)
     missing, unknown = sorted(like.keys() - state.keys() - set(optional)), sorted(map(str, state.keys() - like.keys()))
     if missing or unknown:
         raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from microgd.arrays import Data
-from microgd.checks import check_count, check_type
+from microgd.arrays import Data, as_data
+from microgd.checks import check_count, check_number, check_type
 from microgd.data import Rng, check_rng, minibatches
 from microgd.nn import Module
 from microgd.optim import SGD
@@ -42,8 +42,7 @@ class Epoch:
 
 
 def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
-        rng: Rng = None, test: tuple[ArrayLike, ArrayLike] | None = None,
-        initial_epoch: int = 0) -> Iterator[Epoch]:  # fmt: skip
+        rng: Rng = None, test: tuple[Any, Any] | None = None, initial_epoch: int = 0) -> Iterator[Epoch]:  # fmt: skip
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
     The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
@@ -55,10 +54,11 @@ def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *,
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     inputs, targets = np.asarray(x), np.asarray(y)
-    for part in (model, loss, getattr(optimizer, "step", None)):
-        check_type("a model and a loss that are functions, and an optimizer with a step", part, Callable)
-    check_count("number of epochs", epochs, 0)
-    check_count("number of initial epochs", initial_epoch, 0)
+    check_type("functions as model, loss and optimizer.step", Callable, model, loss, getattr(optimizer, "step", None))
+    epochs, initial_epoch = (
+        check_count("number of epochs", epochs, 0),
+        check_count("count of initial epochs", initial_epoch, 0),
+    )
     rng = check_rng(rng)
     minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:
@@ -106,8 +106,7 @@ def _is_finite(g: Data) -> bool:
 @no_grad
 def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
     """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
-    for part in (model, loss):
-        check_type("a model and a loss that are functions", part, Callable)
+    check_type("a model and a loss that are functions", Callable, model, loss)
     x, y = np.asarray(x), np.asarray(y)
     labelled = y.ndim == 1 and y.dtype.kind in "iu"
     total, right = 0.0, 0
@@ -115,8 +114,7 @@ def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: i
         output = model(inputs)
         total += len(inputs) * loss(output, targets).item()
         labelled = labelled and output.ndim == 2
-        if labelled:
-            right += int(np.sum(np.argmax(output.data, axis=-1) == targets))
+        right += int(np.sum(np.argmax(output.data, axis=-1) == targets)) if labelled else 0
     return total / len(x), right / len(x) if labelled else None
 
 
@@ -175,7 +173,7 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
 
 def _check(model: Module, optimizer: SGD, rng: np.random.Generator) -> None:
     for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
-        check_type(f"a {kind.__name__}", part, kind)
+        check_type(f"a {kind.__name__}", kind, part)
     if not set(optimizer.parameters) <= set(model.parameters()):
         raise ValueError("expected an optimizer of the model's parameters, but it has others, which the file would lack")
 
@@ -191,9 +189,6 @@ def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -
     >>> has_converged([4.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
     True
     """
-    check_count("window", window, 1)
-    if not tolerance >= 0:
-        raise ValueError(f"expected a tolerance of at least 0, but got {tolerance}")
-    recent = np.ravel(np.asarray(losses, np.float64))[-window - 1 :]
-    enough = len(recent) > window and np.isfinite(recent).all()
-    return bool(enough and np.ptp(recent) <= tolerance * np.abs(recent).max())
+    window, allowed = check_count("window", window, 1), check_number("tolerance", tolerance)
+    recent = np.ravel(np.asarray(as_data(losses), np.float64))[-window - 1 :]
+    return bool(len(recent) > window and np.isfinite(recent).all() and np.ptp(recent) <= allowed * np.abs(recent).max())

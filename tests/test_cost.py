@@ -50,8 +50,8 @@ def epochs(count, images, batch_size=32):
 
 
 def test_memory_does_not_grow_from_epoch_to_epoch(traced):
-    held = [traced() for _ in epochs(8, images=256)]
-    assert max(held[2:]) - held[1] < 10_000  # one batch's graph holds 100,000
+    held = [traced() for _ in epochs(16, images=256)]
+    assert max(held[8:]) - held[7] < 5_000  # (Python's own free lists are full by then.) One batch's graph holds 100,000
 
 
 def test_an_epoch_of_twice_the_examples_records_twice_the_operations():

@@ -623,7 +623,7 @@ def test_encoded_labels_are_an_int64_array(texts):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ("cat", "a list of texts, but got 'cat'"),
+        ("cat", "a list of labels, but got 'cat'"),
         (["cat", 3], "text, but got 3"),
         ([None], "but got None"),
         ([b"cat"], "b'cat'"),
@@ -661,3 +661,8 @@ def test_one_hot_takes_integers_of_any_kind(dtype):
 def test_one_hot_refuses_labels_that_are_none(labels, error, message):
     with pytest.raises(error, match=message):
         data.one_hot(labels, 3)
+
+
+def test_a_batch_size_of_a_small_integer_type_loses_no_example():
+    batches = data.minibatches(np.ones((300, 1)), np.arange(300), np.uint8(200))
+    assert [len(x) for x, _ in batches] == [200, 100]

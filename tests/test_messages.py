@@ -111,3 +111,11 @@ def test_a_common_mistake_is_answered_with_what_came_and_what_is_right(mistake):
     with pytest.raises(error) as refused:
         call()
     assert str(refused.value) == message
+
+
+def test_what_python_cannot_write_is_named_by_its_type():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(TypeError, match="that are Values, but got "):
+        optim.SGD([deep], lr=0.1)

@@ -407,7 +407,7 @@ def test_descent_has_converged_when_the_loss_stays_within_a_narrow_band(losses, 
 
 @pytest.mark.parametrize("options", [{"window": 0}, {"window": -1}, {"tolerance": -1e-3}, {"tolerance": math.nan}], ids=str)
 def test_convergence_within_no_window_or_no_band_is_refused(options):
-    with pytest.raises(ValueError, match=r"a (window of at least 1|tolerance of at least 0), but got"):
+    with pytest.raises(ValueError, match=r"(a window of at least 1|tolerance to be 0 or more, and finite), but got"):
         train.has_converged([1.0] * 6, **options)
 
 
@@ -475,3 +475,7 @@ def test_a_result_that_a_module_keeps_is_no_parameter_even_when_it_was_not_recor
     model = Keeping()
     train.evaluate(model, nn.mse_loss, X, Y)
     assert list(model.state_dict()) == ["layer.weight", "layer.bias"]
+
+
+def test_a_window_of_a_small_integer_type_is_the_window_it_says():
+    assert train.has_converged([1.0] * 9, window=np.uint8(5))

@@ -19,10 +19,7 @@ Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data
 _LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
 _ONE_AT_A_TIME = RLock()
 GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
-NO_PROGRAM = (
-    f"no program to lay out the graph was found: install {GRAPHVIZ}, whose `dot` writes SVG, PNG and PDF, or "
-    "`pip install graphviz-pure`, which writes SVG and PNG"
-)
+NO_PROGRAM = f"no program to lay out graphs was found: install {GRAPHVIZ} or, for SVG and PNG, `pip install graphviz-pure`"
 
 
 def label(rows: Rows) -> str:
@@ -39,12 +36,10 @@ def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture
 
     In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
     """
-    if direction not in ("LR", "TB"):
+    if not (isinstance(direction, str) and direction in ("LR", "TB")):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
     caption = list(caption)
-    looks = {"rankdir": direction, **_LOOKS["picture"]}
-    if hurry:
-        looks |= {"splines": "line", "nslimit": "0.5", "mclimit": "0.1"}
+    looks = {"rankdir": direction, **_LOOKS["picture"], **(_LOOKS["hurry"] if hurry else {})}
     if caption:
         looks |= {"label": label(caption), "labelloc": "b", "labeljust": "l"}
     return Picture(format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"])

@@ -20,8 +20,7 @@ FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to la
 
 
 def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = None, depth: int | None = None,
-         direction: str | None = None, constants: bool = True,
-         gradients: bool = True, limit: int = 500) -> Picture:  # fmt: skip
+         direction: str | None = None, constants: bool = True, gradients: bool = True, limit: int = 500) -> Picture:  # fmt:skip
     """The graph that `value` was computed by, as a `graphviz.Digraph` that shows itself in Jupyter.
 
     Boxes are values: leaves blue, constants dashed, `value` itself yellow with a thick border. Ellipses are operations.
@@ -39,9 +38,9 @@ def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = N
     `.render("graph", format="png")` writes SVG, PNG or PDF by Graphviz's `dot`, or SVG or PNG by `graphviz-pure`, and is a
     `RuntimeError` where there is neither. More than `limit` boxes and ellipses are a `ValueError`.
     """
-    check_type("a Value to draw", value, Value)
+    check_type("a Value to draw", Value, value)
     check_count("limit", limit, 1)
-    check_count("depth", 0 if depth is None else depth, 0)
+    depth = depth if depth is None else check_count("depth", depth, 0)
     if depth is not None and model is None:
         raise ValueError(f"expected a model, whose modules are boxes with depth={depth}, but got none")
     graph, layers = Graph(value), Layers(model)
@@ -51,8 +50,8 @@ def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = N
         raise ValueError(f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: {hint}")
     if gradients and value.grad is not None:
         graph.go_back()
-    direction = direction or ("LR" if model is None or depth is not None else "TB")  # with frames there is more room downwards
-    return paint(sketch, Words(graph, names, layers, gradients), direction)
+    usual = "LR" if model is None or depth is not None else "TB"  # with frames there is more room downwards
+    return paint(sketch, Words(graph, names, layers, gradients), usual if direction is None else direction)
 
 
 class Sketch:
@@ -121,7 +120,7 @@ class Words:
     """What is written on them."""
 
     def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool):
-        check_type("names to be a dictionary, such as locals()", names, Mapping | None)
+        check_type("names to be a dictionary, such as locals()", Mapping | None, names)
         self.graph, self._layers, self._stored, self._names = graph, layers, gradients, dict[int, str]()
         for name, x in (names or {}).items():
             if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
@@ -221,11 +220,10 @@ def _counted(data: Iterable[Data]) -> str:
     return text.short(", ".join(kinds + [f"{numbers} number{'s' * (numbers > 1)}"] * (numbers > 0)))
 
 
-def _agree(total: Data | None, stored: Any) -> bool:
+def _agree(total: Any, stored: Any) -> bool:
     """Whether the gradient that is drawn is the one that is stored, but for rounding."""
-    if total is None or stored is None:
-        return total is stored
-    return np.shape(total) == np.shape(stored) and np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True)
+    both = total is not None and stored is not None and np.shape(total) == np.shape(stored)
+    return np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True) if both else total is stored
 
 
 def paint(sketch: Sketch, words: Words, direction: str) -> Picture:

@@ -26,9 +26,8 @@ LIMIT = 200  # operations
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def film(
-    value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None, model: Any = None, direction: str = "LR"
-) -> "Film":
+def film(value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None, model: Any = None,
+         direction: str = "LR") -> "Film":  # fmt: skip
     """Write a page that plays the computation of `value`, first forward in the order of recording, then backward.
 
     It is one HTML file that needs no network, for any browser. Each step lights what is computed and says it in words and
@@ -40,7 +39,7 @@ def film(
     Graphviz's `dot` or `graphviz-pure` lays the graph out (`RuntimeError` where there is neither); `OSError` where the file
     cannot be written.
     """
-    check_type("a Value to film", value, Value)
+    check_type("a Value to film", Value, value)
     graph = Graph(value)
     operations, leaves = len(graph.steps), len(graph.held) - len(graph.steps)
     if max(operations, leaves) > LIMIT:

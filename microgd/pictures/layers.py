@@ -24,7 +24,7 @@ class Layers:
 
     def __init__(self, model: Any = None) -> None:
         model = Module() if model is None else model  # one without parameters: no operation is at it
-        check_type("a model that is an nn.Module", model, Module)
+        check_type("a model that is an nn.Module", Module, model)
         self.modules: dict[str, Any] = dict(model.named_modules())
         self.names = {value: name for name, value in model.named_parameters()}
         # Each module's path, after those of the modules that it is in.
