@@ -102,7 +102,7 @@ class Module:
 def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Every leaf and module in a module, list, tuple or dictionary, with its path; `above` are those that it is in."""
     if isinstance(part, Value):
-        if part._ticket == 0:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
+        if not part._ticket:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
             yield name, part
     elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
         if isinstance(part, Module):
@@ -289,7 +289,7 @@ def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
     # the logits, less their maximum (softmax is the same, and exp cannot overflow), the powers, softmax, the difference.
     p, examples = logits.T.copy(), len(labels)
     p -= np.maximum.reduce(p, 0)  # as p.max(0), without the wrapper
-    flat, here = p.reshape(-1), labels * examples + np.arange(examples)  # where the labels are, in the rows end to end
+    flat, here = p.ravel(), labels * examples + np.arange(examples)  # where the labels are, in the rows end to end
     picked = flat[here]
     np.exp(p, p)
     sums = np.add.reduce(p, 0)

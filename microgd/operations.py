@@ -222,19 +222,19 @@ def _swapped(x: Number) -> Number:
 # y_kj. Its gradient is sum_j g_ij y_kj, a product of g and y with y's indices turned round, g @ yᵀ. For y_kj it is
 # sum_i x_ik g_ij, xᵀ @ g. A vector is a matrix of one row on the left, and of one column on the right.
 def _matmul_x(g: Number, out: Number, x: Number, y: Number) -> Number:
-    if y.ndim == 1:
+    if y.ndim < 2:
         return reshape(g, (*_shape(g), 1)) * y  # each row of x met the one column y
-    if x.ndim == 1:
+    if x.ndim < 2:
         g = reshape(g, (*_shape(g)[:-1], 1, y.shape[-1]))
     return g @ _swapped(y)
 
 
 def _matmul_y(g: Number, out: Number, x: Number, y: Number) -> Number:
-    if x.ndim == 1 and y.ndim == 1:
+    if x.ndim < 2 and y.ndim < 2:
         return g * x
-    if x.ndim == 1:
-        return reshape(x, (-1, 1)) * reshape(g, (*_shape(g)[:-1], 1, y.shape[-1]))
-    if y.ndim == 1:
+    if x.ndim < 2:
+        return reshape(x, (*_shape(x), 1)) * reshape(g, (*_shape(g)[:-1], 1, y.shape[-1]))
+    if y.ndim < 2:
         return getitem(_swapped(x) @ reshape(g, (*_shape(g), 1)), (..., 0))
     return _swapped(x) @ g
 

@@ -45,7 +45,7 @@ class SGD:
         self.lr, self.momentum, self.weight_decay, self.nesterov = lr, momentum, weight_decay, nesterov
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
-        self._velocity: list[Data | None] = [None] * len(self.parameters)
+        self._velocity: list[Any] = [None] * len(self.parameters)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "nesterov":

@@ -298,6 +298,37 @@ def test_a_transposes_gradient_finds_its_way_back_where_axes_are_negative():
     np.testing.assert_array_equal(x.grad, g.transpose(1, 2, 0))
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((3,), (3,)),
+        ((3,), (3, 2)),
+        ((2, 3), (3,)),
+        ((3,), (2, 3, 4)),
+        ((2, 4, 3), (3,)),
+        ((3,), (2, 1, 3, 4)),
+        ((2, 1, 4, 3), (3,)),
+    ],
+)
+def test_vectors_and_stacks_of_matrices_get_their_gradients(left, right):
+    rng = np.random.default_rng(0)
+    check_gradients(operations.matmul, rng.normal(size=left), rng.normal(size=right), order=2)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (1, 2)), ((), (2,)), ((3,),)])
+def test_concatenated_along_no_axis_arrays_are_flattened_first(shapes):
+    rng = np.random.default_rng(0)
+    arrays = [Value(rng.normal(size=shape)) for shape in shapes]
+    joined = operations.concatenate(arrays, axis=None)
+    np.testing.assert_array_equal(joined.data, np.concatenate([np.ravel(x.data) for x in arrays]))
+    check_gradients(lambda *xs: operations.concatenate(xs, axis=None), *arrays)
+
+
+def test_arrays_are_stacked_along_a_new_first_axis_and_joined_along_the_first():
+    x, y = Value([[1.0, 2.0]]), Value([[3.0, 4.0]])
+    assert (operations.stack([x, y]).shape, operations.concatenate([x, y]).shape) == ((2, 1, 2), (2, 2))
+
+
 def test_every_matrix_in_a_stack_of_stacks_gets_its_own_gradient():
     rng = np.random.default_rng(0)
     check_gradients(operations.matmul, rng.normal(size=(2, 2, 1, 3)), rng.normal(size=(2, 2, 3, 2)))
