@@ -175,7 +175,7 @@ def _any_operands(op: Operation, forward: Function) -> Function:
         arity = len(rules) or len(given)
         given, extra = given[:arity], given[arity:]
         options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
-        if any(isinstance(x, Node) for x in options):
+        if options and any(isinstance(x, Node) for x in options):
             raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
         if len(given) < arity:
             raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
