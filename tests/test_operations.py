@@ -201,6 +201,11 @@ def test_logsumexp_of_infinities_is_what_the_limit_is():
     assert operations.logsumexp(Value([-np.inf, 1.0])).data == 1.0
 
 
+@pytest.mark.parametrize("x", [-2.0, -0.5, -1e-300, -0.0, 0.0, 1e-300, 0.5])
+def test_relu_of_a_number_is_what_it_is_of_an_array(x):
+    assert operations.relu(Value(x)).item() == operations.relu(Value([x])).item() == (x if x > 0 else 0.0)
+
+
 def test_sigmoid_keeps_its_relative_precision_far_to_the_left():
     np.testing.assert_allclose(operations.sigmoid(Value(-40.0)).data, np.exp(-40.0), rtol=1e-15)
 
