@@ -239,11 +239,9 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
     taken: set[int] = set()  # the memory that some grad has
-    found = [  # all is computed before any is stored
-        (node, g if node._operation is not None or node.grad is None else seed(node, node.grad) + g)
-        for node, g in reverse_pass(output, seed(output, gradient))
-    ]
-    for node, g in found:
+    found = list(reverse_pass(output, seed(output, gradient)))  # all is computed before any is stored
+    sums = [g if node._operation is not None or node.grad is None else seed(node, node.grad) + g for node, g in found]
+    for (node, _), g in zip(found, sums):  # noqa: B905
         node.grad = g if type(g) is float else owned(g, taken)
 
 

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.storage import StrPath
 
-Array = NDArray[Any]
 Rng: TypeAlias = np.random.Generator | None
 
 # The SHA-256 of MNIST's four files by name, as they are downloaded, gzipped, and of what is in them.
@@ -104,7 +103,7 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
 
 
-def minibatches(x: Array, y: Array, size: int, rng: Rng = None) -> Iterator[tuple[Array, Array]]:
+def minibatches(x: NDArray[Any], y: NDArray[Any], size: int, rng: Rng = None) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """The examples in mini-batches (x, y) of `size`, the last one smaller if need be.
 
     In an order that `rng` draws, anew in each call; without it, in the order they have. `ValueError` at once where

@@ -37,6 +37,12 @@ class Module:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name} {p.shape}' for name, p in self.named_parameters())})"
 
+    def __setattr__(self, name: str, x: Any) -> None:
+        old = vars(self).get(name)
+        if isinstance(old, Value) and not (old._ticket or x is None or (isinstance(x, Value) and not x._ticket)):
+            raise TypeError(f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step")
+        object.__setattr__(self, name, x)
+
     def _parts(self) -> Mapping[Any, Any]:
         """What the module holds, by name."""
         return vars(self)

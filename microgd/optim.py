@@ -120,5 +120,4 @@ class SGD:
         self._velocity = [new.get(name) for name in velocity]
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={getattr(self, name)}" for name in _SETTINGS)
-        return f"SGD(parameters={len(self.parameters)}, {settings})"
+        return f"SGD(parameters={len(self.parameters)}, {', '.join(f'{name}={getattr(self, name)}' for name in _SETTINGS)})"

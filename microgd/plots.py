@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.arrays import as_data, check_flag, shown
+from microgd.arrays import as_data, shown
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.data import check_rng
 from microgd.functional import single, value_and_grad
@@ -38,15 +38,13 @@ class Figure(figure.Figure):
     """Matplotlib's figure, which shows itself in Jupyter even if nobody has loaded pyplot."""
 
     def _repr_png_(self) -> bytes:
-        file = BytesIO()
-        self.savefig(file, format="png")
+        self.savefig(file := BytesIO(), format="png")
         return file.getvalue()
 
 
 def panels(columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **looks: Any) -> tuple[Figure, list[Any]]:
     """A figure, of a size in inches, and its axes, row by row, to give to these functions: for several pictures in one."""
     whole = Figure(figsize=(width, height), layout="constrained")
-    rows, columns = check_count("number of rows", rows, 1, 1000), check_count("number of columns", columns, 1, 1000)
     return whole, list(np.ravel(whole.subplots(rows, columns, subplot_kw=looks)))
 
 
@@ -120,7 +118,6 @@ def images(arrays: ArrayLike, titles: Sequence[str] = (), *, columns: int = 10, 
 
     All have the same scale, from white to black; if `signed`, from blue for negative over white for 0 to red.
     """
-    check_flag("signed", signed)
     array = np.asarray(as_data(arrays), float)
     if array.ndim == 2 and isqrt(array.shape[1]) ** 2 == array.shape[1]:
         array = array.reshape(-1, isqrt(array.shape[1]), isqrt(array.shape[1]))

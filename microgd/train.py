@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -20,9 +21,7 @@ from microgd.recording import no_grad
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
-Model = Callable[[Any], Value]
-Loss = Callable[[Any, Any], Value]
-_SMALLER = "try a learning rate smaller than {:g}"
+Function = Callable[..., Value]
 
 
 class DivergedError(ArithmeticError):
@@ -41,24 +40,22 @@ class Epoch:
     lr: float  # the learning rate
 
 
-def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
+def fit(model: Function, loss: Function, optimizer: SGD, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
         rng: Rng = None, test: tuple[Any, Any] | None = None, initial_epoch: int = 0) -> Iterator[Epoch]:  # fmt: skip
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
     The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
-    (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws. `loss(model(x), y)` is the mean
-    over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer labels, the accuracy. After
-    `load_checkpoint`, `initial_epoch` is how many of the epochs have been trained already.
+    (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws; without it, in another each time.
+    `loss(model(x), y)` is the mean over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer
+    labels, the accuracy. After `load_checkpoint`, `initial_epoch` is how many of the epochs have been trained already.
 
     `DivergedError` when a loss or a gradient is infinite or nan, before it reaches the weights; `ValueError` at once where
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
     inputs, targets = np.asarray(x), np.asarray(y)
     check_type("functions as model, loss and optimizer.step", Callable, model, loss, getattr(optimizer, "step", None))
-    epochs, initial_epoch = (
-        check_count("number of epochs", epochs, 0),
-        check_count("count of initial epochs", initial_epoch, 0),
-    )
+    epochs = check_count("number of epochs", epochs, 0)
+    initial_epoch = check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
     minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
     if test is not None:
@@ -78,24 +75,28 @@ def fit(model: Model, loss: Loss, optimizer: SGD, x: ArrayLike, y: ArrayLike, *,
     return run()
 
 
-def _step(model: Model, loss: Loss, optimizer: SGD, x: Any, y: Any, where: str) -> float:
+def _step(model: Function, loss: Function, optimizer: SGD, x: Any, y: Any, where: str) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
-    value = loss(model(x), y)
-    if not isinstance(value, Value) or value.size != 1:
-        raise TypeError(f"expected a loss that is a Value of one element, the mean over the batch, but got {value!r}")
+    value = _one(loss(model(x), y))
     number = value.item()
+    smaller = "" if where == "epoch 1, batch 1" else f"try a learning rate smaller than {optimizer.lr:g}, or "
+    cause = f"{smaller}look for nan or huge numbers in the data and the weights"
     if not isfinite(number):
-        first = where == "epoch 1, batch 1"
-        cause = "look for nan or huge numbers in the data and the weights" if first else _SMALLER.format(optimizer.lr)
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError("the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?")
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(f"a gradient became infinite or nan in {where}: {_SMALLER.format(optimizer.lr)}")
+        raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
     optimizer.step()
     return number
+
+
+def _one(loss: Any) -> Value:
+    if not isinstance(loss, Value) or loss.size != 1:
+        raise TypeError(f"expected a loss that is a Value of one element, the mean over the batch, but got {loss!r}")
+    return loss
 
 
 def _is_finite(g: Data) -> bool:
@@ -103,16 +104,22 @@ def _is_finite(g: Data) -> bool:
     return isfinite(g if isinstance(g, float) else np.add.reduce(g, axis=None)) or bool(np.isfinite(g).all())
 
 
-@no_grad
-def evaluate(model: Model, loss: Loss, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
+def evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
     """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
+    # In a context of its own, which is gone afterwards, even if Ctrl-C comes while `no_grad` begins or ends.
+    found: tuple[float, float | None] = copy_context().run(_evaluate, model, loss, x, y, batch_size)
+    return found
+
+
+@no_grad
+def _evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int) -> tuple[float, float | None]:
     check_type("a model and a loss that are functions", Callable, model, loss)
     x, y = np.asarray(x), np.asarray(y)
     labelled = y.ndim == 1 and y.dtype.kind in "iu"
     total, right = 0.0, 0
     for inputs, targets in minibatches(x, y, batch_size):
         output = model(inputs)
-        total += len(inputs) * loss(output, targets).item()
+        total += len(inputs) * _one(loss(output, targets)).item()
         labelled = labelled and output.ndim == 2
         right += int(np.sum(np.argmax(output.data, axis=-1) == targets)) if labelled else 0
     return total / len(x), right / len(x) if labelled else None
@@ -139,11 +146,11 @@ def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
 
     An optimizer of parameters that are not the model's is a `ValueError`: the file would lack them.
     """
-    _check(model, optimizer, rng)
+    names = _names(model, optimizer, rng)
     check_count("number of epochs", epoch, 0)
     arrays = {f"model.{name}": data for name, data in model.state_dict().items()}
     arrays |= {f"optimizer.{name}": data for name, data in optimizer.state_dict().items()}
-    state = json.dumps(rng.bit_generator.state, default=np.ndarray.tolist)
+    state = json.dumps([rng.bit_generator.state, names], default=np.ndarray.tolist)
     save_arrays(path, arrays | {"rng": np.frombuffer(state.encode(), np.uint8), "epoch": float(epoch)})
 
 
@@ -152,17 +159,19 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
 
     All of it or nothing: a broken file, or one of another model, optimizer or kind of generator, is a `ValueError`.
     """
-    _check(model, optimizer, rng)
+    names = _names(model, optimizer, rng)
     arrays = load_arrays(path)
     try:
-        state, epoch = json.loads(bytes(map(int, arrays["rng"]))), int(arrays["epoch"])
+        (state, moved), epoch = json.loads(bytes(map(int, arrays["rng"]))), int(arrays["epoch"])
         type(rng.bit_generator)().state = state  # an error where it is another kind's
         # What NumPy leaves unchecked: MT19937 and Philox would read anywhere in memory from there.
         if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
             raise ValueError("the random state is out of its range")
         prefixes = "model.", "optimizer."
         weights, moves = ({n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes)
-        fitted(weights, model.state_dict())
+        new = fitted(weights, model.state_dict())
+        if moved != names or any(np.result_type(x) != np.result_type(weights[name]) for name, x in new.items()):
+            raise ValueError(f"its optimizer moves {moved}, not {names}, or its weights have another dtype")
         optimizer.load_state_dict(moves)
     except Exception as error:
         raise ValueError(f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}") from error
@@ -171,11 +180,14 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
     return epoch
 
 
-def _check(model: Module, optimizer: SGD, rng: np.random.Generator) -> None:
+def _names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]:
+    """The names of the optimizer's parameters, in its order."""
     for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
         check_type(f"a {kind.__name__}", kind, part)
-    if not set(optimizer.parameters) <= set(model.parameters()):
+    names = {p: name for name, p in model.named_parameters()}
+    if not set(optimizer.parameters) <= names.keys():
         raise ValueError("expected an optimizer of the model's parameters, but it has others, which the file would lack")
+    return [names[p] for p in optimizer.parameters]
 
 
 def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -> bool:

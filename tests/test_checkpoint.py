@@ -153,6 +153,31 @@ def test_a_file_that_is_no_checkpoint_of_these_is_refused_by_its_path_and_change
     assert bits(*here) == before
 
 
+@pytest.mark.parametrize("order", [lambda p: p[::-1], lambda p: p[1:], lambda p: p[:-1]])
+def test_a_checkpoint_of_an_optimizer_of_other_parameters_is_refused_and_changes_nothing(path, order):
+    model, _, rng = parts(0, lr=0.1)
+    for p in model.parameters():
+        p.data = np.ones(p.shape) if p.shape else 1.0
+    train.save_checkpoint(path, model, optim.SGD(model.parameters(), lr=0.1, momentum=0.9), rng, 1)
+    other, _, rng = parts(1, lr=0.1)
+    optimizer = optim.SGD(order(other.parameters()), lr=0.1, momentum=0.9)
+    before = bits(other, optimizer, rng)
+    with pytest.raises(ValueError, match="its optimizer moves"):
+        train.load_checkpoint(path, other, optimizer, rng)
+    assert bits(other, optimizer, rng) == before
+
+
+def test_a_checkpoint_of_another_dtype_would_be_rounded_and_is_refused(path):
+    def layer(dtype):
+        model = nn.Linear(2, 2, rng=np.random.default_rng(0), dtype=dtype)
+        return model, optim.SGD(model.parameters(), lr=0.1), np.random.default_rng(0)
+
+    train.save_checkpoint(path, *layer(np.float64), 1)
+    with pytest.raises(ValueError, match="another dtype"):
+        train.load_checkpoint(path, *layer(np.float32))
+    assert train.load_checkpoint(path, *layer(np.float64)) == 1
+
+
 def test_a_checkpoint_for_another_kind_of_generator_is_refused_and_changes_nothing(path):
     train.save_checkpoint(path, *parts(0, lr=0.1), 3)
     here = parts(5, np.random.Philox, lr=0.2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from microgd import GradientError, Value, check_gradients, operation, operations
+from microgd import GradientError, Value, check_gradients, no_grad, operation, operations
 
 X = np.array([[0.5, -1.5], [2.0, 0.25]])
 
@@ -113,6 +113,24 @@ def test_a_kink_is_no_place_to_check():
 def test_a_function_that_is_not_finite_is_a_value_error():
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite"):
         check_gradients(operations.log, -1.0)
+
+
+@pytest.mark.parametrize("x", [1e-3, 1000.0, 2026.0, 1e4, 1e5])
+@pytest.mark.parametrize("function", [np.sin, np.cos, np.tanh, np.sqrt, np.log, operations.logsumexp])
+def test_right_gradients_far_from_1_are_not_called_wrong(function, x):
+    check_gradients(function, x)
+    check_gradients(function, [x, x + 1.0])
+
+
+def test_a_number_beyond_all_waves_is_checked_too():
+    check_gradients(lambda x: 2.0 * x, 2.0**63)
+    with pytest.raises(GradientError):
+        check_gradients(squared(lambda g, out, x: 2.1 * g * x), 2.0**63)
+
+
+def test_gradients_are_checked_within_no_grad_too():
+    with no_grad():
+        check_gradients(np.exp, 1.0, order=2)
 
 
 @pytest.mark.parametrize("order", [0, 3, "2"])

@@ -93,6 +93,25 @@ def test_the_modules_are_named_by_their_paths_and_the_whole_has_no_name():
     assert dict(model.named_modules()) == modules
 
 
+@pytest.mark.parametrize("other", [np.ones((2, 3)), 3.0, lambda w: w - 0.1, [Value(1.0)], nn.Linear(3, 2)])
+def test_a_parameter_is_not_lost_by_setting_something_else(other):
+    layer = nn.Linear(3, 2)
+    weight = layer.weight
+    with pytest.raises(TypeError, match="weight is a parameter, and would be lost"):
+        layer.weight = other(weight) if callable(other) and not isinstance(other, nn.Module) else other
+    assert layer.weight is weight
+
+
+def test_a_parameter_may_be_replaced_by_another_or_taken_out():
+    layer, other = nn.Linear(3, 2), Value(np.zeros((2, 3)))
+    layer.weight = other
+    layer.bias = None
+    assert [(name, p is other) for name, p in layer.named_parameters()] == [("weight", True)]
+    layer.weight.data -= 1.0
+    layer.result = layer.weight * 2.0
+    layer.result = layer.weight * 3.0  # what is no parameter may be anything
+
+
 def test_a_module_that_holds_itself_lists_its_parameters_once():
     model = Holding(w=Value(1.0))
     model.children = [model]

@@ -479,3 +479,28 @@ def test_a_result_that_a_module_keeps_is_no_parameter_even_when_it_was_not_recor
 
 def test_a_window_of_a_small_integer_type_is_the_window_it_says():
     assert train.has_converged([1.0] * 9, window=np.uint8(5))
+
+
+@pytest.mark.parametrize("loss", [lambda out, y: 1.0, lambda out, y: None, lambda out, y: out])
+def test_evaluating_takes_a_loss_that_is_one_value(loss):
+    with pytest.raises(TypeError, match="expected a loss that is a Value of one element"):
+        train.evaluate(nn.Linear(3, 2), loss, np.ones((4, 3)), np.zeros(4, int))
+
+
+def test_a_nan_in_the_data_is_looked_for_in_the_data():
+    x, y = np.ones((40, 3), np.float32), np.zeros(40, int)
+    x[33] = np.nan
+    model = nn.Linear(3, 2)
+    with pytest.raises(train.DivergedError, match="or look for nan or huge numbers in the data"):
+        list(train.fit(model, nn.cross_entropy, SGD(model.parameters(), lr=0.1), x, y, epochs=1, batch_size=4))
+    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match=r"inf in epoch 1, batch 1: look for nan"):
+        list(train.fit(model, nn.mse_loss, SGD(model.parameters(), lr=0.1), x[:4] * 1e30, x[:4, :2], epochs=1))
+
+
+def test_an_evaluation_that_is_interrupted_leaves_recording_on():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train.evaluate(interrupted, nn.cross_entropy, np.ones((4, 3)), np.zeros(4, int))
+    assert (Value(1.0) * 2.0).op == "multiply"

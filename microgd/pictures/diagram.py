@@ -38,10 +38,9 @@ def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture
     """
     if not (isinstance(direction, str) and direction in ("LR", "TB")):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
-    caption = list(caption)
     looks = {"rankdir": direction, **_LOOKS["picture"], **(_LOOKS["hurry"] if hurry else {})}
-    if caption:
-        looks |= {"label": label(caption), "labelloc": "b", "labeljust": "l"}
+    if rows := list(caption):
+        looks |= {"label": label(rows), "labelloc": "b", "labeljust": "l"}
     return Picture(format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"])
 
 

@@ -151,9 +151,8 @@ class _Script(Words):
 
 def _listed(items: Iterable[str]) -> str:
     """The first few, and how many more there are."""
-    first = list(items)
-    more = f" and {len(first) - 12} more" if len(first) > 12 else ""
-    return ", ".join(first[:12]) + more
+    said = list(items)
+    return ", ".join(said[:12]) + (f" and {len(said) - 12} more" if len(said) > 12 else "")
 
 
 def _step(phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]]) -> dict[str, Any]:
@@ -170,12 +169,8 @@ def _page(title: str, told: list[dict[str, Any]], svg: str) -> str:
     files = {kind: Path(__file__).with_name(f"film.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
     allowed = [base64.b64encode(hashlib.sha256(files[kind].encode()).digest()).decode() for kind in ("css", "js")]
     policy = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-    return Template(files["html"]).substitute(
-        files,
-        policy=policy.format(*allowed),
-        title=html.escape(title),
-        picture=re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL),
-        last=len(told) - 1,
-        lines="\n".join(f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told)),
-        steps=json.dumps(told, ensure_ascii=False).replace("<", "\\u003c"),
-    )
+    picture = re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    lines = "\n".join(f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told))
+    steps = json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
+    parts = {"policy": policy.format(*allowed), "title": html.escape(title), "last": len(told) - 1}
+    return Template(files["html"]).substitute(files, picture=picture, lines=lines, steps=steps, **parts)
