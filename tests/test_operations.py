@@ -201,6 +201,14 @@ def test_logsumexp_of_infinities_is_what_the_limit_is():
     assert operations.logsumexp(Value([-np.inf, 1.0])).data == 1.0
 
 
+@pytest.mark.parametrize("exponent", [-1.0, -0.5])
+def test_the_slope_of_a_power_of_zero_by_a_negative_exponent_is_minus_infinity(exponent):
+    y = Value(exponent)
+    with np.errstate(all="ignore"):
+        (0.0**y).backward()
+    assert y.grad == -np.inf
+
+
 @pytest.mark.parametrize("x", [-2.0, -0.5, -1e-300, -0.0, 0.0, 1e-300, 0.5])
 def test_relu_of_a_number_is_what_it_is_of_an_array(x):
     assert operations.relu(Value(x)).item() == operations.relu(Value([x])).item() == (x if x > 0 else 0.0)
