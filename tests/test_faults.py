@@ -339,11 +339,11 @@ def test_a_random_state_that_is_out_of_its_range_is_refused_and_changes_nothing(
     path, generator = tmp_path / "run.npz", getattr(np.random, kind)
     train.save_checkpoint(path, *parts(0, generator, lr=0.1), 3)
     arrays = load_arrays(path)
-    state = json.loads(bytes(map(int, arrays["rng"])))
+    state, parameters = json.loads(bytes(map(int, arrays["rng"])))
     held = state["state"] if name in state["state"] else state
     assert name in held
     held[name] = value
-    save_arrays(path, arrays | {"rng": np.frombuffer(json.dumps(state).encode(), np.uint8)})
+    save_arrays(path, arrays | {"rng": np.frombuffer(json.dumps([state, parameters]).encode(), np.uint8)})
     here = parts(5, generator, lr=0.2)
     before = bits(*here)
     with pytest.raises(ValueError, match=r"run\.npz is no checkpoint of these"):

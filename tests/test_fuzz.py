@@ -362,6 +362,7 @@ class Odd:
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", category=RuntimeWarning)
             warnings.filterwarnings("ignore", "The truth value of an empty array", DeprecationWarning)  # from older NumPys
+            warnings.filterwarnings("ignore", "In future, it will be an error for 'np.bool'", DeprecationWarning)  # likewise
             warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # Matplotlib's, about a span of 0
             warnings.filterwarnings("ignore", "Passing more than 2 positional", DeprecationWarning)  # of np.maximum, a third
             try:

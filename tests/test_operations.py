@@ -108,9 +108,11 @@ def test_arrays_alone_give_arrays(name, data):
 @given(st.data())
 def test_numpys_own_function_is_the_operation(name, data):
     operands, options = data.draw(EXAMPLES[name].cases)
-    values = as_values(operands)
+    values, function, by_place = as_values(operands), getattr(np, name), ()
+    if name in ("clip", "reshape"):  # NumPy 2.0 has other names for their options
+        by_place, options = options.values(), {}
     result, expected = (
-        getattr(np, name)(given, **options) if name in ("concatenate", "stack") else getattr(np, name)(*given, **options)
+        function(given, **options) if name in ("concatenate", "stack") else function(*given, *by_place, **options)
         for given in (values, operands)
     )
     assert isinstance(result, Value)
