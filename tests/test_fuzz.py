@@ -378,8 +378,8 @@ class Odd:
 
 def fit_for_a_person(what, error):
     """Whether an error is of a kind, and in words, that one can do something with."""
-    if "dtype = dictionary" in what or what[0] == "to array":  # NumPy reads it as the fields of a structured one
-        return "dictionary" in str(what) or isinstance(error, TypeError)
+    if "dtype = dictionary" in what or (what[0] == "to array" and "0 = dictionary" in what):
+        return True  # NumPy reads it as the fields of a structured one
     if isinstance(error, OverflowError):  # Python's and NumPy's own, for an integer of more than 64 bits
         return re.search(r"2\*\*|10\*\*|big integers", str(what))
     if isinstance(error, ArithmeticError) and "generator" in str(what):  # NumPy's turn came when it had been used up
