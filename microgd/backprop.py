@@ -163,7 +163,6 @@ def _two_operands(op: Operation, forward: Function) -> Function:
 
 def _any_operands(op: Operation, forward: Function) -> Function:
     """The operation as a function of any number of operands, with options by position or by name."""
-    rules = op.rules
 
     def apply(*given: Any, **named: Any) -> Any:
         node = None
@@ -172,15 +171,16 @@ def _any_operands(op: Operation, forward: Function) -> Function:
                 node = x  # an array if there is one: constants take its dtype
         if node is None:
             return forward(*given, **named)
-        arity = len(rules) or len(given)
+        arity = len(op.rules) or len(given)
         given, extra = given[:arity], given[arity:]
+        # Rules get every option, those that were left out too, as they are by default.
         options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
         if options and any(isinstance(x, Node) for x in options):
             raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
         if len(given) < arity:
             raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
         saved: list[Any] = []
-        for x, rule in zip(given, rules or repeat(op.jointly)):  # noqa: B905 (`strict` would cost more than the loop)
+        for x, rule in zip(given, op.rules or repeat(op.jointly)):  # noqa: B905 (`strict` would cost more than the loop)
             if isinstance(x, Node):
                 held: Any = x._held if type(x._held) is float else _kept(x)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
@@ -267,7 +267,7 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
             heappush(waiting, (-x._ticket, id(x), x))
         gradients[x] = share
 
-    arrive(output, g, output._held, output._operation)
+    arrive(output, g, output._held, output._operation)  # the first one comes from outside
     while waiting:
         node = heappop(waiting)[2]
         g, out, op = gradients.pop(node), node._held, node._operation

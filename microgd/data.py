@@ -149,4 +149,5 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
     >>> one_hot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return np.eye(check_count("count of classes", classes, 0), dtype=np.float32)[check_labels(labels, np.size(labels), classes)]
+    classes = check_count("number of classes", classes, 0)
+    return np.eye(classes, dtype=np.float32)[check_labels(labels, np.size(labels), classes)]

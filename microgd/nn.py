@@ -38,6 +38,7 @@ class Module:
         return f"{type(self).__name__}({', '.join(f'{name} {p.shape}' for name, p in self.named_parameters())})"
 
     def __setattr__(self, name: str, x: Any) -> None:
+        # `layer.weight = layer.weight - step` would put a computed value there, which nothing trains and nothing saves.
         old = vars(self).get(name)
         if isinstance(old, Value) and not (old._ticket or x is None or (isinstance(x, Value) and not x._ticket)):
             raise TypeError(f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step")

@@ -10,6 +10,7 @@ import pytest
 
 from microgd import Value, data, nn, no_grad, train
 from microgd.optim import SGD
+from microgd.recording import recording
 
 X = np.linspace(-1, 1, 10)[:, None]
 Y = 3 * X - 2
@@ -497,10 +498,15 @@ def test_a_nan_in_the_data_is_looked_for_in_the_data():
         list(train.fit(model, nn.mse_loss, SGD(model.parameters(), lr=0.1), x[:4] * 1e30, x[:4, :2], epochs=1))
 
 
-def test_an_evaluation_that_is_interrupted_leaves_recording_on():
-    def interrupted(x):
+@pytest.mark.parametrize("moment", ["__enter__", "__exit__"])
+def test_ctrl_c_at_the_moment_when_no_grad_begins_or_ends_leaves_recording_on_after_an_evaluation(moment, monkeypatch):
+    def interrupted(self, *exception):
+        if moment == "__enter__":
+            enter(self)  # the switch is thrown, and nobody will throw it back
         raise KeyboardInterrupt
 
+    enter = recording.__enter__
+    monkeypatch.setattr(recording, moment, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train.evaluate(interrupted, nn.cross_entropy, np.ones((4, 3)), np.zeros(4, int))
+        train.evaluate(nn.Linear(3, 2), nn.cross_entropy, np.ones((4, 3)), np.zeros(4, int))
     assert (Value(1.0) * 2.0).op == "multiply"
