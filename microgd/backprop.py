@@ -24,6 +24,7 @@ pass for each of those elements.
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -85,6 +86,16 @@ class Operation:
     jointly: Any  # where there may be any number of operands, as for concatenate: one rule that returns all gradients
     options: dict[str, Any]
     few: int  # how many operands, if just one or two, a rule for each, and no options, as most operations have; else 0
+    module: str  # where it was made
+
+    def __deepcopy__(self, memo: Any) -> "Operation":
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a computed Value cannot be pickled, since its record holds functions: "
+            "pickle value.detach() or, of a model, model.state_dict()"
+        )
 
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
@@ -110,6 +121,9 @@ def operation(*rules: Function | None, name: str | None = None,
     Write rules with operators and operations, which serve numbers, arrays and Values alike: then they can be
     differentiated too. (For `/` and `**` take `operations.divide` and `operations.power`; Python's own raise where
     NumPy gives inf or nan.) If NumPy has a function of the same name, it works on Values from now on.
+
+    An operation made again, as by a cell of a notebook, takes the place of the first. But a name of microgd's own is a
+    `ValueError`: `np.exp` would become the new operation everywhere.
     """
 
     def decorate(forward: Function) -> Function:
@@ -117,18 +131,68 @@ def operation(*rules: Function | None, name: str | None = None,
         right = callable(forward) and (rules or jointly) and all(f is None or callable(f) for f in (*rules, jointly))
         if not right or not isinstance(named, str):
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
-        known = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
-        parameters = [] if known else list(inspect.signature(forward).parameters.values())
+        built_in = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
+        # A function that is built in is made an operation elsewhere, by whoever calls this one.
+        module = sys._getframe(1).f_globals["__name__"] if built_in else forward.__module__
+        check_name(named, module)
+        parameters = [] if built_in else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
         few = 0 if options or None in rules or len(rules) > 2 else len(rules)
-        op = OPERATIONS[named] = Operation(named, rules, jointly, options, few)
-        apply = wraps(forward)((_any_operands, _one_operand, _two_operands)[few](op, forward))
-        apply.__name__ = apply.__qualname__ = named
-        if hasattr(np, named):
-            NUMPY[getattr(np, named)] = apply
-        return apply
+        checked = rules, jointly
+        if not module.startswith("microgd."):
+            checked = tuple(map(_guarded, rules)), _guarded(jointly)
+        op = OPERATIONS[named] = Operation(named, *checked, options, few, module)
+        apply: Any = (_any_operands, _one_operand, _two_operands)[few](op, forward)
+        if built_in:  # its signature, such as NumPy's out=, where=, is not the operation's
+            apply.__module__, apply.__doc__ = module, f"Elementwise, as `numpy.{named}`."
+            apply.__name__ = apply.__qualname__ = named
+        else:
+            apply = wraps(forward)(apply)
+        function = numpys(named)
+        if function is not None:
+            NUMPY[function] = apply
+        made: Function = apply
+        return made
 
     return decorate
+
+
+def _guarded(rule: Any) -> Any:
+    """A rule of somebody's own, which can't write into the upstream gradient: other rules get the same array."""
+    if rule is None:
+        return None
+
+    @wraps(rule)
+    def guarded(g: Any, *operands: Any, **options: Any) -> Any:
+        if type(g) is ndarray:
+            g = g.view()
+            g.setflags(write=False)
+        try:
+            return rule(g, *operands, **options)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ValueError(
+                "a rule can't write into what it is given, since others need it: write g = g * x in place of g *= x"
+            ) from error
+
+    return guarded
+
+
+def numpys(name: str) -> Any:
+    """NumPy's function of that name, or None."""
+    found = getattr(np, name, None)
+    return found if callable(found) and not isinstance(found, type) else None
+
+
+def check_name(name: str, module: str) -> None:
+    """A `ValueError` if microgd itself has an operation of that name, and the new one is not microgd's."""
+    known = OPERATIONS.get(name) or NUMPY.get(numpys(name))
+    home = known.module if isinstance(known, Operation) else getattr(known, "__module__", "")
+    if home.startswith("microgd.") and not module.startswith("microgd."):
+        raise ValueError(
+            f"{name} is the name of one of microgd's own functions: give your operation another, such as my_{name}"
+        )
 
 
 def _one_operand(op: Operation, forward: Function) -> Function:
@@ -176,7 +240,10 @@ def _any_operands(op: Operation, forward: Function) -> Function:
         # Rules get every option, those that were left out too, as they are by default.
         options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
         if options and any(isinstance(x, Node) for x in options):
-            raise TypeError(f"{op.name} takes Values by position, and not as options: what is an operand needs a rule")
+            raise TypeError(
+                f"{op.name} takes Values by position, as operands. An index, an axis or a shape is a plain integer, such "
+                "as int(value.item()); bounds are constants (np.maximum and np.minimum take Values)"
+            )
         if len(given) < arity:
             raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
         saved: list[Any] = []
@@ -240,7 +307,7 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     """
     taken: set[int] = set()  # the memory that some grad has
     found = list(reverse_pass(output, seed(output, gradient)))  # all is computed before any is stored
-    sums = [g if node._operation is not None or node.grad is None else seed(node, node.grad) + g for node, g in found]
+    sums = [g if node._operation is not None or node.grad is None else gradient_so_far(node) + g for node, g in found]
     for (node, _), g in zip(found, sums):  # noqa: B905
         node.grad = g if type(g) is float else owned(g, taken)
 
@@ -253,6 +320,8 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     Such an order is easy to find. What uses a node was recorded after it, so the next one is always the last recorded of
     those that something has come in for. And there is no recursion: a graph may be a million nodes deep.
     """
+    if output._operation is None and output._ticket:
+        raise ValueError("nothing was recorded: this value was computed within no_grad, so no gradient leads back from it")
     gradients: dict[Node, Any] = {}  # what has come in so far
     # A heap: its first is the last recorded. (The id is there for copies, which have the same ticket.)
     waiting: list[tuple[int, int, Any]] = []
@@ -345,6 +414,20 @@ def seed(output: Node, gradient: Any = None) -> Data:
     if np.shape(given) != np.shape(data):
         raise ValueError(f"expected a gradient of shape {np.shape(data)}, as the value's, but got shape {np.shape(given)}")
     return given if isinstance(data, float) else np.array(given, data.dtype)
+
+
+def gradient_so_far(leaf: Node) -> Data:
+    """A leaf's `grad`, which is not None, as a number or array like its data. A plain 0 stands for zeros."""
+    shape = () if isinstance(leaf._held, float) else leaf._held.shape
+    grad = as_data(leaf.grad, leaf._held)
+    if isinstance(grad, float) and grad == 0 and not isinstance(leaf._held, float):
+        return np.zeros_like(leaf._held)  # `p.grad = 0`, as one writes it for micrograd
+    if np.shape(grad) != shape:
+        raise ValueError(
+            f"expected a gradient of shape {shape}, as the value's, but got shape {np.shape(grad)}, since grad was set by "
+            "hand: set it to None, and backward starts a new sum"
+        )
+    return grad if isinstance(leaf._held, float) else np.array(grad, leaf._held.dtype)
 
 
 def owned(g: Any, taken: set[int]) -> Any:

@@ -5,17 +5,34 @@ and NumPy's functions attached to it, and all of them are operations (operations
 """
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgd import operations as ops
-from microgd.arrays import Data, as_data
+from microgd.advice import has_advice, instead_of
+from microgd.arrays import COMPUTED, Data, ReadOnly, as_data, shown
 from microgd.backprop import NUMPY, Node, backward
+from microgd.recording import is_recording
 
-# NumPy's comparisons and tests: their results are True or False and have no derivative, so they are plain arrays.
-_TESTS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isinf, np.isnan}
+
+def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, applied to what its operands hold. Its result is plain."""
+
+    @wraps(function)
+    def apply(*operands: Any, **options: Any) -> Any:
+        return function(*(x._held if isinstance(x, Value) else x for x in operands), **options)
+
+    apply.__module__ = __name__
+    return apply
+
+
+# NumPy's comparisons and tests have no derivative, and neither has what asks only for a shape: plain results.
+_TESTS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isinf, np.isnan)
+_SHAPES = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like)
+NUMPY.update({function: _on_data(function) for function in (*_TESTS, *_SHAPES)})
 
 
 def _compared(test: np.ufunc) -> Callable[..., Any]:
@@ -26,6 +43,24 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
             return NotImplemented  # so that Python says that a Value does not equal None
         result = test(self._held, other._held if isinstance(other, Value) else as_data(other, self._held))
         return result if np.ndim(result) else bool(result)
+
+    return apply
+
+
+def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
+    """`a += b` gives the name another Value, and never writes into the one that it had."""
+
+    def apply(self: "Value", other: Any) -> Any:
+        # What computes in this way adds up Values: `total = self.bias; total += weight * x`. A number on the right is
+        # a step, `p -= lr * p.grad`, as in PyTorch: it would give another Value to the name `p`, and train nothing.
+        is_step = self.grad is not None or not is_recording()
+        if is_step and not self._ticket and not isinstance(other, Value):
+            name = self.name or "p"
+            raise TypeError(
+                f"{name} {symbol} ... would make {name} the name of another Value, and leave this leaf as it is: "
+                f"to change its numbers, write {name}.data {symbol} ..."
+            )
+        return operation(self, other)
 
     return apply
 
@@ -65,15 +100,20 @@ class Value(Node):
         numbers, and its gradients stay right. An array, or a view, that was taken before an assignment or an optimizer's
         step is the leaf's no longer: it keeps the old numbers.
         """
-        if type(self._held) is np.ndarray and self._operation is None and not self._held.flags.writeable:
+        held = self._held
+        if type(held) is not np.ndarray:
+            return held
+        if self._operation is not None:
+            return held.view(ReadOnly)
+        if not held.flags.writeable:
             # A record keeps this array (`_kept` in backprop.py), and the caller may write into it: the leaf gets another.
-            self._held = self._held.copy("K")
+            self._held = held.copy("K")
         return self._held
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
         if self._operation is not None:
-            raise AttributeError("the data of a computed value cannot be assigned: it belongs to the recorded computation")
+            raise AttributeError(COMPUTED)
         if new is self._held:  # after `value.data -= step`, which has already changed the array
             return
         given = as_data(new, self._held)
@@ -126,6 +166,9 @@ class Value(Node):
     __truediv__, __rtruediv__ = ops.divide, lambda self, other: ops.divide(other, self)
     __pow__, __rpow__ = ops.power, lambda self, other: ops.power(other, self)
     __matmul__, __rmatmul__ = ops.matmul, lambda self, other: ops.matmul(other, self)
+    __iadd__, __isub__ = _in_place(ops.add, "+="), _in_place(ops.subtract, "-=")
+    __imul__, __itruediv__ = _in_place(ops.multiply, "*="), _in_place(ops.divide, "/=")
+    __ipow__, __imatmul__ = _in_place(ops.power, "**="), _in_place(ops.matmul, "@=")
     __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
     __getitem__ = ops.getitem
     abs, square, sqrt, sign = ops.absolute, ops.square, ops.sqrt, ops.sign
@@ -152,29 +195,61 @@ class Value(Node):
 
     # NumPy's functions, np.exp(value) and np.sum(value, axis=0), and its operators, array * value, come here.
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+        if "out" in options:
+            raise TypeError(
+                f"numpy.{ufunc.__name__} can't write a Value into an array, which records nothing: "
+                "leave out= out, and write array = array + value in place of array += value"
+            )
         if method != "__call__" or options:
-            how = "with " + ", ".join(options) + " (an array cannot take in a Value)" if options else f"as .{method}"
+            how = f"with {', '.join(options)}" if options else f"as .{method}"
             raise TypeError(f"numpy.{ufunc.__name__} does not take Values {how}")
-        if ufunc in _TESTS:
-            return ufunc(*(x._held if isinstance(x, Value) else x for x in operands))
         return self.__array_function__(ufunc, (), operands, {})
 
     def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
-        if function not in NUMPY:
-            name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
-            raise TypeError(f"{name} has no derivative rule for Values: use .data for its numbers")
-        return NUMPY[function](*operands, **options)
+        if function in NUMPY:
+            return NUMPY[function](*operands, **options)
+        name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+        raise TypeError(f"{name} is not supported for Values: {instead_of(name)}")
+
+    # pandas leaves `series * value` and `frame * value` to the operand of the higher priority; its own are up to 4000.
+    __pandas_priority__ = 5000
+
+    def __getattr__(self, name: str) -> Any:
+        advice = f": {instead_of(name)}" if has_advice(name) else ""
+        raise AttributeError(f"a Value has no attribute {shown(name)}{advice}", name=name, obj=self)
 
     # A Value never becomes a number or an array without being asked: that would lose its history, silently.
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
-        raise TypeError("a Value does not turn into an array by itself: use .data, or np.stack to join Values into one")
+        raise TypeError(
+            "a Value does not turn into an array by itself, since its gradient would be lost. Instead: "
+            "np.stack([a, b]) joins Values; array @ value multiplies, and array.dot(value) does not; "
+            "x.to_numpy() and x.toarray() make a DataFrame and a sparse matrix arrays to compute with; "
+            "value.data is the numbers alone, where no derivative is wanted"
+        )
 
     def __float__(self) -> float:
-        raise TypeError("a Value does not turn into a number by itself: use .item() for it, and np.sin in place of math.sin")
+        raise TypeError(
+            "a Value does not turn into a number by itself, since its gradient would be lost. For a function of it: "
+            "np.sin(value), not math.sin(value); to put Values into an array: np.stack([a, b]); for the number "
+            "alone, where no derivative is wanted: value.item()"
+        )
 
-    __int__ = __complex__ = __index__ = __float__
+    __complex__ = __float__
+
+    def __index__(self) -> int:
+        raise TypeError(
+            "a Value is not an integer, even if its number is whole: indices, counts and sizes have no derivative, "
+            "so they are plain integers, such as int(value.item())"
+        )
+
+    __int__ = __index__
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"the truth value of a Value of shape {self.shape} is ambiguous, unless it has one element: "
+                "np.any(...) and np.all(...) of a comparison, such as value > 0, are True or False"
+            )
         return bool(self.item())
 
     def __len__(self) -> int:

@@ -168,7 +168,7 @@ def test_a_value_never_turns_into_a_number_by_itself(convert):
         convert(Value(1.0))
 
 
-@pytest.mark.parametrize("convert", [np.asarray, np.array, np.float64, lambda v: np.array([v]), lambda v: np.vstack([v])])
+@pytest.mark.parametrize("convert", [np.asarray, np.array, np.float64, lambda v: np.array([v]), lambda v: np.isin(v, 1.0)])
 def test_a_value_never_turns_into_an_array_by_itself(convert):
     for value in (Value(1.0), Value([1.0, 2.0])):
         with pytest.raises(TypeError, match=r"\.data"):
@@ -308,12 +308,12 @@ def test_axes_may_be_numpys_integers():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v: np.cumsum(v), r"^numpy\.cumsum has no derivative rule"),
-        (lambda v: np.linalg.norm(v), r"^numpy\.linalg\.norm has no derivative rule"),
+        (lambda v: np.cumsum(v), r"^numpy\.cumsum is not supported for Values: write "),
+        (lambda v: np.linalg.norm(v), r"^numpy\.linalg\.norm is not supported for Values: write "),
         (lambda v: np.add.reduce(v), r"^numpy\.add does not take Values as \.reduce$"),
         (
             lambda v: np.add(v, v, out=np.zeros(2)),
-            r"^numpy\.add does not take Values with out \(an array cannot take in a Value\)$",
+            r"^numpy\.add can't write a Value into an array, .* write array = array \+ value in place of array \+= value$",
         ),
     ],
 )
