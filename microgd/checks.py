@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgd.arrays import as_data, shown
+from microgd.arrays import as_data, as_plain_array, shown
 from microgd.value import Value
 
 
@@ -48,15 +48,31 @@ def check_number(what: str, x: Any) -> float:
 
 def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
     """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
-    array = np.asarray(labels)
+    array = as_plain_array(labels)
+    if array.ndim == 2 and array.shape[1:] != (1,) and array.dtype.kind in "biuf":
+        raise (ValueError if array.dtype.kind in "iu" else TypeError)(
+            f"expected labels of shape ({examples},), an integer for each example, but got shape {array.shape}: "
+            "if they are one-hot, labels.argmax(axis=1) makes integers of them"
+        )
     if array.dtype.kind not in "iu":
-        hint = "data.encode_labels turns text into integers" if array.dtype.kind in "UO" else "labels.astype(int) makes them so"
-        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}; {hint}")
+        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}{_label_hint(array)}")
     if array.shape != (examples,):
-        raise ValueError(f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}")
+        hint = ": labels[:, 0] is that" if array.shape == (examples, 1) else ""
+        raise ValueError(
+            f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}{hint}"
+        )
     array = array.astype(np.int64, copy=False)
     # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
     if examples and np.maximum.reduce(array.view(np.uint64)) >= classes:
         wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
         raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
     return array
+
+
+def _label_hint(labels: NDArray[Any]) -> str:
+    """How to make integers of these labels, if that is to be had without losing anything."""
+    if labels.dtype.kind in "UO":
+        return "; data.encode_labels turns text into integers"
+    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))):
+        return "; labels.astype(int) makes them so"
+    return ""

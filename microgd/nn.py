@@ -1,6 +1,6 @@
 """Networks: modules that hold parameters, layers, activations and losses."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -14,109 +14,9 @@ from microgd.arrays import Data, as_data, check_dtype, shown
 from microgd.backprop import operation
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.data import Rng, check_rng, one_hot
+from microgd.module import Module as Module
 from microgd.operations import Number, mean, reshape, softmax, square
-from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
-
-
-class Module:
-    """A part of a network, or a whole one. A subclass sets its Values in `__init__` and computes in `forward`.
-
-    Every leaf Value that it holds in an attribute is a parameter, and so is every one in the modules, lists, tuples and
-    dictionaries that it holds. Names are paths, as in PyTorch: "layers.0.weight".
-    """
-
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """The same as `forward`, which subclasses define."""
-        return self.forward(*inputs, **options)
-
-    def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module computes."""
-        raise TypeError(f"{type(self).__name__} defines neither forward nor __call__")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name} {p.shape}' for name, p in self.named_parameters())})"
-
-    def __setattr__(self, name: str, x: Any) -> None:
-        # `layer.weight = layer.weight - step` would put a computed value there, which nothing trains and nothing saves.
-        old = vars(self).get(name)
-        if isinstance(old, Value) and not (old._ticket or x is None or (isinstance(x, Value) and not x._ticket)):
-            raise TypeError(f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step")
-        object.__setattr__(self, name, x)
-
-    def _parts(self) -> Mapping[Any, Any]:
-        """What the module holds, by name."""
-        return vars(self)
-
-    def named_parameters(self) -> Iterator[tuple[str, Value]]:
-        """Each parameter once, with its name, in the order in which the attributes were set."""
-        return self._named(Value)
-
-    def named_modules(self) -> "Iterator[tuple[str, Module]]":
-        """This module, whose name is "", and each module in it once, with its name."""
-        return self._named(Module)
-
-    def _named(self, kind: type[Any]) -> Iterator[tuple[str, Any]]:
-        """Each part of that kind once, under the first of its names."""
-        seen = set()
-        for name, part in _contents("", self):
-            if isinstance(part, kind) and id(part) not in seen:
-                seen.add(id(part))
-                yield name, part
-
-    def parameters(self) -> list[Value]:
-        """Each parameter once, as in `named_parameters`."""
-        return [value for _, value in self.named_parameters()]
-
-    def zero_grad(self) -> None:
-        """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
-        for value in self.parameters():
-            value.grad = None
-
-    def state_dict(self) -> dict[str, Data]:
-        """A copy of every parameter's data, by name. A parameter that is held in two places appears under both names."""
-        return {name: value.detach().data for name, value in self._leaves().items()}
-
-    def _leaves(self) -> dict[str, Value]:
-        """Every parameter by name, under all the names that it has."""
-        found = [(name, part) for name, part in _contents("", self) if isinstance(part, Value)]
-        if len(dict(found)) < len(found):
-            raise ValueError(f"two parameters have the same name: {[name for name, _ in found]}")
-        return dict(found)
-
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Set every parameter to the data of its name.
-
-        Unknown and missing names and other shapes are a `ValueError`, and what is no number a `TypeError`, both before
-        anything has changed.
-        """
-        leaves = self._leaves()
-        for name, data in fitted(state, {name: leaf._held for name, leaf in leaves.items()}).items():
-            leaves[name].data = data
-
-    def save(self, path: StrPath) -> None:
-        """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
-        save_arrays(path, self.state_dict())
-
-    def load(self, path: StrPath) -> None:
-        """Set every parameter to what `save` has written. As in `load_state_dict`, all of it or an error that says why.
-
-        A file that is broken is a `ValueError`, one that is not there a `FileNotFoundError`.
-        """
-        self.load_state_dict(load_arrays(path))
-
-
-def _contents(name: str, part: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every leaf and module in a module, list, tuple or dictionary, with its path; `above` are those that it is in."""
-    if isinstance(part, Value):
-        if not part._ticket:  # a computed value that the module keeps, recorded or not, is a result, nothing to train
-            yield name, part
-    elif isinstance(part, Module | list | tuple | dict) and id(part) not in above:
-        if isinstance(part, Module):
-            yield name, part
-        held: Any = part._parts() if isinstance(part, Module) else part
-        for key, inner in held.items() if isinstance(held, Mapping) else enumerate(held):
-            yield from _contents(f"{name}.{key}" if name else str(key), inner, (*above, id(part)))
 
 
 def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
@@ -210,7 +110,10 @@ class Linear(Module):
             shape, (outputs, features) = np.shape(_numbers(x)), self.weight.shape
             if shape[-1:] == (features,):
                 raise
-            raise ValueError(f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}") from error
+            hint = ": x[:, None] makes it a column, an example a row" if features == 1 and len(shape) == 1 else ""
+            raise ValueError(
+                f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}{hint}"
+            ) from error
 
     def __repr__(self) -> str:
         return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{', bias=False' if self.bias is None else ''})"
@@ -237,7 +140,10 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, index: int) -> Callable[[Any], Any]:
+    def __getitem__(self, index: int | slice) -> Any:
+        """A layer or, for a slice, a Sequential of those layers, which have the same parameters."""
+        if isinstance(index, slice):
+            return Sequential(*self.layers[index])
         return self.layers[index]
 
     def __repr__(self) -> str:
@@ -272,7 +178,12 @@ def mse_loss(prediction: Any, target: Any) -> Any:
     """
     shape, wanted = np.shape(_numbers(prediction)), np.shape(_numbers(target))
     if shape != wanted or 0 in shape:
-        raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}")
+        hint = ""
+        if shape == (*wanted, 1):
+            hint = ": target[:, None] makes it a column" if len(wanted) == 1 else ": target[..., None] has that shape"
+        elif wanted == (*shape, 1):
+            hint = ": prediction[:, None] makes it a column" if len(shape) == 1 else ": prediction[..., None] has that shape"
+        raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}{hint}")
     return mean(square(operations.subtract(prediction, target)))
 
 

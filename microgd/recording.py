@@ -1,8 +1,9 @@
-"""The switch that says whether operations are recorded: `no_grad`."""
+"""The switches that say whether operations are recorded, `no_grad`, and whether a model is being evaluated."""
 
 import contextlib
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any
 
@@ -10,6 +11,8 @@ from typing import Any
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _before: ContextVar[tuple[bool, ...]] = ContextVar("before", default=())  # the settings to return to, the last one first
 is_recording = _recording.get
+_evaluating: ContextVar[bool] = ContextVar("evaluating", default=False)
+is_evaluating = _evaluating.get
 
 
 class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function, like contextlib.suppress)
@@ -41,3 +44,22 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
     Results are leaves, and cost no memory beyond their numbers. It holds for this thread and this asyncio task alone.
     """
     return recording(False) if function is None else recording(False)(function)
+
+
+def evaluation(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, run as the evaluation of a model: nothing is recorded, and `Module.training` is False.
+
+    It runs in a context of its own, which is gone afterwards. So nothing has to be restored, even
+    if Ctrl-C comes while `no_grad` begins or ends, and no other thread or task takes notice.
+    """
+
+    def switched(*arguments: Any, **options: Any) -> Any:
+        _evaluating.set(True)
+        with no_grad():
+            return function(*arguments, **options)
+
+    @wraps(function)
+    def evaluated(*arguments: Any, **options: Any) -> Any:
+        return copy_context().run(switched, *arguments, **options)
+
+    return evaluated

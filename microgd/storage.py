@@ -9,7 +9,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from microgd.arrays import Data, as_data
+from microgd.arrays import Data, as_data, as_plain_array
 from microgd.checks import check_type
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -76,7 +76,7 @@ def load_arrays(path: StrPath) -> dict[str, Any]:
                 for member in archive.namelist():
                     name = member.removesuffix(".npy")
                     with archive.open(member) as content:
-                        array = as_data(np.lib.format.read_array(content, allow_pickle=False))
+                        array = np.lib.format.read_array(content, allow_pickle=False)
                         if content.read(1) or name in arrays:  # (At the end its CRC-32 is checked.)
                             raise ValueError(f"{name} is not one array, but more")
                     arrays[name] = array
@@ -85,19 +85,39 @@ def load_arrays(path: StrPath) -> dict[str, Any]:
     return arrays
 
 
-def fitted(state: Mapping[str, ArrayLike], like: Mapping[str, Data], optional: Collection[str] = ()) -> dict[str, Data]:
+def fitted(
+    state: Mapping[str, ArrayLike],
+    like: Mapping[str, Data],
+    optional: Collection[str] = (),
+    own_dtype: Collection[str] = (),
+) -> dict[str, Any]:
     """A copy of what came by name, each part in the shape, the dtype and the order in memory of the one in `like`.
 
-    Unknown names, missing ones unless they are optional, and other shapes are a `ValueError`, what is no number a `TypeError`.
+    Those in `own_dtype` keep the dtype that they came with. Unknown names, missing ones unless they
+    are optional, and other shapes are a `ValueError`, what is no number a `TypeError`.
     """
     check_type("arrays by name, such as a state_dict()", Mapping, state)
-    missing, unknown = sorted(like.keys() - state.keys() - set(optional)), sorted(map(str, state.keys() - like.keys()))
+    missing = sorted(like.keys() - state.keys() - set(optional))
+    unknown = sorted(map(str, state.keys() - like.keys()))
     if missing or unknown:
         raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")
-    new = {name: as_data(data) for name, data in state.items()}
-    for name, data in new.items():
-        if np.shape(data) != np.shape(like[name]):
-            raise ValueError(f"{name} has shape {np.shape(like[name])}, but shape {np.shape(data)} came")
-        if not isinstance(data, float):
-            new[name] = np.positive(data, np.empty_like(like[name]), casting="same_kind")
+    new: dict[str, Any] = {}
+    for name, data in state.items():
+        came = as_plain_array(data) if name in own_dtype else as_data(data)
+        if np.shape(came) != np.shape(like[name]):
+            raise ValueError(f"{name} has shape {np.shape(like[name])}, but shape {np.shape(came)} came")
+        if name in own_dtype:
+            new[name] = _copy_of_its_kind(name, came, like[name])
+        elif isinstance(came, float):
+            new[name] = came
+        else:
+            new[name] = np.positive(came, np.empty_like(like[name]), casting="same_kind")
     return new
+
+
+def _copy_of_its_kind(name: str, array: Any, like: Any) -> Any:
+    """A copy, if both are numbers, or both text, and so on; else a `TypeError`."""
+    kinds = ["n" if x.dtype.kind in "biufc" else x.dtype.kind for x in (array, like)]
+    if kinds[0] != kinds[1] or array.dtype.hasobject:
+        raise TypeError(f"expected {name} to be of dtype {like.dtype}, but got {array.dtype}")
+    return np.array(array)

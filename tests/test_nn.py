@@ -82,7 +82,8 @@ def test_a_computed_value_in_an_attribute_is_no_parameter():
     w = Value(2.0)
     with no_grad():
         unrecorded = w * 3
-    model = Holding(w=w, squared=w**2, more=[w + 1], unrecorded=unrecorded)
+    model = Holding(w=w)
+    model.squared, model.more, model.unrecorded = w**2, [w + 1], unrecorded
     assert [name for name, _ in model.named_parameters()] == ["w"]
 
 

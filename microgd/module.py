@@ -1,0 +1,335 @@
+"""`Module`: a part of a network. What it holds is found, trained, saved and loaded by name."""
+
+import inspect
+from abc import ABCMeta
+from collections import deque
+from collections.abc import Iterator, Mapping
+from types import GeneratorType, NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from microgd.arrays import Data, as_plain_array, check_flag
+from microgd.recording import is_evaluating
+from microgd.storage import StrPath, fitted, load_arrays, save_arrays
+from microgd.value import Value
+
+Self = TypeVar("Self", bound="Module")
+
+_CONTAINERS = (list, tuple, dict)  # what a module may hold its parts in
+_NOTHING_INSIDE = (int, float, str, NoneType)
+_ONCE = (GeneratorType, map, zip, filter)  # they are empty after the first call of `forward`
+
+
+class Part(NamedTuple):
+    """Something that a module holds: a Value, a module, an array, or a container of another kind."""
+
+    name: str  # its path, such as "layers.0.weight"
+    part: Any
+    holder: Any  # the module, list, tuple or dictionary that it is in
+    key: Any  # its name or its place in there
+    left_out: bool  # whether an attribute on the way to it begins with an underscore
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is a leaf. (What an operation computed, recorded or not, has a ticket.)"""
+        return isinstance(self.part, Value) and not self.part._ticket
+
+    @property
+    def is_saved_array(self) -> bool:
+        """Whether it is an array that belongs to the module's state."""
+        return isinstance(self.part, ndarray) and not self.left_out
+
+    def put(self, new: Any) -> None:
+        """Set a parameter or an array to these numbers; an array also to their dtype."""
+        if isinstance(self.part, Value):
+            self.part.data = new
+        elif self._can_be_written_into(new):
+            self.part[...] = new
+        elif isinstance(self.holder, Module):
+            object.__setattr__(self.holder, self.key, new)
+        else:
+            self.holder[self.key] = new
+
+    def check_put(self, new: Any) -> None:
+        """A `ValueError` if `put` would fail."""
+        if not isinstance(self.holder, tuple) or isinstance(self.part, Value):
+            return
+        if not self._can_be_written_into(new):
+            raise ValueError(
+                f"{self.name} is in a tuple, and can't be set: it is read-only, or its dtype "
+                f"{self.part.dtype} is not {new.dtype}. Put it in a list"
+            )
+
+    def _can_be_written_into(self, new: Any) -> bool:
+        return bool(self.part.dtype == new.dtype and self.part.flags.writeable)
+
+
+class _ModuleType(ABCMeta):
+    """What makes modules: a new one is looked at when its `__init__` is through."""
+
+    if not TYPE_CHECKING:  # to others a class is called as its `__init__` says
+
+        def __call__(cls, *arguments, **options):
+            module = super().__call__(*arguments, **options)
+            _check_new(module)
+            return module
+
+        @property
+        def __signature__(cls):
+            if cls.__init__ is object.__init__:
+                return inspect.Signature()
+            _self, *others = inspect.signature(cls.__init__).parameters.values()
+            return inspect.Signature(others)
+
+
+class Module(metaclass=_ModuleType):
+    """A part of a network, or a whole one. A subclass sets its Values in `__init__` and computes in `forward`.
+
+    Every leaf Value that it holds in an attribute is a parameter, and so is every one in the
+    modules, lists, tuples and dictionaries that it holds. Names are paths, as in PyTorch:
+    "layers.0.weight". A computed Value is no parameter, so `__init__` must not leave one: that is a
+    `TypeError`. `forward` may keep what it computes, as the state of a recurrent network.
+
+    Every NumPy array that it holds is saved and loaded with the parameters, in its own dtype, such
+    as the running mean of a batch norm. A leading underscore in an attribute's name leaves it out.
+    """
+
+    _training = True
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """The same as `forward`, which subclasses define."""
+        return self.forward(*inputs, **options)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes."""
+        raise TypeError(f"{type(self).__name__} defines neither forward nor __call__")
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
+        return f"{type(self).__name__}({named})"
+
+    def __setattr__(self, name: str, x: Any) -> None:
+        old = vars(self).get(name)
+        # `layer.weight = layer.weight - step` would put a computed value there, which nothing
+        # trains and nothing saves.
+        stays = x is None or (isinstance(x, Value) and not x._ticket)
+        if isinstance(old, Value) and not old._ticket and not stays:
+            raise TypeError(f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step")
+        # NumPy turns an array without axes into a number as soon as it computes with it:
+        # `self.count = self.count + 1`. It stays an array, and is saved.
+        if isinstance(old, ndarray) and isinstance(x, np.generic):
+            x = np.asarray(x)
+        object.__setattr__(self, name, x)
+
+    # ── Training or not ──────────────────────────────────────────────────────────────────────────
+
+    @property
+    def training(self) -> bool:
+        """Whether the module is being trained: then dropout drops, and a batch norm takes the batch's mean.
+
+        True at first; `train` and `eval` set it. While `train.evaluate` runs, and while `train.fit`
+        evaluates its test examples, it is False in that thread and task, whatever was set.
+        """
+        return self._training and not is_evaluating()
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        check_flag("training", mode)
+        self._training = bool(mode)
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set `training` of this module and of all modules in it; the module itself. As in PyTorch."""
+        check_flag("mode", mode)
+        # From the inside out: a module whose own `train` keeps a part of it in evaluation has the
+        # last word on that part.
+        for _, module in reversed(list(self.named_modules())):
+            if module is self or type(module).train is Module.train:
+                module.training = mode
+            else:
+                module.train(mode)
+        return self
+
+    def eval(self: Self) -> Self:
+        """The same as `train(False)`: for using the module rather than training it."""
+        return self.train(False)
+
+    # ── What it holds ────────────────────────────────────────────────────────────────────────────
+
+    def _parts(self) -> Mapping[Any, Any]:
+        """What the module holds, by name."""
+        return vars(self)
+
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """Each parameter once, with its name, in the order in which the attributes were set."""
+        seen = set()
+        for name, part, *_ in _inside("", self, False, (id(self),)):
+            if isinstance(part, Value) and not part._ticket and part not in seen:
+                seen.add(part)
+                yield name, part
+
+    def named_modules(self) -> "Iterator[tuple[str, Module]]":
+        """This module, whose name is "", and each module in it once, with its name."""
+        yield "", self
+        seen = {id(self)}
+        for name, part, *_ in _inside("", self, False, (id(self),)):
+            if isinstance(part, Module) and id(part) not in seen:
+                seen.add(id(part))
+                yield name, part
+
+    def parameters(self) -> list[Value]:
+        """Each parameter once, as in `named_parameters`."""
+        return [value for _, value in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
+        for value in self.parameters():
+            value.grad = None
+
+    # ── Its state ────────────────────────────────────────────────────────────────────────────────
+
+    def state_dict(self) -> dict[str, Data]:
+        """A copy of every parameter's data and of every array, by name.
+
+        What is held in two places appears under both names. An array that NumPy cannot save
+        without pickle, or not with all that belongs to it, is a `TypeError`: its name with a
+        leading underscore leaves it out.
+        """
+        state: dict[str, Data] = {}
+        for name, each in self._state().items():
+            if isinstance(each.part, Value):
+                state[name] = each.part.detach().data
+            else:
+                state[name] = _copy_of(name, each.part)
+        return state
+
+    def _state(self) -> dict[str, Part]:
+        """Every parameter and every array that is saved by name, under all the names that it has."""
+        found = [each for each in _contents(self) if each.is_parameter or each.is_saved_array]
+        state = {each.name: each for each in found}
+        if len(state) < len(found):
+            names = [each.name for each in found]
+            raise ValueError(f"two parameters or arrays have the same name: {names}")
+        return state
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Set every parameter to the data of its name, and every array, which gets the dtype as well.
+
+        Unknown and missing names and other shapes are a `ValueError`, and what is no number a
+        `TypeError`, both before anything has changed.
+        """
+        parts = self._state()
+        like: dict[str, Any] = {}
+        for name, each in parts.items():
+            like[name] = each.part._held if isinstance(each.part, Value) else each.part
+        arrays = [name for name, each in parts.items() if isinstance(each.part, ndarray)]
+        new = fitted(state, like, own_dtype=arrays)
+        for name, data in new.items():
+            parts[name].check_put(data)
+        for name, data in new.items():
+            parts[name].put(data)
+
+    def save(self, path: StrPath) -> None:
+        """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
+        save_arrays(path, self.state_dict())
+
+    def load(self, path: StrPath) -> None:
+        """Set every parameter and array to what `save` has written: all of it, or an error that says why.
+
+        A file that is broken, or another model's, is a `ValueError`; one that is not there is a
+        `FileNotFoundError`.
+        """
+        arrays = load_arrays(path)
+        try:
+            self.load_state_dict(arrays)
+        except TypeError as error:  # text in place of numbers, say
+            raise ValueError(f"{path!s} does not fit: {error}") from error
+
+
+def _contents(module: Module) -> Iterator[Part]:
+    """Everything that a module holds, also in containers and in modules of its own."""
+    return map(Part._make, _inside("", module, False, (id(module),)))
+
+
+def _inside(path: str, holder: Any, left_out: bool, above: tuple[int, ...]) -> Iterator[tuple[str, Any, Any, Any, bool]]:
+    """The fields of a `Part` for each part of a module or a container.
+
+    `above` are the modules and containers that it is in, and itself.
+    """
+    in_module = _is_module(holder)
+    parts = holder._parts() if in_module else holder
+    for key, part in parts.items() if isinstance(parts, Mapping) else enumerate(parts):
+        if isinstance(part, _NOTHING_INSIDE):
+            continue
+        name = f"{path}.{key}" if path else str(key)
+        unsaved = left_out or (in_module and str(key).startswith("_"))
+        is_module = _is_module(part)
+        if not is_module and not isinstance(part, _CONTAINERS):
+            yield name, part, holder, key, unsaved
+        elif id(part) not in above:
+            if is_module:
+                yield name, part, holder, key, unsaved
+                unsaved = False  # an underscore is about the arrays of the module whose attribute it is
+            yield from _inside(name, part, unsaved, (*above, id(part)))
+
+
+def _is_module(x: Any) -> bool:
+    """The same as `isinstance(x, Module)`, which takes longer for a class whose metaclass is ABCMeta."""
+    return isinstance(type(x), _ModuleType)
+
+
+def _copy_of(name: str, array: Any) -> Any:
+    try:
+        copy = np.array(as_plain_array(array))
+        if copy.dtype.hasobject:
+            raise TypeError("an array of objects can't be saved without pickle")
+    except TypeError as error:
+        last = name.rpartition(".")[2]
+        raise TypeError(f"{name}: {error}. Under the name _{last} it is left out") from None
+    return copy
+
+
+def _check_new(module: Module) -> None:
+    """A `TypeError` if a module that has just been made holds what looks like a parameter and is none."""
+    name = type(module).__name__
+    for each in _contents(module):
+        part = each.part
+        if isinstance(part, Value) and part._ticket:
+            how = f"computed by {part.op}" if part.op else "computed within no_grad"
+            raise TypeError(
+                f"{name}: self.{each.name} was {how}, so it is no parameter: nothing would train or "
+                f"save it. Compute with arrays first, and make a leaf of the result: "
+                f"self.{each.name} = Value(...), as in Value(rng.normal(size=3) * 0.1)"
+            )
+        if isinstance(part, _ONCE):
+            raise TypeError(
+                f"{name}: self.{each.name} is a {type(part).__name__}, which is empty after the "
+                f"first time, and hides its parameters: make a list of it"
+            )
+        if _hides_parameters(part):
+            raise TypeError(
+                f"{name}: self.{each.name} is a {type(part).__name__}, in which parameters are not "
+                f"found: put them in a list, a tuple or a dictionary"
+            )
+    for above in type(module).__mro__:
+        for attribute, part in vars(above).items():
+            if isinstance(part, Value | Module):
+                raise TypeError(
+                    f"{name}: {attribute} is an attribute of the class {above.__name__}, which all "
+                    f"its modules would share, and no parameter: set self.{attribute} in __init__"
+                )
+
+
+def _hides_parameters(part: Any) -> bool:
+    """Whether it is a container of another kind than a module looks into, with Values or modules in it."""
+    if isinstance(part, ndarray):
+        inner: Any = part.flat if part.dtype == object else ()
+    elif isinstance(part, Mapping):
+        inner = part.values()
+    elif isinstance(part, set | frozenset | deque):
+        inner = part
+    else:
+        return False
+    return any(isinstance(each, Value | Module) for each in inner)
