@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgd.arrays import as_plain_array
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.storage import StrPath
 
@@ -103,13 +104,13 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
 
 
-def minibatches(x: NDArray[Any], y: NDArray[Any], size: int, rng: Rng = None) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """The examples in mini-batches (x, y) of `size`, the last one smaller if need be.
 
     In an order that `rng` draws, anew in each call; without it, in the order they have. `ValueError` at once where
     there are no examples, or not as many x as y.
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = as_plain_array(x), as_plain_array(y)
     if not x.ndim or x.shape[:1] != y.shape[:1]:
         raise ValueError(f"expected as many labels as examples, but got examples of shape {x.shape} and labels of {y.shape}")
     if not len(x):

@@ -8,7 +8,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data, check_flag
-from microgd.backprop import seed
+from microgd.backprop import gradient_so_far
 from microgd.checks import check_list, check_number
 from microgd.storage import fitted
 from microgd.value import Value
@@ -61,7 +61,16 @@ class SGD:
         """Move every parameter by its nudge.
 
         What was computed with the old weights keeps them: each parameter gets a new array.
+        `ValueError` if none of them has a gradient.
         """
+        for p in self.parameters:
+            if p.grad is not None:
+                break
+        else:
+            raise ValueError(
+                "no parameter has a gradient: before step() comes loss.backward(), of a loss that was "
+                "computed with these parameters, and not within no_grad"
+            )
         nudges, self._velocity[:] = self._moves()
         for p, nudge in zip(self.parameters, nudges):  # noqa: B905 (`strict` takes time)
             if nudge is not None:
@@ -91,7 +100,7 @@ class SGD:
                 continue
             alike = type(g) is type(held) is ndarray and g.shape == held.shape and g.strides == held.strides
             if not (alike and g.dtype is held.dtype):
-                g = seed(p, g)  # what somebody has put there
+                g = gradient_so_far(p)  # what somebody has put there
                 if p.shape:  # A parameter keeps its order in memory: another would round differently in matrix products.
                     g = np.positive(g, np.empty_like(held))
             if decay:

@@ -2,8 +2,8 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from microgd.arrays import Data, as_data
-from microgd.checks import check_count, check_number, check_type
+from microgd.arrays import Data, as_data, as_plain_array, shown
+from microgd.checks import check_count, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, minibatches
-from microgd.nn import Module
+from microgd.module import Module
 from microgd.optim import SGD
-from microgd.recording import no_grad
+from microgd.recording import evaluation
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
@@ -35,25 +35,31 @@ class Epoch:
     number: int  # 1 for the first
     loss: float  # the mean over the examples, each measured just before the step that it took part in
     test_loss: float | None  # on the test examples, after the epoch; None without any
-    test_accuracy: float | None  # the share of test examples named rightly, 0 to 1; None unless labels are integers
+    test_accuracy: float | None  # the share of test examples named rightly, 0 to 1; None where there are no classes
     seconds: float  # how long training took, without the test
     lr: float  # the learning rate
 
 
-def fit(model: Function, loss: Function, optimizer: SGD, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
+def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
         rng: Rng = None, test: tuple[Any, Any] | None = None, initial_epoch: int = 0) -> Iterator[Epoch]:  # fmt: skip
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
     The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
     (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws; without it, in another each time.
-    `loss(model(x), y)` is the mean over a batch. With `test=(x, y)` each record holds the loss on those, and, for integer
-    labels, the accuracy. After `load_checkpoint`, `initial_epoch` is how many of the epochs have been trained already.
+    `loss(model(x), y)` is the mean over a batch. With `test=(x, y)` each record holds the loss on those, and the accuracy,
+    as of `evaluate`. After `load_checkpoint`, `initial_epoch` is how many of the epochs have been trained already.
+
+    An optimizer of your own needs what `optim.SGD` has: `parameters`, the list of Values that it moves; `lr`, a number;
+    `zero_grad()`, which sets each of their `grad`s to None; and `step()`, which moves them. (`TypeError`)
+
+    Nothing is trained before the first record is asked for. If none ever is, there is a `RuntimeWarning`.
 
     `DivergedError` when a loss or a gradient is infinite or nan, before it reaches the weights; `ValueError` at once where
     there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
     """
-    inputs, targets = np.asarray(x), np.asarray(y)
-    check_type("functions as model, loss and optimizer.step", Callable, model, loss, getattr(optimizer, "step", None))
+    inputs, targets = as_plain_array(x), as_plain_array(y)
+    check_type("functions as model and loss", Callable, model, loss)
+    _check_optimizer(optimizer)
     epochs = check_count("number of epochs", epochs, 0)
     initial_epoch = check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
@@ -61,9 +67,10 @@ def fit(model: Function, loss: Function, optimizer: SGD, x: ArrayLike, y: ArrayL
     if test is not None:
         if not isinstance(test, (tuple, list)) or len(test) != 2:
             raise TypeError(f"expected test to be the pair (x, y), but got {type(test).__name__}")
-        minibatches(np.asarray(test[0]), np.asarray(test[1]), batch_size)
+        minibatches(*test, batch_size)
 
-    def run() -> Iterator[Epoch]:
+    def run(unused: _Unused) -> Iterator[Epoch]:
+        unused.warns = False
         for number in range(initial_epoch + 1, epochs + 1):
             start, lr, total = perf_counter(), optimizer.lr, 0.0
             for batch, (a, b) in enumerate(minibatches(inputs, targets, batch_size, rng), 1):
@@ -72,25 +79,80 @@ def fit(model: Function, loss: Function, optimizer: SGD, x: ArrayLike, y: ArrayL
             test_loss, test_accuracy = (None, None) if test is None else evaluate(model, loss, *test)
             yield Epoch(number, total / len(inputs), test_loss, test_accuracy, seconds, lr)
 
-    return run()
+    return run(_Unused())
 
 
-def _step(model: Function, loss: Function, optimizer: SGD, x: Any, y: Any, where: str) -> float:
+class _Unused:
+    """It warns when it goes, unless it was told not to. Only a generator that nobody has looped over still holds one."""
+
+    warns = True
+
+    def __del__(self) -> None:
+        if self.warns:
+            words = "train.fit has trained nothing: it trains while you loop over it, as in `for epoch in train.fit(...)`"
+            warnings.warn(words, RuntimeWarning, stacklevel=2)
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    """A `TypeError` that names what `fit` needs and this lacks."""
+    if isinstance(optimizer, type):
+        raise TypeError(f"expected an optimizer, but got the class {optimizer.__name__}: call it, with the parameters")
+    lacks = [name for name in ("parameters", "lr", "zero_grad", "step") if not hasattr(optimizer, name)]
+    if lacks:
+        raise TypeError(
+            "expected an optimizer with a list of parameters, a number lr, and methods zero_grad() and step(), as "
+            f"optim.SGD has, but got {shown(optimizer)}, which lacks {', '.join(lacks)}"
+        )
+    check_list("parameters of the optimizer", optimizer.parameters)
+    check_type("methods zero_grad and step of the optimizer", Callable, optimizer.zero_grad, optimizer.step)
+
+
+def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
     value = _one(loss(model(x), y))
     number = value.item()
-    smaller = "" if where == "epoch 1, batch 1" else f"try a learning rate smaller than {optimizer.lr:g}, or "
-    cause = f"{smaller}look for nan or huge numbers in the data and the weights"
     if not isfinite(number):
-        raise DivergedError(f"the loss became {number} in {where}: {cause}")
+        raise DivergedError(f"the loss became {number} in {where}: {_cause(optimizer, x, y, where)}")
     optimizer.zero_grad()
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError("the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?")
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
+        raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, where)}")
     optimizer.step()
     return number
+
+
+_LARGE = 1e4  # parameters below this have not run away, and features above it are not scaled
+
+
+def _cause(optimizer: Any, x: Any, y: Any, where: str) -> str:
+    """Where to look for what made a number infinite or nan, as far as the data and the parameters tell."""
+    for what, array in (("examples", x), ("targets", y)):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"look at the data, for there is nan or infinity in the {what} of this mini-batch"
+    parameter = max(_largest(p.data) for p in optimizer.parameters)
+    if not isfinite(parameter):
+        return "look at the parameters, for one of them holds nan or infinity"
+    feature = max(_largest(each) for each in (x, y) if each.dtype.kind in "iuf")
+    is_first = where == "epoch 1, batch 1"
+    smaller = f"try a learning rate smaller than {optimizer.lr:g}"
+    suspects = "a log or a division of 0, an exp or a power of something large"
+    if feature >= _LARGE:
+        scale = f"scale the data, in which the largest number is {feature:.2g}"
+        return scale if is_first else f"{smaller}, or {scale}"
+    if parameter >= _LARGE:
+        grown = f"the largest parameter is {parameter:.2g}"
+        return f"{grown}: begin with smaller ones" if is_first else f"{grown}, so {smaller}"
+    if is_first:
+        return f"no step was made yet, so look in the model, the loss and the data for {suspects}"
+    return (
+        f"no parameter is larger than {parameter:.2g}, so look first in the model and the loss for {suspects}; then {smaller}"
+    )
+
+
+def _largest(x: Any) -> float:
+    return float(np.max(np.abs(x), initial=0.0))
 
 
 def _one(loss: Any) -> Value:
@@ -104,25 +166,30 @@ def _is_finite(g: Data) -> bool:
     return isfinite(g if isinstance(g, float) else np.add.reduce(g, axis=None)) or bool(np.isfinite(g).all())
 
 
+@evaluation
 def evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
-    """The mean loss over the examples, and, where y are integer labels, the share of them named rightly (else None)."""
-    # In a context of its own, which is gone afterwards, even if Ctrl-C comes while `no_grad` begins or ends.
-    found: tuple[float, float | None] = copy_context().run(_evaluate, model, loss, x, y, batch_size)
-    return found
+    """The mean loss over the examples, and the accuracy: the share of them that the model names rightly.
 
+    It names the class of the largest output; an example with an output of nan is named wrongly. There is an accuracy where
+    y are integers from 0 to classes - 1, (n,), and the outputs (n, classes), of two or more classes. Else it is None.
 
-@no_grad
-def _evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int) -> tuple[float, float | None]:
+    Meanwhile nothing is recorded, and `training` is False in every module, in this thread and task.
+    """
     check_type("a model and a loss that are functions", Callable, model, loss)
-    x, y = np.asarray(x), np.asarray(y)
-    labelled = y.ndim == 1 and y.dtype.kind in "iu"
-    total, right = 0.0, 0
-    for inputs, targets in minibatches(x, y, batch_size):
+    labels = as_plain_array(y)
+    total, right, examples = 0.0, 0, len(labels) if labels.ndim else 0
+    classes = None if labels.ndim != 1 or labels.dtype.kind not in "iu" else np.inf
+    for inputs, targets in minibatches(x, labels, batch_size):
         output = model(inputs)
         total += len(inputs) * _one(loss(output, targets)).item()
-        labelled = labelled and output.ndim == 2
-        right += int(np.sum(np.argmax(output.data, axis=-1) == targets)) if labelled else 0
-    return total / len(x), right / len(x) if labelled else None
+        scores = np.asarray(output.data if isinstance(output, Value) else output)
+        if classes is not None and scores.ndim == 2 and len(scores) == len(targets):
+            classes = min(classes, scores.shape[1])
+            right += int(np.sum((np.argmax(scores, axis=1) == targets) & ~np.isnan(scores).any(axis=1)))
+        else:
+            classes = None
+    named = classes is not None and classes >= 2 and labels.min() >= 0 and labels.max() < classes
+    return total / examples, right / examples if named else None
 
 
 def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int) -> None:
@@ -169,8 +236,9 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
             raise ValueError("the random state is out of its range")
         prefixes = "model.", "optimizer."
         weights, moves = ({n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes)
-        new = fitted(weights, model.state_dict())
-        if moved != names or any(np.result_type(x) != np.result_type(weights[name]) for name, x in new.items()):
+        held = model.state_dict()
+        new = fitted(weights, held, own_dtype=held.keys() - dict(model.named_parameters()).keys())
+        if moved != names or any(np.result_type(x) != weights[name].dtype for name, x in new.items()):
             raise ValueError(f"its optimizer moves {moved}, not {names}, or its weights have another dtype")
         optimizer.load_state_dict(moves)
     except Exception as error:
