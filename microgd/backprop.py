@@ -37,7 +37,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
-from microgd.arrays import Data, as_data, same
+from microgd.arrays import Data, as_data, as_plain_array, same
 from microgd.recording import is_recording
 
 Function: TypeAlias = Callable[..., Any]
@@ -239,7 +239,7 @@ def _any_operands(op: Operation, forward: Function) -> Function:
         given, extra = given[:arity], given[arity:]
         # Rules get every option, those that were left out too, as they are by default.
         options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
-        if options and any(isinstance(x, Node) for x in options):
+        if options and any(map(_has_node, options)):
             raise TypeError(
                 f"{op.name} takes Values by position, as operands. An index, an axis or a shape is a plain integer, such "
                 "as int(value.item()); bounds are constants (np.maximum and np.minimum take Values)"
@@ -252,8 +252,12 @@ def _any_operands(op: Operation, forward: Function) -> Function:
                 held: Any = x._held if type(x._held) is float else _kept(x)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
                     given = (*given[: len(saved)], held, *given[len(saved) + 1 :])
+            elif rule:
+                held = as_data(x, node._held)
+            elif isinstance(x, ndarray) and type(x) is not ndarray:
+                held = as_plain_array(x)  # a condition with a mask, say, is refused
             else:
-                held = as_data(x, node._held) if rule else x
+                held = x
             saved.append(held)
         try:
             out = forward(*saved, *extra, **named)  # Python itself rejects unknown options
@@ -262,6 +266,11 @@ def _any_operands(op: Operation, forward: Function) -> Function:
         return _record(type(node), out, op, given, None, (*saved, *options), None)
 
     return apply
+
+
+def _has_node(option: Any) -> bool:
+    """Whether it is a node, or a tuple, such as an index, with a node in it."""
+    return isinstance(option, Node) or (type(option) is tuple and any(isinstance(x, Node) for x in option))
 
 
 def _kept(x: Any) -> Any:

@@ -65,7 +65,8 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
     # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
     if examples and np.maximum.reduce(array.view(np.uint64)) >= classes:
         wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
-        raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}")
+        hint = ": the logits need a column for each class" if classes == 1 else ""
+        raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}{hint}")
     return array
 
 

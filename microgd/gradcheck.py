@@ -24,6 +24,10 @@ class GradientError(AssertionError):
         wrong = f"the gradient{' of the gradient' * (order == 2)} for operand {operand} at index {index} is wrong"
         found = f"finite differences expect {expected:.9g}, backpropagation got {got:.9g}"
         super().__init__(f"{wrong}: {found} (the derivative of f, or of a weighted sum of its elements)")
+        self._arguments = order, operand, index, expected, got
+
+    def __reduce__(self) -> Any:  # else unpickling, as by a pool of processes, would give the message as the order
+        return type(self), self._arguments
 
 
 def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: int = 1, tolerance: float = 1e-6) -> None:

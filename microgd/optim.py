@@ -37,7 +37,10 @@ class SGD:
         self.parameters = check_list("parameters, such as model.parameters()", parameters)
         for p in self.parameters:
             if p.op is not None:
-                raise ValueError(f"expected parameters that are leaves, but got one that {p.op} computed")
+                raise ValueError(
+                    f"expected parameters that are leaves, but got one that {p.op} computed: compute with arrays "
+                    "first, and make a Value of the result, as in Value(rng.normal(size=3) * 0.1)"
+                )
         if not self.parameters:
             raise ValueError("expected at least one parameter: a module's are the Values that it holds as attributes")
         if len(set(self.parameters)) < len(self.parameters):

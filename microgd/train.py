@@ -116,7 +116,10 @@ def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where
     optimizer.zero_grad()
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
-        raise ValueError("the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?")
+        raise ValueError(
+            "the loss depends on no parameter of the optimizer: is it the optimizer of this model, and was .data or "
+            ".item() taken on the way?"
+        )
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
         raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, where)}")
     optimizer.step()
@@ -177,19 +180,25 @@ def evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_
     """
     check_type("a model and a loss that are functions", Callable, model, loss)
     labels = as_plain_array(y)
-    total, right, examples = 0.0, 0, len(labels) if labels.ndim else 0
-    classes = None if labels.ndim != 1 or labels.dtype.kind not in "iu" else np.inf
+    has_classes = labels.ndim == 1 and labels.dtype.kind in "iu"
+    total, right, examples = 0.0, 0, 0
     for inputs, targets in minibatches(x, labels, batch_size):
         output = model(inputs)
         total += len(inputs) * _one(loss(output, targets)).item()
+        examples += len(inputs)
         scores = np.asarray(output.data if isinstance(output, Value) else output)
-        if classes is not None and scores.ndim == 2 and len(scores) == len(targets):
-            classes = min(classes, scores.shape[1])
-            right += int(np.sum((np.argmax(scores, axis=1) == targets) & ~np.isnan(scores).any(axis=1)))
-        else:
-            classes = None
-    named = classes is not None and classes >= 2 and labels.min() >= 0 and labels.max() < classes
-    return total / examples, right / examples if named else None
+        has_classes = has_classes and _are_of_classes(scores, targets)
+        if has_classes:
+            is_right = np.argmax(scores, axis=1) == targets
+            right += int(np.sum(is_right & ~np.isnan(scores).any(axis=1)))
+    return total / examples, right / examples if has_classes else None
+
+
+def _are_of_classes(scores: Any, targets: Any) -> bool:
+    """Whether each target is one of the columns, of which there are at least two."""
+    if scores.ndim != 2 or len(scores) != len(targets) or scores.shape[1] < 2:
+        return False
+    return bool(targets.min() >= 0 and targets.max() < scores.shape[1])
 
 
 def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int) -> None:

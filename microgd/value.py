@@ -171,6 +171,13 @@ class Value(Node):
     __ipow__, __imatmul__ = _in_place(ops.power, "**="), _in_place(ops.matmul, "@=")
     __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
     __getitem__ = ops.getitem
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        raise TypeError(
+            "the elements of a Value can't be assigned: to change the numbers of a leaf, write value.data[index] = ...; "
+            "to make a Value of other elements, np.where or np.stack"
+        )
+
     abs, square, sqrt, sign = ops.absolute, ops.square, ops.sqrt, ops.sign
     exp, exp2, expm1, log, log2, log10, log1p = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh

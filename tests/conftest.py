@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from microgd.backprop import OPERATIONS
+from microgd.backprop import NUMPY, OPERATIONS
 
 
 def pytest_addoption(parser):
@@ -34,11 +34,13 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def registry():
-    """The registry of operations, to which a test may add."""
-    known = dict(OPERATIONS)
+    """The registry of operations, to which a test may add, also under names of NumPy's functions."""
+    known, numpys = dict(OPERATIONS), dict(NUMPY)
     yield OPERATIONS
     OPERATIONS.clear()
     OPERATIONS.update(known)
+    NUMPY.clear()
+    NUMPY.update(numpys)
 
 
 @pytest.fixture

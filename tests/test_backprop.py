@@ -2,6 +2,11 @@
 
 import asyncio
 import copy
+import inspect
+import math
+import pickle
+import pydoc
+import re
 import subprocess
 import sys
 import threading
@@ -10,9 +15,10 @@ import weakref
 import numpy as np
 import pytest
 
-from microgd import Value, gradients, no_grad, operation, operations
-from microgd.backprop import OPERATIONS
+from microgd import Value, grad, gradients, hvp, nn, no_grad, operation, operations
+from microgd.backprop import NUMPY, OPERATIONS
 from microgd.graph import Graph
+from microgd.optim import SGD
 
 # ── The reverse pass ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -748,3 +754,195 @@ def test_operations_take_lists_for_arrays_and_not_as_python_does():
     assert operations.add([1.0, 2.0], [3.0]).tolist() == [4.0, 5.0]
     assert operations.multiply([1, 2], 2).tolist() == [2.0, 4.0]
     assert operations.negative([1, 2]).tolist() == [-1.0, -2.0]
+
+
+# ── What records nothing says so ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def unrecorded(x):
+    with no_grad():
+        return (x * x).sum()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: unrecorded(x).backward(),
+        lambda x: unrecorded(x).backward(1.0),
+        lambda x: gradients(unrecorded(x), [x]),
+        lambda x: gradients(unrecorded(x), [x], create_graph=True),
+        lambda x: hvp(unrecorded(x), [x], [x.data]),
+        lambda x: grad(unrecorded)(x.data),
+    ],
+)
+def test_what_was_computed_within_no_grad_has_no_way_back_and_says_so(use):
+    x = Value([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"^nothing was recorded: this value was computed within no_grad"):
+        use(x)
+    assert x.grad is None
+
+
+def test_what_was_computed_within_no_grad_is_a_leaf_of_what_is_computed_from_it():
+    x = Value([1.0, 2.0])
+    with no_grad():
+        start = x * 0.5
+    (start**2).sum().backward()
+    assert (x.grad, start.grad.tolist()) == (None, [1.0, 2.0])
+    start.data -= start.grad
+    assert start.data.tolist() == [-0.5, -1.0]
+
+
+def test_backward_of_a_leaf_is_1():
+    x = Value(3.0)
+    x.backward()
+    assert x.grad == 1.0
+
+
+@pytest.mark.parametrize("nothing", [0, 0.0, -0.0, np.float32(0), np.zeros(2), np.zeros(2, int), [0, 0]])
+def test_a_grad_set_to_0_is_zeros(nothing):
+    w = Value(np.ones(2, np.float32))
+    w.grad = nothing
+    (w * 3.0).sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0]
+    assert w.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("odd", [1.0, np.zeros(3), np.zeros((1, 2))])
+def test_a_grad_that_was_set_by_hand_to_another_shape_is_named_as_that(odd):
+    w = Value([1.0, 2.0])
+    w.grad = odd
+    with pytest.raises(ValueError, match="since grad was set by hand: set it to None, and backward starts a new sum"):
+        (w * 3.0).sum().backward()
+
+
+def test_a_grad_set_to_0_is_no_step():
+    w = Value([1.0, 2.0])
+    w.grad = 0
+    SGD([w], lr=1.0).step()
+    assert w.data.tolist() == [1.0, 2.0]
+
+
+# ── Operations by name ───────────────────────────────────────────────────────────────────────────────────────────────
+
+OF_THE_TABLE = sorted(
+    name for name, op in OPERATIONS.items() if op.module == "microgd.operations" and hasattr(operations, name)
+)
+
+
+@pytest.mark.parametrize("name", OF_THE_TABLE)
+def test_an_operation_is_microgds_own_by_module_name_signature_and_one_line(name):
+    function = getattr(operations, name)
+    assert (function.__module__, function.__name__, function.__qualname__) == ("microgd.operations", name, name)
+    assert inspect.getdoc(function).splitlines()[0].endswith((".", ".)"))
+    assert len(inspect.getdoc(function).splitlines()[0]) < 110
+    assert not {"out", "where", "casting", "order", "subok"} & set(inspect.signature(function).parameters)
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_help_lists_every_operation():
+    text = pydoc.plain(pydoc.render_doc(operations))
+    assert not [name for name in OF_THE_TABLE if not re.search(rf"^    {name}\(", text, re.MULTILINE)]
+
+
+def test_a_sequential_with_operations_can_be_pickled():
+    model = nn.Sequential(nn.Linear(2, 3), operations.tanh, operations.softmax)
+    twin = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(twin(np.ones(2)).data, model(np.ones(2)).data)
+
+
+@operation(lambda g, out, x: g * 3.0, name="a name of its own")
+def tripled(x):
+    """Three times x."""
+    return x * 3.0
+
+
+def test_an_operation_of_ones_own_is_pickled_by_the_name_of_its_function():
+    assert pickle.loads(pickle.dumps(tripled)) is tripled
+    assert tripled.__doc__ == "Three times x."
+    assert tripled(Value(1.0)).op == "a name of its own"
+
+
+def test_a_function_of_numpys_that_is_made_an_operation_belongs_to_where_that_is_done(registry):
+    made = operation(lambda g, out, x: g, name="whole_part")(np.trunc)
+    assert (made.__module__, made.__name__) == (__name__, "whole_part")
+    assert list(inspect.signature(made).parameters) == ["x"]
+
+
+TAKEN = [
+    "exp",
+    "add",
+    "sum",
+    "relu",
+    "softmax",
+    "matmul",
+    "var",
+    "concatenate",
+    "ravel",
+    "shape",
+    "zeros_like",
+    "isnan",
+    "equal",
+]
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_an_operation_with_the_name_of_one_of_microgds_own_is_refused_with_the_cure(name, registry):
+    numpys, known = dict(NUMPY), dict(OPERATIONS)
+    with pytest.raises(ValueError, match=rf"^{name} is the name of one of microgd's own functions: .* such as my_{name}$"):
+        operation(lambda g, out, x: g, name=name)(lambda x: x)
+    assert (known, numpys) == (OPERATIONS, NUMPY)
+
+
+def test_a_first_try_at_exp_with_a_wrong_rule_leaves_numpys_exp_right(registry):
+    with pytest.raises(ValueError, match="my_exp"):
+
+        @operation(lambda g, out, x: g)
+        def exp(x):
+            return np.exp(x)
+
+    x = Value(1.0)
+    np.exp(x).backward()
+    assert x.grad == math.exp(1.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_cell_that_defines_an_operation_again_goes_on_working_and_says_nothing(registry):
+    for factor in (2.0, 3.0):
+
+        @operation(lambda g, out, x, factor: g * factor, name="sinc")  # NumPy has one, and microgd does not
+        def stretched(x, factor=factor):
+            return x * factor
+
+    assert np.sinc(Value(1.0)).item() == 3.0
+
+
+@pytest.mark.parametrize("name", ["float64", "pi", "random", "typecodes", "newaxis", "ndarray"])
+def test_a_name_that_numpy_has_for_something_else_than_a_function_is_free(name, registry):
+    before = dict(NUMPY)
+    made = operation(lambda g, out, x: g, name=name)(lambda x: x)
+    assert made(Value(2.0)).op == name
+    assert before == NUMPY
+
+
+# ── Rules and functions of one's own ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rule_that_writes_into_the_upstream_gradient_is_refused_with_the_cure(registry):
+    def rule(g, out, x):
+        g *= 2.0 * x
+        return g
+
+    squared = operation(rule, name="squared")(lambda x: x * x)
+    x = Value([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"a rule can't write into what it is given, .*: write g = g \* x in place of g \*= x"):
+        squared(x).sum().backward()
+    assert x.grad is None
+
+
+def test_a_rule_may_return_the_upstream_gradient_as_it_came(registry):
+    same = operation(lambda g, out, x: g, name="same")(lambda x: x + 0.0)
+    x = Value([1.0, 2.0])
+    y = same(x) * 1.0
+    y.backward([3.0, 4.0])
+    x.grad[0] = 7.0
+    assert (x.grad.tolist(), y.grad.tolist()) == ([7.0, 4.0], [3.0, 4.0])

@@ -1,5 +1,7 @@
 """The checker itself: it passes what is right and complains about every kind of wrong."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -214,3 +216,11 @@ def test_elements_are_weighed_with_either_sign_and_none_counts_more_than_three_t
     assert min(weights) < 0 < max(weights)
     assert max(np.abs(weights)) <= 3 * min(np.abs(weights))
     assert 0.5 <= min(np.abs(weights)) <= 1 <= max(np.abs(weights)) <= 1.5
+
+
+def test_an_error_of_the_check_survives_the_way_out_of_another_process():
+    with pytest.raises(GradientError) as found:
+        check_gradients(squared(lambda g, out, x: g * x), X)
+    twin = pickle.loads(pickle.dumps(found.value))
+    assert (str(twin), vars(twin)) == (str(found.value), vars(found.value))
+    assert (twin.order, twin.operand, twin.index) == (1, 0, (0, 0))

@@ -1,13 +1,48 @@
 """What the most common mistakes are answered with, word for word: a person has read each."""
 
 import math
+import operator
 
 import numpy as np
 import pytest
 
-from microgd import Value, data, draw, nn, optim, train
+from microgd import Value, data, draw, nn, no_grad, optim, train
 
 X = np.ones((5, 3))
+NOT_A_NUMBER = (
+    "a Value does not turn into a number by itself, since its gradient would be lost. For a function of it: np.sin(value), "
+    "not math.sin(value); to put Values into an array: np.stack([a, b]); for the number alone, where no derivative is wanted: "
+    "value.item()"
+)
+NOT_AN_INTEGER = (
+    "a Value is not an integer, even if its number is whole: indices, counts and sizes have no derivative, so they are plain "
+    "integers, such as int(value.item())"
+)
+PLAIN_OPTIONS = (
+    " takes Values by position, as operands. An index, an axis or a shape is a plain integer, such as int(value.item()); "
+    "bounds are constants (np.maximum and np.minimum take Values)"
+)
+V = Value([1.0, 2.0, 3.0])
+
+
+def within_no_grad():
+    with no_grad():
+        return Value(2.0) * 3.0
+
+
+def renamed():
+    w = Value(2.0, name="w")
+    with no_grad():
+        w -= 0.1
+
+
+class Scaled(nn.Module):
+    """A newcomer's module."""
+
+    def __init__(self):
+        self.w = Value(np.ones(3)) * 0.1
+
+
 MISTAKES = {
     "backward of a whole array": (
         lambda: (Value([1.0, 2.0]) * 2).backward(),
@@ -22,17 +57,19 @@ MISTAKES = {
     "a Value where NumPy wants an array": (
         lambda: np.asarray(Value([1.0, 2.0])),
         TypeError,
-        "a Value does not turn into an array by itself: use .data, or np.stack to join Values into one",
+        "a Value does not turn into an array by itself, since its gradient would be lost. Instead: np.stack([a, b]) joins "
+        "Values; array @ value multiplies, and array.dot(value) does not; x.to_numpy() and x.toarray() make a DataFrame and a "
+        "sparse matrix arrays to compute with; value.data is the numbers alone, where no derivative is wanted",
     ),
     "a Value where Python wants a number": (
         lambda: math.sin(Value(1.0)),
         TypeError,
-        "a Value does not turn into a number by itself: use .item() for it, and np.sin in place of math.sin",
+        NOT_A_NUMBER,
     ),
     "a function of NumPy's without a rule": (
         lambda: np.cumsum(Value([1.0, 2.0])),
         TypeError,
-        "numpy.cumsum has no derivative rule for Values: use .data for its numbers",
+        "numpy.cumsum is not supported for Values: write np.tril(np.ones((n, n))) @ x",
     ),
     "text as a Value": (
         lambda: Value("3"),
@@ -52,7 +89,8 @@ MISTAKES = {
     "a column and a row in the loss": (
         lambda: nn.mse_loss(Value(np.ones((3, 1))), np.ones(3)),
         ValueError,
-        "expected a prediction and a target of the same shape, not empty, but got (3, 1) and (3,)",
+        "expected a prediction and a target of the same shape, not empty, but got (3, 1) and (3,): "
+        "target[:, None] makes it a column",
     ),
     "labels that are text": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), ["cat", "dog"]),
@@ -99,7 +137,137 @@ MISTAKES = {
             train.fit(nn.Linear(3, 2), nn.cross_entropy, optim.SGD([Value(1.0)], lr=0.1), X, np.zeros(5, int), epochs=1)
         ),
         ValueError,
-        "the loss depends on no parameter of the optimizer: is it the model's, and is this inside no_grad?",
+        "the loss depends on no parameter of the optimizer: is it the optimizer of this model, and was .data or .item() taken "
+        "on the way?",
+    ),
+    "a Value as an element of an array": (
+        lambda: np.zeros((2, 3)).__setitem__(0, V),
+        TypeError,
+        "a Value does not turn into an array by itself, since its gradient would be lost. Instead: np.stack([a, b]) joins "
+        "Values; array @ value multiplies, and array.dot(value) does not; x.to_numpy() and x.toarray() make a DataFrame and a "
+        "sparse matrix arrays to compute with; value.data is the numbers alone, where no derivative is wanted",
+    ),
+    "a Value as an index": (lambda: V[Value(0)], TypeError, "getitem" + PLAIN_OPTIONS),
+    "a Value as an axis": (lambda: V.sum(Value(0)), TypeError, "sum" + PLAIN_OPTIONS),
+    "a Value as a shape": (lambda: V.reshape(Value(3)), TypeError, "reshape" + PLAIN_OPTIONS),
+    "a Value as an axis of softmax": (lambda: V.softmax(Value(0)), TypeError, "softmax" + PLAIN_OPTIONS),
+    "a Value as a bound": (lambda: np.clip(V, Value(0.0), 1.0), TypeError, "clip" + PLAIN_OPTIONS),
+    "a Value in a tuple of indices": (lambda: V[None, Value(0)], TypeError, "getitem" + PLAIN_OPTIONS),
+    "a Value as an index of a list": (lambda: [1, 2][Value(0)], TypeError, NOT_AN_INTEGER),
+    "a Value as a count": (lambda: range(Value(2)), TypeError, NOT_AN_INTEGER),
+    "a Value as an integer": (lambda: int(Value(2)), TypeError, NOT_AN_INTEGER),
+    "the truth of several elements": (
+        lambda: bool(V),
+        ValueError,
+        "the truth value of a Value of shape (3,) is ambiguous, unless it has one element: np.any(...) and np.all(...) of a "
+        "comparison, such as value > 0, are True or False",
+    ),
+    "an array on the left of in place": (
+        lambda: operator.iadd(np.zeros(3), V),
+        TypeError,
+        "numpy.add can't write a Value into an array, which records nothing: leave out= out, and write array = array + value "
+        "in place of array += value",
+    ),
+    "a function of NumPy's with a product in its place": (
+        lambda: np.dot(X, V),
+        TypeError,
+        "numpy.dot is not supported for Values: write x @ y",
+    ),
+    "a function of NumPy's without a derivative": (
+        lambda: np.argmax(V),
+        TypeError,
+        "numpy.argmax is not supported for Values: it has no derivative, so give it the numbers alone, as in np.argmax(x.data)",
+    ),
+    "a function of NumPy's that nothing replaces": (
+        lambda: np.linalg.inv(V),
+        TypeError,
+        "numpy.linalg.inv is not supported for Values: write it with functions that are supported (help(microgd.operations) "
+        "lists them), or add it with microgd.operation; x.data is for where no derivative is wanted",
+    ),
+    "a method of PyTorch's": (lambda: V.std(), AttributeError, "a Value has no attribute 'std': write np.sqrt(np.var(x))"),
+    "a loss computed within no_grad": (
+        lambda: within_no_grad().backward(),
+        ValueError,
+        "nothing was recorded: this value was computed within no_grad, so no gradient leads back from it",
+    ),
+    "a step that gives a leaf's name to another Value": (
+        renamed,
+        TypeError,
+        "w -= ... would make w the name of another Value, and leave this leaf as it is: to change its numbers, write w.data -= "
+        "...",
+    ),
+    "a step without gradients": (
+        lambda: optim.SGD([Value(1.0)], lr=0.1).step(),
+        ValueError,
+        "no parameter has a gradient: before step() comes loss.backward(), of a loss that was computed with these parameters, "
+        "and not within no_grad",
+    ),
+    "a weight that was computed": (
+        Scaled,
+        TypeError,
+        "Scaled: self.w was computed by multiply, so it is no parameter: nothing would train or save it. Compute with arrays "
+        "first, and make a leaf of the result: self.w = Value(...), as in Value(rng.normal(size=3) * 0.1)",
+    ),
+    "new data of what was computed": (
+        lambda: setattr(V * 2.0, "data", 1.0),
+        AttributeError,
+        "the data of a computed value is read-only: it belongs to the recorded computation. To make first weights, compute "
+        "with arrays, as in Value(rng.normal(size=3) * 0.1); to go on with its numbers alone, take value.detach()",
+    ),
+    "parameters that were computed": (
+        lambda: optim.SGD([V * 0.1], lr=0.1),
+        ValueError,
+        "expected parameters that are leaves, but got one that multiply computed: compute with arrays first, and make a Value "
+        "of the result, as in Value(rng.normal(size=3) * 0.1)",
+    ),
+    "one-hot labels": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 3))), np.eye(3)[[0, 2]]),
+        TypeError,
+        "expected labels of shape (2,), an integer for each example, but got shape (2, 3): if they are one-hot, "
+        "labels.argmax(axis=1) makes integers of them",
+    ),
+    "labels that are whole floats": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 3))), [0.0, 2.0]),
+        TypeError,
+        "expected labels that are integers, but got dtype float64; labels.astype(int) makes them so",
+    ),
+    "labels that are fractions": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 3))), [0.5, 2.0]),
+        TypeError,
+        "expected labels that are integers, but got dtype float64",
+    ),
+    "two classes and one column": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 1))), [0, 1]),
+        ValueError,
+        "expected labels from 0 to 0, but got 1: the logits need a column for each class",
+    ),
+    "a column of labels": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 3))), [[0], [2]]),
+        ValueError,
+        "expected labels of shape (2,), a number for each example, but got shape (2, 1): labels[:, 0] is that",
+    ),
+    "a row and a column in the loss": (
+        lambda: nn.mse_loss(Value(np.ones(3)), np.ones((3, 1))),
+        ValueError,
+        "expected a prediction and a target of the same shape, not empty, but got (3,) and (3, 1): "
+        "prediction[:, None] makes it a column",
+    ),
+    "a feature that is no column": (
+        lambda: nn.Linear(1, 32)(np.ones(20)),
+        ValueError,
+        "Linear(1, 32) takes shape (..., 1), but got shape (20,): x[:, None] makes it a column, an example a row",
+    ),
+    "a masked array": (
+        lambda: Value(np.ma.array([1.0, 2.0], mask=[True, False])),
+        TypeError,
+        "expected a number or an array of numbers, but got a masked array, whose mask would be lost: x.filled(0.0) gives "
+        "masked elements a number, x.compressed() leaves them out",
+    ),
+    "None among the numbers": (
+        lambda: Value([1.0, None]),
+        TypeError,
+        "expected a number or an array of float32, float64, integers or booleans, but got "
+        "list of dtype object, with None in it",
     ),
     "a number to draw": (lambda: draw(3.0), TypeError, "expected a Value to draw, but got 3.0"),
 }
@@ -119,3 +287,10 @@ def test_what_python_cannot_write_is_named_by_its_type():
         deep = [deep]
     with pytest.raises(TypeError, match="that are Values, but got "):
         optim.SGD([deep], lr=0.1)
+
+
+def test_a_value_put_into_an_array_leads_to_stack():
+    array = np.zeros(3)
+    with pytest.raises(ValueError, match="setting an array element with a sequence") as refused:  # in NumPy's words...
+        array[0] = Value(2.0)
+    assert str(refused.value.__cause__) == NOT_A_NUMBER  # ...which Python shows below these

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import weakref
 from itertools import islice, pairwise
 
@@ -218,6 +219,65 @@ def test_a_regression_on_whole_numbers_has_no_accuracy():
     assert train.evaluate(lambda x: model(x).ravel(), nn.mse_loss, X, np.arange(10))[1] is None
 
 
+# What the model gives for ten examples, and what is right.
+TEN = np.arange(10)
+TWO_COLUMNS = np.stack([-TEN + 4.5, TEN - 4.5], axis=1)  # the second is larger from the sixth on
+CLASSLESS = {
+    "one column and two classes": ((TEN - 4.5)[:, None], (TEN > 4).astype(int)),
+    "one column and labels -1 and 1": ((TEN - 4.5)[:, None], np.where(TEN > 4, 1, -1)),
+    "two columns and labels -1 and 1": (TWO_COLUMNS, np.where(TEN > 4, 1, -1)),
+    "one column and whole numbers": (TEN[:, None] * 1.0, TEN),
+    "two columns, a mean and a spread, and whole numbers": (TWO_COLUMNS, TEN),
+    "two columns and labels from 1": (TWO_COLUMNS, (TEN > 4) + 1),
+    "no column and two classes": (TEN - 4.5, (TEN > 4).astype(int)),
+    "several columns and one-hot labels": (TWO_COLUMNS, np.eye(2, dtype=int)[(TEN > 4).astype(int)]),
+    "several columns and float labels": (TWO_COLUMNS, (TEN > 4) * 1.0),
+    "a column of labels": (TWO_COLUMNS, (TEN > 4).astype(int)[:, None]),
+    "a sequence for each example": (TWO_COLUMNS[:, None, :], (TEN > 4).astype(int)),
+    "no columns at all": (np.zeros((10, 0)), np.zeros(10, int)),
+}
+
+
+def told(outputs):
+    """A model that gives these outputs, for the numbers of examples."""
+    return lambda x: Value(np.asarray(outputs, float)[np.asarray(x, int)])
+
+
+def no_loss(output, target):
+    return Value(0.0)
+
+
+@pytest.mark.parametrize("batch_size", [3, 1000])
+@pytest.mark.parametrize("case", CLASSLESS)
+def test_where_there_are_no_classes_there_is_no_accuracy(case, batch_size):
+    outputs, labels = CLASSLESS[case]
+    assert train.evaluate(told(outputs), no_loss, TEN, labels, batch_size)[1] is None
+
+
+def test_a_label_out_of_range_in_the_last_batch_leaves_no_accuracy():
+    labels = (TEN > 4).astype(int)
+    labels[-1] = 2
+    assert train.evaluate(told(TWO_COLUMNS), no_loss, TEN, labels, 3)[1] is None
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64])
+def test_two_columns_and_two_classes_have_an_accuracy(dtype):
+    labels = (TEN > 3).astype(dtype)
+    assert train.evaluate(told(TWO_COLUMNS), no_loss, TEN, labels, 3)[1] == 0.9
+
+
+def test_an_output_of_nan_names_no_class():
+    outputs = np.array(TWO_COLUMNS)
+    outputs[[0, 9], 1] = np.nan  # argmax takes a nan for the largest: the second would be right in one of the two
+    assert train.evaluate(told(outputs), no_loss, TEN, (TEN > 4).astype(int))[1] == 0.8
+    assert train.evaluate(told(outputs * np.nan), no_loss, TEN, np.zeros(10, int))[1] == 0.0
+
+
+def test_a_model_that_gives_arrays_has_an_accuracy_too():
+    labels = (TEN > 4).astype(int)
+    assert train.evaluate(lambda x: TWO_COLUMNS[x], no_loss, TEN, labels)[1] == 1.0
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 1000])
 def test_evaluating_in_batches_is_evaluating_at_once(batch_size):
     model, (x, y) = classifier(), classes()
@@ -299,7 +359,7 @@ def test_a_parameter_that_the_loss_does_not_use_stays_where_it_is():
 
 
 def test_training_where_nothing_is_recorded_is_refused():
-    with no_grad(), pytest.raises(ValueError, match="nothing was recorded: .* no_grad"):
+    with no_grad(), pytest.raises(ValueError, match=r"nothing was recorded: .* no_grad"):
         next(fit(line()))
 
 
@@ -498,10 +558,20 @@ def test_a_nan_in_the_data_is_looked_for_in_the_data():
     with pytest.raises(train.DivergedError, match="look at the data, for there is nan"):
         list(
             train.fit(
-                model, nn.cross_entropy, SGD(model.parameters(), lr=0.1), x, y, epochs=1, batch_size=4, rng=np.random.default_rng(0)
+                model,
+                nn.cross_entropy,
+                SGD(model.parameters(), lr=0.1),
+                x,
+                y,
+                epochs=1,
+                batch_size=4,
+                rng=np.random.default_rng(0),
             )
         )
-    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match=r"inf in epoch 1, batch 1: scale the data, .* 1e\+30$"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(train.DivergedError, match=r"inf in epoch 1, batch 1: scale the data, .* 1e\+30$"),
+    ):
         list(train.fit(model, nn.mse_loss, SGD(model.parameters(), lr=0.1), x[:4] * 1e30, x[:4, :2], epochs=1))
 
 
@@ -517,3 +587,111 @@ def test_ctrl_c_at_the_moment_when_no_grad_begins_or_ends_leaves_recording_on_af
     with pytest.raises(KeyboardInterrupt):
         train.evaluate(nn.Linear(3, 2), nn.cross_entropy, np.ones((4, 3)), np.zeros(4, int))
     assert (Value(1.0) * 2.0).op == "multiply"
+
+
+# ── What fit says ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_training_that_nobody_loops_over_warns_at_the_line_that_asked_for_it():
+    def forgotten():
+        train.fit(line(), nn.mse_loss, SGD(line().parameters(), lr=0.1), X, Y, epochs=1)
+
+    with pytest.warns(RuntimeWarning, match=r"train\.fit has trained nothing: it trains while you loop over it") as warned:
+        forgotten()
+    assert [(w.filename, w.lineno) for w in warned] == [(__file__, forgotten.__code__.co_firstlineno + 1)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("loop", [list, next, lambda epochs: [next(epochs), epochs.close()]])
+def test_training_that_is_looped_over_does_not_warn(loop):
+    loop(fit(line(), epochs=2))
+
+
+@pytest.mark.filterwarnings("error")
+def test_training_that_is_refused_at_once_does_not_warn():
+    with pytest.raises(ValueError, match="example"):
+        fit(line(), x=X[:0], y=Y[:0])
+
+
+class Halving:
+    """An optimizer of one's own, with what fit needs."""
+
+    def __init__(self, parameters):
+        self.parameters, self.lr = parameters, 0.1
+
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = None
+
+    def step(self):
+        for p in self.parameters:
+            p.data -= self.lr * np.sign(p.grad)
+
+
+def test_an_optimizer_of_ones_own_trains():
+    model = line()
+    first, *_, last = fit(model, optimizer=Halving(model.parameters()), epochs=20)
+    assert last.loss < first.loss
+
+
+@pytest.mark.parametrize(
+    ("lacks", "named"), [(["parameters"], "parameters"), (["lr"], "lr"), (["zero_grad", "step"], "zero_grad, step")]
+)
+def test_an_optimizer_that_lacks_something_is_told_what_fit_needs(lacks, named):
+    everything = {"parameters": [], "lr": 0.1, "zero_grad": lambda self: None, "step": lambda self: None}
+    kind = type("Adam", (), {name: x for name, x in everything.items() if name not in lacks})
+    with pytest.raises(TypeError, match=rf"a list of parameters, a number lr, .* got .*, which lacks {named}$"):
+        fit(line(), optimizer=kind())
+
+
+def test_a_class_in_place_of_an_optimizer_is_told_to_be_called():
+    with pytest.raises(TypeError, match="got the class SGD: call it, with the parameters"):
+        fit(line(), optimizer=SGD)
+
+
+@pytest.mark.parametrize("where", ["x", "y"])
+def test_masked_examples_are_refused(where):
+    masked = {where: np.ma.array(X, mask=X > 0.5)}
+    with pytest.raises(TypeError, match="masked array, whose mask would be lost"):
+        fit(line(), **masked)
+
+
+def logarithm_of_nothing(prediction, target):
+    return np.log(nn.mse_loss(prediction, target) * 0.0)
+
+
+def words(lr=0.1, **options):
+    """What training that goes wrong says."""
+    model = line()
+    with np.errstate(all="ignore"), pytest.raises(train.DivergedError) as refused:
+        list(fit(model, optimizer=SGD(model.parameters(), lr=lr), **options))
+    return str(refused.value)
+
+
+def test_a_logarithm_of_0_at_the_first_step_is_not_laid_to_the_learning_rate():
+    said = words(loss=logarithm_of_nothing)
+    assert "learning rate" not in said
+    assert "look in the model, the loss and the data for a log or a division of 0" in said
+
+
+def test_a_logarithm_of_0_with_small_parameters_comes_before_the_learning_rate():
+    calls = []
+
+    def loss(prediction, target):
+        calls.append(1)
+        return nn.mse_loss(prediction, target) if len(calls) < 5 else logarithm_of_nothing(prediction, target)
+
+    said = words(loss=loss)
+    assert said.index("a log or a division of 0") < said.index("learning rate smaller than 0.1")
+    assert "no parameter is larger than" in said
+
+
+def test_parameters_that_have_run_away_are_laid_to_the_learning_rate():
+    assert re.search(
+        r"the largest parameter is \S+e\+\d+, so try a learning rate smaller than 10$", words(lr=10.0, epochs=1000)
+    )
+
+
+def test_features_that_are_not_scaled_are_named():
+    said = words(x=X * 1e5, epochs=100, batch_size=10)
+    assert said.endswith("try a learning rate smaller than 0.1, or scale the data, in which the largest number is 1e+05")

@@ -4,11 +4,12 @@ import copy
 import math
 import operator
 import pickle
+import re
 
 import numpy as np
 import pytest
 
-from microgd import Value, operations
+from microgd import Value, nn, no_grad, operations
 
 
 @pytest.mark.parametrize("number", [2, 2.0, True, np.float32(2), np.float64(2), np.int8(2), np.array(2), np.array(2.0)])
@@ -338,3 +339,338 @@ def test_an_odd_grad_is_shown():
 def test_a_name_that_is_no_text_is_a_type_error(name):
     with pytest.raises(TypeError, match="expected a name that is text"):
         Value(1.0, name)
+
+
+# ── In place ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+IN_PLACE = [
+    (operator.iadd, "+="),
+    (operator.isub, "-="),
+    (operator.imul, "*="),
+    (operator.itruediv, "/="),
+    (operator.ipow, "**="),
+]
+in_place = pytest.mark.parametrize(("op", "symbol"), IN_PLACE, ids=[symbol for _, symbol in IN_PLACE])
+
+
+@in_place
+@pytest.mark.parametrize("step", [0.5, 2, np.array([0.5, 0.5]), [1.0, 1.0]])
+def test_a_step_within_no_grad_that_would_only_rename_a_leaf_is_refused_with_the_cure(op, symbol, step):
+    p = Value([1.0, 2.0], name="w")
+    with no_grad(), pytest.raises(TypeError, match=rf"^w {re.escape(symbol)} .* write w\.data {re.escape(symbol)} \.\.\.$"):
+        op(p, step)
+    assert p.data.tolist() == [1.0, 2.0]
+
+
+def test_a_matrix_product_in_place_is_refused_likewise():
+    with no_grad(), pytest.raises(TypeError, match=r"write p\.data @= "):
+        operator.imatmul(Value(np.ones((2, 2))), np.ones((2, 2)))
+
+
+@in_place
+def test_so_is_a_step_along_a_gradient_outside_of_no_grad(op, symbol):
+    p = Value([1.0, 2.0])
+    (p * p).sum().backward()
+    with pytest.raises(TypeError, match=re.escape(f"write p.data {symbol} ...")):
+        op(p, p.grad)
+
+
+@in_place
+def test_a_leaf_without_a_gradient_may_start_a_sum(op, symbol):
+    x = start = Value([1.0, 2.0])
+    x = op(x, 3.0)
+    assert (x.op is not None, start.data.tolist()) == (True, [1.0, 2.0])
+
+
+@in_place
+def test_a_forward_that_adds_up_values_in_place_works_within_no_grad_and_leaves_the_leaf_alone(op, symbol):
+    bias, w = Value([1.0, 2.0]), Value([3.0, 4.0])
+    (bias * w).sum().backward()  # gradients from a step before
+
+    def forward(x):
+        act = bias
+        act = op(act, w * x)
+        return op(act, 2.0)  # by now it is a result, and any number may come
+
+    with no_grad():
+        evaluated = [forward(2.0).data.tolist() for _ in range(2)]
+    assert evaluated == [forward(2.0).data.tolist()] * 2
+    assert bias.data.tolist() == [1.0, 2.0]
+
+
+def test_a_number_on_the_left_takes_in_a_value():
+    total = 0.0
+    with no_grad():
+        total += Value(2.0)
+    assert total.item() == 2.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: exec("w.data += 1.0", {"w": w}),
+        lambda w: exec("w.data[0] = 1.0", {"w": w}),
+        lambda w: exec("w.data[:1] *= 2.0", {"w": w}),
+        lambda w: exec("w.data.T[...] = 0.0", {"w": w}),
+        lambda w: np.add(w.data, 1.0, out=w.data),
+    ],
+)
+def test_writing_into_what_was_computed_says_what_to_write(change):
+    w = Value([[1.0, 2.0]]) * 0.1
+    with pytest.raises(
+        ValueError, match=r"^the data of a computed value is read-only: .*Value\(rng\.normal\(size=3\) \* 0\.1\)"
+    ):
+        change(w)
+    assert w.data.tolist() == [[0.1, 0.2]]
+
+
+def test_the_data_of_a_computed_value_is_an_array_like_any_other_to_read():
+    x = np.array([[3.0, 1.0], [2.0, 4.0]], np.float32)
+    data = (Value(x) * 1).data
+    assert isinstance(data, np.ndarray)
+    assert repr(data) == repr(x)
+    assert str(data) == str(x)
+    for f in (np.exp, np.sum, np.sort, lambda a: a @ a, lambda a: a + 1, lambda a: np.add.reduce(a), lambda a: a.max(0)):
+        np.testing.assert_array_equal(f(data), f(x), strict=True)
+    assert type(data + 1) is type(np.asarray(data)) is type(pickle.loads(pickle.dumps(data))) is np.ndarray
+    copied = data.copy()
+    copied += 1
+    copied[0] = 7.0
+    assert copied.tolist() == [[7.0, 7.0], [3.0, 5.0]]
+    assert (data * Value(2.0)).op == (Value(2.0) * data).op == "multiply"
+
+
+def test_elements_of_a_value_cannot_be_assigned_and_the_message_says_what_to_write():
+    v = Value([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"write value\.data\[index\] = "):
+        v[0] = 3.0
+
+
+# ── What pandas and SciPy bring ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_a_series_and_a_data_frame_are_constants_on_either_side(op):
+    pandas = pytest.importorskip("pandas")
+    for plain, theirs in (
+        (np.array([1.0, 2.0]), pandas.Series([1.0, 2.0], index=[7, 3])),
+        (np.array([[1.0, 2.0], [3.0, 4.0]]), pandas.DataFrame({"a": [1.0, 3.0], "b": [2.0, 4.0]})),
+    ):
+        for value in (Value(2.0), Value([3.0, 5.0])):
+            for got, expected in ((op(theirs, value), op(plain, value)), (op(value, theirs), op(value, plain))):
+                assert isinstance(got, Value)
+                np.testing.assert_array_equal(got.data, expected.data)
+
+
+def test_a_matrix_product_with_a_data_frame_on_the_left_says_to_numpy():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 3.0], "b": [2.0, 4.0]})
+    with pytest.raises(TypeError, match=r"x\.to_numpy\(\) and x\.toarray\(\) make"):
+        frame @ Value([1.0, 2.0])
+    assert (frame.to_numpy() @ Value([1.0, 2.0])).data.tolist() == [5.0, 11.0]
+
+
+def test_a_column_of_text_is_named():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(TypeError, match="got DataFrame of dtype object, with 'x' in it"):
+        Value(pandas.DataFrame({"a": [1.0, 2.0], "b": np.array(["x", "y"], object)}))
+
+
+def test_an_array_of_objects_that_are_numbers_is_told_how_to_become_one_of_numbers():
+    with pytest.raises(TypeError, match=r"got ndarray of dtype object: np\.asarray\(x, float\)"):
+        Value(np.array([1, 2.5], object))
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csr_array", "coo_array"])
+def test_a_sparse_matrix_is_told_to_become_an_array(form):
+    sparse = pytest.importorskip("scipy.sparse")
+    matrix, v = getattr(sparse, form)(np.eye(2)), Value([1.0, 2.0])
+    for use in (lambda: Value(matrix), lambda: v @ matrix, lambda: matrix @ v, lambda: nn.Linear(2, 1)(matrix)):
+        with pytest.raises(TypeError, match=r"x\.toarray\(\)"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("op", "left"), [(op, left) for op in (operator.mul, operator.matmul, operator.add) for left in (True, False)]
+)
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_a_numpy_matrix_is_refused_since_its_product_is_another(op, left):
+    matrix, value = np.matrix(np.eye(2)), Value(np.eye(2))
+    with pytest.raises(TypeError, match=r"a numpy\.matrix, whose \* is the matrix product: np\.asarray\(x\) makes it an array"):
+        op(matrix, value) if left else op(value, matrix)
+
+
+def test_an_array_with_an_arithmetic_of_its_own_is_refused():
+    class Metres(np.ndarray):
+        """An array with a unit."""
+
+        def __array_ufunc__(self, ufunc, method, *operands, **options):
+            return NotImplemented
+
+    with pytest.raises(TypeError, match="a Metres, whose own arithmetic would be lost"):
+        Value(1.0) * np.ones(2).view(Metres)
+
+
+@pytest.mark.parametrize("kind", [np.recarray, np.memmap])
+def test_other_kinds_of_numpys_own_arrays_are_taken(kind, tmp_path):
+    array = np.ones(2).view(kind) if kind is np.recarray else np.memmap(tmp_path / "array", float, "w+", shape=(2,))
+    assert (Value(2.0) * array).shape == (2,)
+
+
+def test_a_condition_with_a_mask_is_refused():
+    with pytest.raises(TypeError, match="mask would be lost"):
+        np.where(np.ma.array([True, False], mask=[True, False]), Value([1.0, 2.0]), 0.0)
+
+
+# ── NumPy's functions that are not supported ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (np.shape, (2,)),
+        (np.ndim, 1),
+        (np.size, 2),
+        (np.zeros_like, [0.0, 0.0]),
+        (np.ones_like, [1.0, 1.0]),
+        (lambda v: np.ones_like(v, dtype=int), [1, 1]),
+        (lambda v: np.empty_like(v).shape, (2,)),
+        (np.isnan, [False, False]),
+    ],
+)
+def test_what_asks_for_no_derivative_is_a_plain_result(function, expected):
+    result = function(Value(np.array([3.0, 4.0], np.float32)))
+    assert not isinstance(result, Value)
+    assert np.array_equal(result, expected)
+
+
+def test_zeros_like_a_value_has_its_dtype():
+    assert np.zeros_like(Value(np.ones(2, np.float32))).dtype == np.float32
+
+
+n, x, y = 3, np.array([[2.0, 1.0, 3.0], [1.0, 5.0, 2.0], [4.0, 1.0, 2.5]]), np.arange(9.0).reshape(3, 3)
+v, axes, indices, weights = x[0], (1, 0), [2, 0], np.array([1.0, 2.0, 3.0])
+# NumPy's function, and what is advised in its place, with the same result: each stands in the advice.
+ADVICE = {
+    "dot": (lambda x: np.dot(x, y), "x @ y", x),
+    "vdot": (lambda x: np.vdot(x, weights), "x @ y", v),
+    "inner": (lambda x: np.inner(x, y), "x @ y.T", x),
+    "outer": (lambda x: np.outer(x, weights), "x[:, None] * y", v),
+    "tensordot": (lambda x: np.tensordot(x, y, 1), "x @ y", x),
+    "einsum": (lambda x: np.einsum("ij,jk", x, y), "@", x),
+    "linalg.norm": (np.linalg.norm, "np.sqrt(np.sum(x**2))", x),
+    "trace": (np.trace, "np.sum(x * np.eye(n))", x),
+    "diagonal": (np.diagonal, "x[np.arange(n), np.arange(n)]", x),
+    "diag": (np.diag, "x * np.eye(n)", v),
+    "std": (np.std, "np.sqrt(np.var(x))", x),
+    "average": (lambda x: np.average(x, weights=weights), "np.sum(x * weights) / np.sum(weights)", v),
+    "median": (np.median, "x[np.argsort(x.data)[n // 2]]", v),
+    "prod": (np.prod, "np.exp(np.sum(np.log(x)))", v),
+    "cumsum": (np.cumsum, "np.tril(np.ones((n, n))) @ x", v),
+    "diff": (np.diff, "x[1:] - x[:-1]", v),
+    "sort": (np.sort, "x[np.argsort(x.data)]", v),
+    "expand_dims": (lambda x: np.expand_dims(x, 1), "x[:, None]", v),
+    "swapaxes": (lambda x: np.swapaxes(x, 0, 1), "np.transpose(x, axes)", x),
+    "moveaxis": (lambda x: np.moveaxis(x, 0, 1), "np.transpose(x, axes)", x),
+    "matrix_transpose": (np.matrix_transpose, "np.transpose(x, axes)", x),
+    "repeat": (lambda x: np.repeat(x, n), "x[np.repeat(np.arange(len(x)), n)]", v),
+    "tile": (lambda x: np.tile(x, n), "np.concatenate([x] * n)", v),
+    "flip": (np.flip, "x[::-1]", v),
+    "roll": (lambda x: np.roll(x, 2), "np.concatenate([x[-n:], x[:-n]])", v),
+    "take": (lambda x: np.take(x, indices), "x[indices]", v),
+    "tril": (np.tril, "x * np.tril(np.ones((n, n)))", x),
+    "triu": (np.triu, "x * np.triu(np.ones((n, n)))", x),
+    "column_stack": (lambda x: np.column_stack([x, x]), "np.stack([...], axis=1)", v),
+    "dstack": (lambda x: np.dstack([x, x]), "np.stack([...], axis=2)", x),
+    "hstack": (lambda x: np.hstack([x, x]), "np.concatenate", v),
+    "vstack": (lambda x: np.vstack([x, x]), "np.stack", v),
+    "append": (lambda x: np.append(x, x), "np.concatenate", v),
+    "atleast_2d": (np.atleast_2d, "x[None]", v),
+    "copy": (np.copy, "+x", x),
+    "reciprocal": (np.reciprocal, "1 / x", x),
+    "cbrt": (np.cbrt, "np.sign(x) * np.abs(x) ** (1 / 3)", -x),
+    "float_power": (lambda x: np.float_power(x, 2.0), "x ** y", x),
+    "fmax": (lambda x: np.fmax(x, 2.0), "np.maximum", x),
+    "fabs": (np.fabs, "np.abs", x),
+}
+BY_HAND = {  # what is advised, where it is no expression of x, y and n
+    "vdot": "x @ weights",
+    "outer": "x[:, None] * weights",
+    "einsum": "x @ y",
+    "roll": "np.concatenate([x[-2:], x[:-2]])",
+    "column_stack": "np.stack([x, x], axis=1)",
+    "dstack": "np.stack([x, x], axis=2)",
+    "hstack": "np.concatenate([x, x])",
+    "vstack": "np.stack([x, x])",
+    "append": "np.concatenate([x, x])",
+    "float_power": "x ** 2.0",
+    "fmax": "np.maximum(x, 2.0)",
+    "fabs": "np.abs(x)",
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_what_is_advised_in_place_of_numpys_function_gives_the_same_and_has_a_gradient(name):
+    function, advised, at = ADVICE[name]
+    value = Value(at)
+    with pytest.raises(TypeError, match=rf"^numpy\.{re.escape(name)} is not supported for Values: .*{re.escape(advised)}"):
+        function(value)
+    names = {"np": np, "x": value, "y": y, "n": n, "axes": axes, "indices": indices, "weights": weights}
+    result = eval(BY_HAND.get(name, advised), names)
+    np.testing.assert_allclose(result.data, function(at), rtol=1e-12)
+    result.sum().backward()
+    assert np.any(value.grad)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [np.argmax, np.argmin, np.argsort, np.any, np.unique, lambda v: np.allclose(v, 1.0), lambda v: np.isclose(v, 1.0)],
+)
+def test_where_no_derivative_is_wanted_the_advice_is_the_numbers_alone(function):
+    with pytest.raises(TypeError, match=r"it has no derivative, so give it the numbers alone, as in np\.\w+\(x\.data\)$"):
+        function(Value([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("function", [np.fft.fft, np.linalg.inv, np.nanmean, np.interp, np.modf, np.cross])
+def test_of_any_other_function_no_advice_loses_a_gradient(function):
+    with pytest.raises(TypeError, match=r"add it with microgd\.operation; x\.data is for where no derivative is wanted$"):
+        function(Value([1.0, 2.0]), *([[1.0], [2.0]] if function is np.interp else [Value([1.0, 2.0])][: function is np.cross]))
+
+
+@pytest.mark.parametrize("name", ["dot", "std", "cumsum", "prod", "argmax", "swapaxes", "repeat"])
+def test_a_method_that_arrays_have_and_values_lack_gets_the_same_advice(name):
+    with pytest.raises(AttributeError, match=rf"^a Value has no attribute '{name}': (write|it has no derivative)"):
+        getattr(Value([1.0, 2.0]), name)
+
+
+def test_an_attribute_that_there_is_not_is_an_attribute_error_that_knows_what_was_asked():
+    value = Value(1.0)
+    with pytest.raises(AttributeError) as missing:
+        value.gradient
+    assert (missing.value.name, missing.value.obj) == ("gradient", value)
+    assert not hasattr(value, "gradient")
+
+
+# ── Pickling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("holder", [lambda y: y, lambda y: [y], lambda y: {"loss": y}])
+def test_a_computed_value_cannot_be_pickled_and_the_message_says_what_can(holder):
+    with pytest.raises(TypeError, match=r"a computed Value cannot be pickled, .*: pickle value\.detach\(\) or, of a model, "):
+        pickle.dumps(holder(Value(2.0) * 3.0))
+
+
+def test_a_module_that_keeps_a_result_is_pickled_without_it():
+    layer = nn.Linear(2, 2)
+    layer.kept = layer(np.ones(2))
+    with pytest.raises(TypeError, match="computed Value"):
+        pickle.dumps(layer)
+    layer.kept = layer.kept.detach().data
+    assert pickle.loads(pickle.dumps(layer)).kept.tolist() == layer.kept.tolist()
+
+
+def test_a_computed_value_can_still_be_copied():
+    x = Value(2.0)
+    y = x * x
+    for twin in (copy.copy(y), copy.deepcopy(y)):
+        assert (twin.data, twin.op) == (4.0, "multiply")
