@@ -133,19 +133,25 @@ def operation(*rules: Function | None, name: str | None = None,
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
         built_in = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
         # A function that is built in is made an operation elsewhere, by whoever calls this one.
-        module = sys._getframe(1).f_globals["__name__"] if built_in else forward.__module__
+        module = sys._getframe(1).f_globals["__name__"] if built_in else forward.__module__ or ""
         check_name(named, module)
         parameters = [] if built_in else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
         few = 0 if options or None in rules or len(rules) > 2 else len(rules)
         checked = rules, jointly
         if not module.startswith("microgd."):
+            operands = ["x", "y", "z"] if built_in else [p.name for p in parameters]
+            operands = operands[: len(rules)]
+            if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+                for rule in rules:
+                    check_rule(rule, "g", "out", *operands, *options)
             checked = tuple(map(_guarded, rules)), _guarded(jointly)
         op = OPERATIONS[named] = Operation(named, *checked, options, few, module)
         apply: Any = (_any_operands, _one_operand, _two_operands)[few](op, forward)
         if built_in:  # its signature, such as NumPy's out=, where=, is not the operation's
-            apply.__module__, apply.__doc__ = module, f"Elementwise, as `numpy.{named}`."
+            apply.__module__ = module
             apply.__name__ = apply.__qualname__ = named
+            apply.__doc__ = f"Elementwise, as `numpy.{named}`." if numpys(named) else f"As `{forward.__name__}`."
         else:
             apply = wraps(forward)(apply)
         function = numpys(named)
@@ -155,6 +161,21 @@ def operation(*rules: Function | None, name: str | None = None,
         return made
 
     return decorate
+
+
+def check_rule(rule: Any, *names: str) -> None:
+    """A `TypeError` if the rule can't be called with arguments of these names, in this order."""
+    try:
+        parameters = inspect.signature(rule)
+    except (TypeError, ValueError):  # None, or a function that is built in
+        return
+    try:
+        parameters.bind(*names)
+    except TypeError:
+        raise TypeError(
+            f"a rule of this operation takes ({', '.join(names)}): the upstream gradient, the result, and what the "
+            f"operation takes; but one was given that takes {parameters}"
+        ) from None
 
 
 def _guarded(rule: Any) -> Any:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Context variables, not globals: another thread or asyncio task neither sees nor disturbs this one's setting.
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -46,20 +49,20 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
     return recording(False) if function is None else recording(False)(function)
 
 
-def evaluation(function: Callable[..., Any]) -> Callable[..., Any]:
+def evaluation(function: Callable[P, R]) -> Callable[P, R]:
     """The function, run as the evaluation of a model: nothing is recorded, and `Module.training` is False.
 
     It runs in a context of its own, which is gone afterwards. So nothing has to be restored, even
     if Ctrl-C comes while `no_grad` begins or ends, and no other thread or task takes notice.
     """
 
-    def switched(*arguments: Any, **options: Any) -> Any:
+    def switched(*arguments: P.args, **options: P.kwargs) -> R:
         _evaluating.set(True)
         with no_grad():
             return function(*arguments, **options)
 
     @wraps(function)
-    def evaluated(*arguments: Any, **options: Any) -> Any:
+    def evaluated(*arguments: P.args, **options: P.kwargs) -> R:
         return copy_context().run(switched, *arguments, **options)
 
     return evaluated

@@ -6,7 +6,7 @@ and NumPy's functions attached to it, and all of them are operations (operations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -221,9 +221,11 @@ class Value(Node):
     # pandas leaves `series * value` and `frame * value` to the operand of the higher priority; its own are up to 4000.
     __pandas_priority__ = 5000
 
-    def __getattr__(self, name: str) -> Any:
-        advice = f": {instead_of(name)}" if has_advice(name) else ""
-        raise AttributeError(f"a Value has no attribute {shown(name)}{advice}", name=name, obj=self)
+    if not TYPE_CHECKING:  # to a type checker there are no attributes but those that there are
+
+        def __getattr__(self, name):
+            advice = f": {instead_of(name)}" if has_advice(name) else ""
+            raise AttributeError(f"a Value has no attribute {shown(name)}{advice}", name=name, obj=self)
 
     # A Value never becomes a number or an array without being asked: that would lose its history, silently.
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:

@@ -946,3 +946,30 @@ def test_a_rule_may_return_the_upstream_gradient_as_it_came(registry):
     y.backward([3.0, 4.0])
     x.grad[0] = 7.0
     assert (x.grad.tolist(), y.grad.tolist()) == ([7.0, 4.0], [3.0, 4.0])
+
+
+@pytest.mark.parametrize("rule", [lambda g, x: g * 2.0 * x, lambda g: g, lambda g, out, x, y: g])
+def test_a_rule_of_another_number_of_arguments_is_refused_where_the_operation_is_made(rule, registry):
+    with pytest.raises(TypeError, match=r"a rule of this operation takes \(g, out, x\): the upstream gradient, the result, "):
+        operation(rule, name="doubled")(lambda x: x * x)
+
+
+@pytest.mark.parametrize("rule", [lambda g, out, x, axis: g, lambda *everything: everything[0], lambda g, out, *rest: g])
+def test_a_rule_takes_the_options_of_its_operation(rule, registry):
+    @operation(rule, name="summed")
+    def summed(x, axis=0):
+        return x.sum(axis=axis)
+
+    x = Value([1.0, 2.0])
+    summed(x).backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_rules_of_a_function_of_any_number_of_operands_are_taken_as_they_are(registry):
+    @operation(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, name="product of all")
+    def product(*factors):
+        return factors[0] * factors[1]
+
+    x = Value(3.0)
+    product(x, 5.0).backward()
+    assert x.grad == 5.0
