@@ -73,8 +73,3 @@ def instead_of(name: str) -> str:
         "write it with functions that are supported (help(microgd.operations) lists them), or add it "
         "with microgd.operation; x.data is for where no derivative is wanted"
     )
-
-
-def has_advice(name: str) -> bool:
-    """Whether there is more to say of this name than of any other."""
-    return name in _INSTEAD or name in _OF_DATA

@@ -42,8 +42,10 @@ def as_plain_array(x: Any) -> NDArray[Any]:
     A masked array would lose its mask, a matrix its `*`, an array with a unit its unit. NumPy
     makes nothing of a sparse matrix, and nothing of rows of different lengths.
     """
-    expected = "expected a number or an array of numbers, but got"
     kind = type(x)
+    if kind is ndarray:
+        return x  # type: ignore[no-any-return]
+    expected = "expected a number or an array of numbers, but got"
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
             f"{expected} a masked array, whose mask would be lost: x.filled(0.0) gives masked "

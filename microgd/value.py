@@ -6,14 +6,14 @@ and NumPy's functions attached to it, and all of them are operations (operations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgd import operations as ops
-from microgd.advice import has_advice, instead_of
-from microgd.arrays import COMPUTED, Data, ReadOnly, as_data, shown
+from microgd.advice import instead_of
+from microgd.arrays import COMPUTED, Data, ReadOnly, as_data
 from microgd.backprop import NUMPY, Node, backward
 from microgd.recording import is_recording
 
@@ -63,6 +63,20 @@ def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
         return operation(self, other)
 
     return apply
+
+
+class _Missing:
+    """A method that NumPy's arrays have: not to have it is an `AttributeError` that says what to write.
+
+    (A `__getattr__` would do it for all names, and make each access to any attribute slower.)
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, value: Any, owner: type) -> NoReturn:
+        words = f"a Value has no attribute {self.name!r}: {instead_of(self.name)}"
+        raise AttributeError(words, name=self.name, obj=value)
 
 
 class Value(Node):
@@ -186,6 +200,10 @@ class Value(Node):
     softmax, log_softmax, maximum, minimum, clip = ops.softmax, ops.log_softmax, ops.maximum, ops.minimum, ops.clip
     broadcast_to, squeeze, flatten, ravel, astype = ops.broadcast_to, ops.squeeze, ops.ravel, ops.ravel, ops.astype
 
+    dot, std, prod, cumsum, take, repeat = (_Missing() for _ in range(6))
+    argmax, argmin, argsort, any, all = (_Missing() for _ in range(5))
+    swapaxes, diagonal, trace = (_Missing() for _ in range(3))
+
     def reshape(self, *shape: Any) -> Any:
         """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`; one length may be -1."""
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
@@ -220,12 +238,6 @@ class Value(Node):
 
     # pandas leaves `series * value` and `frame * value` to the operand of the higher priority; its own are up to 4000.
     __pandas_priority__ = 5000
-
-    if not TYPE_CHECKING:  # to a type checker there are no attributes but those that there are
-
-        def __getattr__(self, name):
-            advice = f": {instead_of(name)}" if has_advice(name) else ""
-            raise AttributeError(f"a Value has no attribute {shown(name)}{advice}", name=name, obj=self)
 
     # A Value never becomes a number or an array without being asked: that would lose its history, silently.
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
