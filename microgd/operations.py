@@ -10,6 +10,7 @@ repeating a number that holds for all elements. Where there is a choice of slope
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from math import exp as _exp
 from math import log as _ln
 from typing import Any, TypeAlias
 
@@ -30,9 +31,19 @@ def _shape(x: Number) -> tuple[int, ...]:
 # ── Elementwise, with broadcasting ───────────────────────────────────────────────────────────────────────────────────
 def elementwise(function: np.ufunc, *rules: Callable[..., Any]) -> Callable[..., Any]:
     """An operation that is a function of NumPy's, which treats numbers as it treats arrays."""
-    made = operation(*rules)(function)
-    made.__doc__ = f"Elementwise, as `numpy.{made.__name__}`."
-    return made
+    return operation(*rules)(function)
+
+
+def _tanh_x(g: Number, out: Number, x: Number) -> Number:
+    """g * (1 - out²), as sech(x)²: the difference would be 0 as soon as out rounds to 1."""
+    sech = _sech(x)
+    return g * sech * sech
+
+
+def _arctan_x(g: Number, out: Number, x: Number) -> Number:
+    """g / (1 + x²), in two steps: the square would overflow."""
+    root = _hypotenuse(x)
+    return divide(divide(g, root), root)
 
 
 # fmt: off
@@ -42,28 +53,28 @@ subtract   = operation(lambda g, out, x, y: g,     lambda g, out, x, y: -g,    n
 multiply   = operation(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, name="multiply")(operator.mul)
 negative   = operation(lambda g, out, x: -g,                                   name="negative")(operator.neg)
 positive   = elementwise(np.positive,    lambda g, out, x: g)
-square     = elementwise(np.square,      lambda g, out, x: g * (2.0 * x))
+square     = elementwise(np.square,      lambda g, out, x: 2.0 * (g * x))
 sqrt       = elementwise(np.sqrt,        lambda g, out, x: divide(g, 2.0 * out))
 exp        = elementwise(np.exp,         lambda g, out, x: g * out)
 exp2       = elementwise(np.exp2,        lambda g, out, x: g * out * _ln(2))
 expm1      = elementwise(np.expm1,       lambda g, out, x: g * exp(x))
 log        = elementwise(np.log,         lambda g, out, x: divide(g, x))
-log2       = elementwise(np.log2,        lambda g, out, x: divide(g, x * _ln(2)))
-log10      = elementwise(np.log10,       lambda g, out, x: divide(g, x * _ln(10)))
+log2       = elementwise(np.log2,        lambda g, out, x: divide(g / _ln(2), x))
+log10      = elementwise(np.log10,       lambda g, out, x: divide(g / _ln(10), x))
 log1p      = elementwise(np.log1p,       lambda g, out, x: divide(g, 1.0 + x))
 logaddexp  = elementwise(np.logaddexp,   lambda g, out, x, y: g * sigmoid(x - y), lambda g, out, x, y: g * sigmoid(y - x))
 sin        = elementwise(np.sin,         lambda g, out, x: g * cos(x))
 cos        = elementwise(np.cos,         lambda g, out, x: -g * sin(x))
 tan        = elementwise(np.tan,         lambda g, out, x: g * (1.0 + out * out))
-arcsin     = elementwise(np.arcsin,      lambda g, out, x: divide(g, sqrt(1.0 - x * x)))
-arccos     = elementwise(np.arccos,      lambda g, out, x: -divide(g, sqrt(1.0 - x * x)))
-arctan     = elementwise(np.arctan,      lambda g, out, x: divide(g, 1.0 + x * x))
+arcsin     = elementwise(np.arcsin,      lambda g, out, x: divide(g, sqrt(_one_minus_square(x))))
+arccos     = elementwise(np.arccos,      lambda g, out, x: -divide(g, sqrt(_one_minus_square(x))))
+arctan     = elementwise(np.arctan,      _arctan_x)
 sinh       = elementwise(np.sinh,        lambda g, out, x: g * cosh(x))
 cosh       = elementwise(np.cosh,        lambda g, out, x: g * sinh(x))
-tanh       = elementwise(np.tanh,        lambda g, out, x: g * (1.0 - out * out))
-arcsinh    = elementwise(np.arcsinh,     lambda g, out, x: divide(g, sqrt(x * x + 1.0)))
-arccosh    = elementwise(np.arccosh,     lambda g, out, x: divide(g, sqrt(x * x - 1.0)))
-arctanh    = elementwise(np.arctanh,     lambda g, out, x: divide(g, 1.0 - x * x))
+tanh       = elementwise(np.tanh,        _tanh_x)
+arcsinh    = elementwise(np.arcsinh,     lambda g, out, x: divide(g, _hypotenuse(x)))
+arccosh    = elementwise(np.arccosh,     lambda g, out, x: divide(divide(g, sqrt(x - 1.0)), sqrt(x + 1.0)))
+arctanh    = elementwise(np.arctanh,     lambda g, out, x: divide(g, _one_minus_square(x)))
 sign       = elementwise(np.sign,        lambda g, out, x: 0.0)
 # The kink of abs: on the left of 0 the slope is -1, on the right 1; at 0 the rule says 0, between them.
 absolute   = elementwise(np.absolute,    lambda g, out, x: g * sign(x))
@@ -75,13 +86,58 @@ minimum    = elementwise(np.minimum,     lambda g, out, x, y: where(x == y, 0.5 
 # fmt: on
 
 
-@operation(lambda g, out, x, y: divide(g, y), lambda g, out, x, y: -divide(g * out, y))
+def _divide_y(g: Number, out: Number, x: Number, y: Number) -> Number:
+    """-g * out / y, in an order in which no step is out of range unless the result is."""
+    # A large g first meets the smaller one of out and 1 / y, a small g the larger one. As out is
+    # x * (1 / y), out is the smaller one where |x| < 1.
+    out_first = (abs(g) >= 1.0) == (abs(x) < 1.0)
+    before = where(out_first, out, 1.0)
+    after = where(out_first, 1.0, out)
+    return -(divide(g * before, y) * after)
+
+
+@operation(lambda g, out, x, y: divide(g, y), _divide_y)
 def divide(x: Number, y: Number) -> Number:
     """x / y; by zero it is infinite or nan, as IEEE 754 has it, for numbers as for arrays."""
     try:
         return x / y
     except ZeroDivisionError:  # only Python's floats raise
         return np.divide(x, y)
+
+
+def _vanishing(x: Number) -> Number:
+    """exp(-|x|), which cannot overflow."""
+    if isinstance(x, float):
+        return _exp(-abs(x))
+    small = np.abs(x)
+    np.negative(small, out=small)
+    return np.exp(small, out=small)
+
+
+# The next three stand in rules further up. Written out there, 1 - tanh(x)² would be 0 as soon as
+# tanh(x) rounds to 1, 1 - x² would lose its digits near x = 1, and in sqrt(1 + x²) the square would
+# overflow. Each has a rule of its own, so that second derivatives keep their digits, too.
+@operation(lambda g, out, x: -g * tanh(x) * out, name="sech")
+def _sech(x: Number) -> Number:
+    """1 / cosh(x), elementwise. Its square is the slope of tanh."""
+    out = _vanishing(x)
+    below = out * out
+    below += 1.0
+    out *= 2.0  # in place: in new arrays, all of this would take twice as long
+    out /= below
+    return out
+
+
+@operation(lambda g, out, x: -2.0 * (g * x), name="one_minus_square")
+def _one_minus_square(x: Number) -> Number:
+    """1 - x², as a product: 1 - x and 1 + x are exact where they are small."""
+    return (1.0 - x) * (1.0 + x)
+
+
+@operation(lambda g, out, x: g * divide(x, out), name="hypotenuse")
+def _hypotenuse(x: Number) -> Number:
+    """sqrt(1 + x²), also where x² would overflow."""
+    return np.hypot(x, 1.0)
 
 
 # x**0 is 1 everywhere, so its derivative is 0. With the exponent y - 1 it would be 0 * inf, nan, at x = 0, so where y is 0
@@ -100,11 +156,15 @@ def power(x: Number, y: Number) -> Number:
     return np.power(x, y) if isinstance(out, complex) else out
 
 
-@operation(lambda g, out, x: g * out * (1.0 - out))
+# out * (1 - out), as sech(x / 2)² / 4: the difference would be 0 as soon as out rounds to 1.
+@operation(lambda g, out, x: 0.25 * _tanh_x(g, out, 0.5 * x))
 def sigmoid(x: Number) -> Number:
     """1 / (1 + exp(-x)), elementwise, computed from exp(-|x|), which cannot overflow."""
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+    small = _vanishing(x)
+    out = where(x >= 0, 1.0, small)
+    small += 1.0
+    out /= small
+    return out
 
 
 # The kink: at 0 the slope is 0 on the left and 1 on the right. Any number between would do for descent; 0 is the custom.
