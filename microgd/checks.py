@@ -74,6 +74,8 @@ def _label_hint(labels: NDArray[Any]) -> str:
     """How to make integers of these labels, if that is to be had without losing anything."""
     if labels.dtype.kind in "UO":
         return "; data.encode_labels turns text into integers"
+    if labels.ndim != 1:
+        return ""
     if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))):
         return "; labels.astype(int) makes them so"
     return ""

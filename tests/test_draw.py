@@ -4,6 +4,7 @@ import html
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 import graphviz
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rendered import Rendered, find_program, needs_program
+from rendered import SVG, Rendered, find_program, needs_program
 from test_graphs import LEAVES, build, recipes
 
 from microgd import Value, draw, nn, no_grad, operation, operations, optim
@@ -353,6 +354,17 @@ STRANGE = [
     "[a=b]",
     "#",
     "0",
+    "\\",
+    "\\\\",
+    "\\\\\\",
+    r"\\N \\\N",
+    r"ends in two \\",
+    "&#92; &bsol; &nbsp;",
+    "$x$ ${x}",
+    "e\u0301",
+    "שלום عدد",
+    "می\u200cخواهم",
+    "👨\u200d👩\u200d👧 🇩🇪 ❤️",
 ]
 
 
@@ -373,6 +385,111 @@ def test_no_text_breaks_the_picture(name):
     shown = Rendered(draw(Value(2.0, name=name) * 3.0))
     assert len(shown.boxes) == 4
     assert shown.of("leaf")[0][-1] == "data 2"
+
+
+@pytest.mark.parametrize("name", ["\\\\", r"\\N", "&amp;", "]]>", "שלום"])
+@pytest.mark.parametrize("program", ["dot", "graphviz-pure"])
+def test_any_text_may_name_a_variable(name, program, only):
+    only(program)
+    a = Value(2.0)
+    shown = Rendered(draw(a * 3.0, names={name: a}))
+    assert shown.of("leaf") == [[name, "data 2"]]
+
+
+@pytest.mark.parametrize("name", ["\\\\", r"\\N", "&amp;", "]]>", "שלום"])
+@pytest.mark.parametrize("program", ["dot", "graphviz-pure"])
+def test_any_text_may_name_a_module(name, program, only):
+    only(program)
+    model = nn.Module()
+    model.parts = {name: nn.Linear(1, 1)}
+    shown = Rendered(draw(model.parts[name](np.ones((1, 1))), model=model))
+    assert shown.frames == [f"parts.{name} Linear(1, 1)"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\n\t", "\N{NO-BREAK SPACE}"])
+def test_a_name_of_spaces_gives_way_to_the_variables(blank):
+    a = Value(2.0, name=blank)
+    assert Rendered(draw(a * 3.0, names={"a": a})).of("leaf") == [["a", "data 2"]]
+
+
+# Each of these means something in one of the languages that a name passes through.
+PIECES = [
+    *("\\", "\\\\", r"\N", r"\G", r"\E", r"\T", r"\H", r"\L", r"\n", r"\l", r"\r", r"\x41"),
+    *("&", "&amp;", "&#92;", "&#x5c;", "&bsol;", "&lt", "&nbsp;"),
+    *("<b>", "</b>", "<br/>", "<", ">", "<!--", "-->", "]]>", "<![CDATA[", "->", "--"),
+    *('"', "'", "[", "]", "{", "|", "}", "%", "%s", "#", "$x$", "${x}", "{0}"),
+    *(";", ":", "=", "/*", "*/", "//", "+", "`", "a", "N", "n", "l", "0", "_"),
+    *("é", "e\u0301", "∂", "שלום", "عدد", "می\u200cخواهم", "日本語", "𝕏"),
+    *("🙂", "👨\u200d👩\u200d👧", "🇩🇪"),
+]
+NASTY = st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("".join)
+
+
+def parts(picture):
+    """The parts of the picture by their id, and the root of it all."""
+    root = ET.fromstring(picture.pipe("svg"))
+    return root, {group.get("id"): group for group in root.iter(f"{SVG}g")}
+
+
+def written(group):
+    """The lines in a part of a picture, character by character."""
+    return [line.text for line in group.iter(f"{SVG}text")]
+
+
+def in_boxes(names):
+    picture = diagram.picture("LR")
+    for i, name in enumerate(names):
+        picture.place(f"v{i}", "leaf", [("name", name)])
+    _, drawn = parts(picture)
+    return [written(drawn[f"v{i}"]) for i in range(len(names))]
+
+
+def in_hints(names):
+    picture = diagram.picture("LR")
+    for i, name in enumerate(names):
+        picture.place(f"v{i}", "leaf", [("name", "x")], hint=name)
+    _, drawn = parts(picture)
+    links = [next(drawn[f"v{i}"].iter(f"{SVG}a")) for i in range(len(names))]
+    return [[link.get("{http://www.w3.org/1999/xlink}title")] for link in links]
+
+
+def on_arrows(names):
+    picture = diagram.picture("LR")
+    for i, name in enumerate(names):
+        picture.arrow(f"a{i}", f"b{i}", [("grad", name)], f"e{i}")
+    _, drawn = parts(picture)
+    lines = [written(drawn[f"e{i}"]) for i in range(len(names))]
+    return [[line.removeprefix("\N{NO-BREAK SPACE}") for line in each] for each in lines]
+
+
+def on_frames(names):
+    picture = diagram.picture("TB")
+    for i, name in enumerate(names):
+        with picture.frame(i, name) as frame:
+            frame.place(f"v{i}", "leaf", [])
+    root, _ = parts(picture)
+    frames = [group for group in root.iter(f"{SVG}g") if group.get("class") == "cluster"]
+    titles = {frame.findtext(f"{SVG}title"): written(frame) for frame in frames}
+    return [titles[f"cluster_{i}"] for i in range(len(names))]
+
+
+def in_a_caption(names):
+    picture = diagram.picture("LR", caption=[("note", name) for name in names])
+    root, _ = parts(picture)
+    return [[line] for line in written(root)]
+
+
+@pytest.mark.parametrize("place", [in_boxes, in_hints, on_arrows, on_frames, in_a_caption])
+@pytest.mark.parametrize("program", ["dot", "graphviz-pure"])
+def test_a_text_is_drawn_character_by_character(program, place, only, size):
+    only(program)
+
+    @settings(max_examples=size(20, 300), deadline=None, derandomize=True)
+    @given(st.lists(NASTY, min_size=10, max_size=40))
+    def drawn(names):
+        assert place(names) == [[name] for name in names]
+
+    drawn()
 
 
 def test_a_long_name_is_shortened():

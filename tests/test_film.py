@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rendered import needs_program
 
-from microgd import Value, film, nn, no_grad, operations
+from microgd import Value, film, nn, no_grad, operation, operations
 from microgd.pictures import diagram, text
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -535,6 +535,11 @@ STRANGE = [
     "$title ${x} {{y}}",
     "</script>",
     r"\N",
+    r"\\N \\",
+    "&amp; &#92; &lt",
+    "]]> --> <!--",
+    "%s # {a|b}",
+    "👨\u200d👩\u200d👧 é",
 ]
 
 
@@ -548,6 +553,34 @@ def test_a_name_is_text_and_never_markup(name, play):
     assert page.page.inner_text("h1") == f"Backpropagation of {name}"
     assert page.page.evaluate("window.broken") is None
     assert [part[2].replace("\u2060", "") for part in page.state()[2:] if part[0] == "v0"] == [name]
+
+
+@pytest.mark.parametrize("names", [("שלום", "עולם", "סכום"), ("عدد", "می\u200cخواهم", "ا")])
+def test_sentences_run_from_left_to_right_even_where_names_do_not(names, play):
+    out = Value(2.0, name=names[0]) * Value(3.0, name=names[1])
+    out.name = names[2]
+    page = play(out, fragment="#1")
+    marks = page.page.evaluate(
+        """() => {
+          const letters = document.getElementById("line").firstChild;
+          const range = document.createRange();
+          return [...letters.data].flatMap((letter, i) => {
+            range.setStart(letters, i);
+            range.setEnd(letters, i + 1);
+            return "=×236".includes(letter) ? [[range.getBoundingClientRect().left, letter]] : [];
+          });
+        }"""
+    )
+    assert "".join(letter for _, letter in sorted(marks)) == "=×=2×3=6"
+
+
+def test_an_operation_of_any_name_is_filmed(registry, play):
+    @operation(lambda g, out, x: [g], name="\ud800\\\\ <b>")
+    def odd(x):
+        return x
+
+    page = play(odd(Value([1.0, 2.0], name="x")).sum(), fragment="#1")
+    assert page.line == "v₁ = �\\\\ <b>(x) = �\\\\ <b>([1, 2]) = [1, 2]"
 
 
 def test_without_javascript_all_is_shown(browser, tmp_path):

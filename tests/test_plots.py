@@ -1,6 +1,7 @@
 """Pictures of learning show what they are given: read back from Matplotlib's own objects."""
 
 import io
+import pickle
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from microgd import Value, nn, operations
+from microgd import Value, data, nn, operations, optim, train
 
 if find_spec("matplotlib") is None:
     pytest.skip("Matplotlib is not installed", allow_module_level=True)
@@ -241,7 +242,8 @@ def test_pictures_need_no_pyplot_and_no_display():
 
 
 def test_without_matplotlib_the_error_says_how_to_get_it():
-    code = "import sys; sys.modules['matplotlib'] = None; from microgd import plots"
+    code = "import sys; sys.modules['matplotlib'] = None; from microgd import plots; "
+    code += "plots.losses([2.0, 1.0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "microgd.plots needs Matplotlib: pip install matplotlib" in done.stderr
 
@@ -385,11 +387,11 @@ def test_contours_of_a_flat_function_and_of_one_with_holes():
 @pytest.mark.parametrize("directions", [np.eye(3), np.eye(1, 3), np.ones(3), np.ones((3, 2))])
 def test_a_plane_has_two_directions(directions):
     x = Value(np.ones(3))
-    with pytest.raises(ValueError, match="values to unpack"):
+    with pytest.raises(ValueError, match=r"^expected two directions, of shape \(2, 3\), but got "):
         plots.landscape(lambda: (x**2).sum(), [x], directions)
-    with pytest.raises(ValueError, match="reshape"):
+    with pytest.raises(ValueError, match=r"path of shape \(n, 3\), but got shape \(4, 2\)$"):
         plots.landscape(lambda: (x**2).sum(), [x], np.eye(2, 3), path=np.zeros((4, 2)))
-    with pytest.raises(ValueError, match="reshape"):
+    with pytest.raises(ValueError, match=r"path of shape \(n, 2\), but got shape \(2, 3\)$"):
         plots.contours(lambda a, b: a * b, np.ones((2, 3)))
 
 
@@ -422,3 +424,332 @@ def test_images_that_are_not_signed_show_negative_numbers_too():
 def test_one_class_can_be_read():
     [on] = plots.confusion_matrix([0, 0], [0, 0]).axes
     assert on.images[0].norm(np.sqrt(2)) == 1
+
+
+# ── What a newcomer hands them ──────────────────────────────────────────────────────────────────
+
+
+def test_a_figure_is_of_the_public_class():
+    assert isinstance(plots.losses([2.0, 1.0]), plots.Figure)
+
+
+def test_the_public_class_is_listed():
+    assert "Figure" in dir(plots)
+
+
+def test_a_figure_can_be_pickled():
+    copy = pickle.loads(pickle.dumps(plots.losses([2.0, 1.0])))
+    assert isinstance(copy, plots.Figure)
+    assert copy.axes[0].lines[0].get_ydata().tolist() == [2, 1]
+
+
+def fit(tested=False, initial_epoch=0):
+    rng = np.random.default_rng(0)
+    model = nn.Linear(2, 2, rng=rng)
+    x, labels = rng.normal(size=(8, 2)), np.arange(8) % 2
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    options = {"rng": rng, "test": (x, labels) if tested else None, "initial_epoch": initial_epoch}
+    return train.fit(model, nn.cross_entropy, optimizer, x, labels, epochs=3, **options)
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def drawn(figure):
+    """The lines by name, each a list of points. (What has no name Matplotlib calls _child0.)"""
+    [on] = figure.axes
+    return {line.get_label().partition("_")[0]: line.get_xydata().tolist() for line in on.lines}
+
+
+def test_losses_of_epochs_are_drawn_by_their_number():
+    epochs = list(fit(initial_epoch=1))
+    assert drawn(plots.losses(epochs)) == {"": [[2, epochs[0].loss], [3, epochs[1].loss]]}
+
+
+def test_losses_of_epochs_have_the_epoch_below():
+    assert plots.losses(list(fit())).axes[0].get_xlabel() == "epoch"
+
+
+def test_ones_own_label_comes_before_that():
+    assert plots.losses(list(fit()), xlabel="pass").axes[0].get_xlabel() == "pass"
+
+
+def test_losses_by_step_have_no_epoch_below():
+    assert plots.losses({"a": list(fit()), "b": [1.0, 2.0]}).axes[0].get_xlabel() == ""
+
+
+def test_a_test_loss_is_a_second_line():
+    epochs = list(fit(tested=True))
+    assert drawn(plots.losses(epochs)) == {
+        "training": [[epoch.number, epoch.loss] for epoch in epochs],
+        "test": [[epoch.number, epoch.test_loss] for epoch in epochs],
+    }
+
+
+def test_runs_of_epochs_have_names():
+    figure = plots.losses({"a": list(fit()), "b": list(fit(tested=True))})
+    assert legend(figure) == ["a", "b, training", "b, test"]
+
+
+@pytest.mark.parametrize("given", [fit, lambda: tuple(fit()), lambda: iter(list(fit()))])
+def test_losses_take_the_epochs_as_they_come(given):
+    assert drawn(plots.losses(given())) == drawn(plots.losses(list(fit())))
+
+
+def test_losses_take_one_epoch():
+    assert len(drawn(plots.losses(next(fit())))[""]) == 1
+
+
+def test_a_star_says_at_which_epoch():
+    epochs = [train.Epoch(n, 1.0, None, None, 0.1, 0.1) for n in range(10, 20)]
+    assert legend(plots.losses(epochs, tolerance=0.1)) == ["nearly stops changing: epoch 15"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [Value(3.0), Value(2.0)],
+        Value([3.0, 2.0]),
+        [Value([3.0]) * 1, Value([2.0])],
+        (loss for loss in (3.0, 2.0)),
+        (3.0, 2.0),
+        np.array([[3.0], [2.0]]),
+        ([0, 1], [Value(3.0), 2.0]),
+    ],
+)
+def test_losses_take_numbers_in_any_form(given):
+    assert drawn(plots.losses(given)) == {"": [[0, 3], [1, 2]]}
+
+
+def test_what_pytorch_computed_can_be_drawn():
+    torch = pytest.importorskip("torch")
+    assert drawn(plots.losses([torch.tensor(3.0), torch.tensor(2.0)])) == {"": [[0, 3], [1, 2]]}
+    assert plots.images(torch.ones(3, 1, 4, 5)).axes[0].images[0].get_array().shape == (4, 5)
+    [on] = plots.confusion_matrix(torch.tensor([0, 1]), torch.eye(2)).axes
+    assert texts(on) == ["1", "·", "·", "1"]
+
+
+def test_what_pandas_holds_can_be_drawn():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [3.0, 2.0], "b": [1.0, 0.5]}, index=[5, 6])
+    assert drawn(plots.losses(frame["a"])) == {"": [[0, 3], [1, 2]]}
+    assert drawn(plots.losses(dict(frame))) == {"a": [[0, 3], [1, 2]], "b": [[0, 1], [1, 0.5]]}
+    [on] = plots.confusion_matrix(pandas.Series(["x", "y"]), pandas.Series(["x", "x"])).axes
+    assert texts(on) == ["1", "·", "1", "·"]
+
+
+def test_a_run_without_a_finite_loss_is_named_all_the_same():
+    figure = plots.losses({"0.1": [2.0, 1.0], "10": [np.nan, np.inf], "100": []})
+    assert legend(figure) == ["0.1", "10 (no finite loss)", "100 (no finite loss)"]
+
+
+def test_curves_and_contours_take_points_that_are_values():
+    groups = {"a": [Value(1.0)], "b": Value([0.0, 2.0])}
+    [on] = plots.curve(cubic, groups, span=(Value(-1.0), 3)).axes
+    points = [line.get_xdata().tolist() for line in on.lines if line.get_marker() != "None"]
+    assert points == [[1], [0, 2]]
+    path = zip([Value(2.0), 1.0], [1.0, 0.0], strict=True)
+    on, _ = plots.contours(lambda a, b: a * b, path, points=3).axes
+    arrows = on.collections[2]
+    np.testing.assert_array_equal(np.stack([arrows.U, arrows.V]), [[-1], [-1]])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Value(np.ones((2, 3, 5))),
+        [Value(np.ones((3, 5))), np.ones((3, 5))],
+        (np.ones((3, 5)) for _ in range(2)),
+        np.ones((2, 3, 5, 1)),
+        np.ones((2, 1, 3, 5)),
+    ],
+)
+def test_images_take_values_and_an_axis_for_the_colour(given):
+    assert [on.images[0].get_array().shape for on in plots.images(given).axes] == [(3, 5)] * 2
+
+
+@pytest.mark.parametrize("titles", [np.array([3, 4]), Value([3, 4]), ["3", "4"], range(3, 5)])
+def test_labels_may_be_titles(titles):
+    assert [on.get_title() for on in plots.images(np.ones((3, 4)), titles).axes] == ["3", "4", ""]
+
+
+LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 0.1, 3.0], [0.5, 0.2, 0.3]])
+
+
+@pytest.mark.parametrize("said", [[0, 2, 0], LOGITS, Value(LOGITS), Value(LOGITS).softmax(axis=1)])
+def test_what_a_model_computes_says_the_class_with_the_largest_number(said):
+    [on] = plots.confusion_matrix([0, 1, 2], said).axes
+    assert texts(on) == list("1··" + "··1" + "1··")
+
+
+@pytest.mark.parametrize("labels", [Value([0, 1, 1]), [Value(0), 1, 1], [False, True, True]])
+def test_labels_may_be_values_or_booleans(labels):
+    assert texts(plots.confusion_matrix(labels, [0, 1, 0]).axes[0]) == ["1", "·", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [(None, "2·1·"), (["dog", "cat"], "·1·2"), (("dog", "cat", "owl"), "·1··2····")],
+)
+def test_labels_may_be_texts(names, counts):
+    [on] = plots.confusion_matrix(["cat", "dog", "cat"], np.array(["cat"] * 3), names).axes
+    assert texts(on) == list(counts)
+    assert [tick.get_text() for tick in on.get_xticklabels()] == list(names or ["cat", "dog"])
+
+
+def test_points_of_a_path_may_be_values():
+    directions, _ = plots.principal_directions([Value([0.0, 1.0]), Value([0.0, 3.0])])
+    np.testing.assert_allclose(np.abs(directions[0]), [0, 1])
+
+
+MODEL = nn.Sequential(nn.Linear(1, 1))
+NONE = "expected losses that are finite, but got none"
+PARAMETERS = "expected a list of parameters, such as model.parameters(), but got"
+SEVERAL = '; several runs have names, as in {"slow": losses, "fast": others}'
+NO_NUMBERS = "expected a number or an array of float32, float64, integers or booleans, but got"
+IMAGES = "expected images (n, height, width), or (n, pixels) of squares, but got shape"
+COLOUR = ": pictures in colour are not drawn, but their mean over the colours would be"
+LOSS = "a loss that can be called, such as lambda: nn.mse_loss(model(x), y)"
+PLANE = "expected two directions, of shape (2, 2), but got shape"
+WRONG = {
+    "no losses": (lambda: plots.losses([]), NONE),
+    "no runs": (lambda: plots.losses({}), NONE),
+    "a generator that is through": (lambda: plots.losses(iter([])), NONE),
+    "only nan": (
+        lambda: plots.losses([np.nan, np.inf]),
+        "expected losses that are finite, but got only nan and infinite ones",
+    ),
+    "None": (lambda: plots.losses(None), f"losses: {NO_NUMBERS} NoneType"),
+    "lists in a list": (
+        lambda: plots.losses([[3.0, 2.0], [2.0]]),
+        f"expected a list of losses, but got a list with [3.0, 2.0] in it{SEVERAL}",
+    ),
+    "records that are dictionaries": (
+        lambda: plots.losses([{"loss": 1.0}]),
+        f"expected a list of losses, but got a list with {{'loss': 1.0}} in it{SEVERAL}",
+    ),
+    "columns": (
+        lambda: plots.losses(np.ones((5, 2))),
+        f"expected a loss for each step, (n,), but got shape (5, 2){SEVERAL}",
+    ),
+    "three lists": (
+        lambda: plots.losses(([1.0], [2.0], [3.0])),
+        f"expected the pair (x, losses), but got 3 in a tuple{SEVERAL}",
+    ),
+    "more x than losses": (
+        lambda: plots.losses(([1, 2, 3], [1.0, 2.0])),
+        "expected the pair (x, losses) with as many of each, but got 3 and 2",
+    ),
+    "points that are text": (
+        lambda: plots.curve(cubic, ["a"]),
+        f"points: {NO_NUMBERS} list of dtype <U1",
+    ),
+    "a point that is nan": (
+        lambda: plots.curve(cubic, [1.0, np.nan]),
+        "expected points that are finite, but got nan; with a span only those in it are shown",
+    ),
+    "a curve that is nowhere": (
+        lambda: plots.curve(lambda x: x * np.nan, [1.0], span=(0, 2)),
+        "the function is nan or infinite everywhere from 0 to 2",
+    ),
+    "contours that are nowhere": (
+        lambda: plots.contours(lambda a, b: np.nan, points=3),
+        "the function is nan or infinite at all 3 × 3 points",
+    ),
+    "one image": (
+        lambda: plots.images(np.ones((28, 28))),
+        f"{IMAGES} (28, 28): image[None] is one image as a list of one",
+    ),
+    "images in colour": (
+        lambda: plots.images(np.ones((2, 4, 5, 3))),
+        f"{IMAGES} (2, 4, 5, 3){COLOUR}",
+    ),
+    "a title that is text": (
+        lambda: plots.images(np.ones((3, 4)), "abc"),
+        "expected a list of titles, one for each image, but got 'abc'",
+    ),
+    "more titles than images": (
+        lambda: plots.images(np.ones((3, 4)), ["abcd"] * 5),
+        "expected at most 3 titles, one for each image, but got 5",
+    ),
+    "a probability for each example": (
+        lambda: plots.confusion_matrix([0, 1], [0.25, 1.0]),
+        "expected said to be labels, or a number for each class, but got 0.25; "
+        "where these are probabilities of class 1, said > 0.5 says the class",
+    ),
+    "a model that was not called": (
+        lambda: plots.confusion_matrix([0, 1], MODEL),
+        "expected a list of labels, one for each example, but got Sequential(Linear(1, 1))",
+    ),
+    "a text that is none of the names": (
+        lambda: plots.confusion_matrix(["cat", "cow"], ["cat", "cat"], ["cat", "dog"]),
+        "expected labels that are among the names ['cat', 'dog'], but got 'cow'",
+    ),
+    "no examples": (
+        lambda: plots.confusion_matrix([], []),
+        "expected at least one example, but got none",
+    ),
+    "names that are text": (
+        lambda: plots.confusion_matrix([0, 1], [0, 1], "ab"),
+        "expected a list of names, but got 'ab'",
+    ),
+    "names in a dictionary": (
+        lambda: plots.confusion_matrix([0], [0], {0: "a"}),
+        "expected names to be a list, from class 0 on, but got {0: 'a'}",
+    ),
+    "a loss that was computed": (
+        lambda: plots.landscape(Value(1.0), MODEL.parameters(), np.eye(2)),
+        f"expected {LOSS}, but got Value(1.0)",
+    ),
+    "a model in place of its parameters": (
+        lambda: plots.landscape(lambda: 1.0, MODEL, np.eye(2)),
+        f"{PARAMETERS} Sequential(Linear(1, 1))",
+    ),
+    "a model in place of its parameters for a direction": (
+        lambda: plots.random_direction(MODEL, np.random.default_rng(0)),
+        f"{PARAMETERS} Sequential(Linear(1, 1))",
+    ),
+    "three directions": (
+        lambda: plots.landscape(lambda: 1.0, MODEL.parameters(), np.ones((3, 2))),
+        f"{PLANE} (3, 2)",
+    ),
+    "a path of one point": (
+        lambda: plots.principal_directions(np.ones((1, 3))),
+        "expected a path with at least two different points, but got 1 at one place",
+    ),
+    "one point as a path": (
+        lambda: plots.principal_directions(np.ones(3)),
+        "expected a path of shape (n, size), but got shape (3,)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_answered_with_what_came_and_what_is_right(name):
+    mistake, message = WRONG[name]
+    with pytest.raises((TypeError, ValueError)) as error:
+        mistake()
+    assert str(error.value) == message
+
+
+def test_one_hot_labels_are_an_error_that_says_how_to_undo_it():
+    with pytest.raises((TypeError, ValueError), match=r"shape \(2,\), .*argmax\(axis=1\)"):
+        plots.confusion_matrix(data.one_hot([0, 1], 2), [0, 1])
+
+
+def test_a_landscape_is_of_the_model_in_evaluation_and_leaves_its_running_means_alone():
+    class Watching(nn.Module):
+        """A layer that notes whether it was in training."""
+
+        def __init__(self):
+            self.weight, self._seen = Value([1.0, 2.0]), set()
+
+        def forward(self, x):
+            self._seen.add(self.training)
+            return x @ self.weight
+
+    model = Watching()
+    plots.landscape(lambda: model(np.eye(2)).sum(), model.parameters(), np.eye(2), points=3)
+    assert model._seen == {False}
+    assert model.training

@@ -1,12 +1,11 @@
 """What boxes, ellipses and arrows look like in Graphviz's language, and the program that lays them out."""
 
 import html
-import re
 import shutil
 import subprocess
 import sysconfig
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import RLock
@@ -15,7 +14,8 @@ from typing import Any
 import graphviz
 from graphviz.backend import dot_command
 
-Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
+from microgd.pictures.text import Rows
+
 _LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
 _ONE_AT_A_TIME = RLock()
 GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
@@ -24,11 +24,21 @@ NO_PROGRAM = f"no program to lay out graphs was found: install {GRAPHVIZ} or, fo
 
 def label(rows: Rows) -> str:
     """The lines that are not empty as a label in which no character is markup."""
-    # Graphviz puts the node's name for \N, and so on, even here; an invisible character between the two prevents it. And
-    # some versions stumble over a ] that stands alone.
-    escaped = ((kind, html.escape(text).replace("]", "&#93;")) for kind, text in rows if text)
-    lines = [_LOOKS["row"][kind].format(re.sub(r"\\(?=[A-Z])", "\\\\\N{WORD JOINER}", text)) for kind, text in escaped]
-    return f"<{lines[0]}>" if len(lines) == 1 else "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
+    # Graphviz reads the text for escapes once: \N would be the node's name, \\ is one backslash.
+    lines = [_LOOKS["row"][kind].format(_plain(text, readings=1)) for kind, text in rows if text]
+    if len(lines) == 1:
+        return f"<{lines[0]}>"
+    return "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
+
+
+def _plain(text: str, readings: int) -> str:
+    """The text in Graphviz's language.
+
+    Each time that Graphviz reads it for escapes, of two backslashes one is left.
+    """
+    backslashes = "\\" * 2**readings
+    # Some versions stumble over a ] that stands alone.
+    return html.escape(text).replace("\\", backslashes).replace("]", "&#93;")
 
 
 def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture":
@@ -49,7 +59,9 @@ class Picture(graphviz.Digraph):
 
     def place(self, key: str, look: str, rows: Rows, hint: str | None = None) -> None:
         """A box or an ellipse, with what there is to say of it. The hint is for who points at it."""
-        self.node(key, label(rows), id=key, tooltip=hint and graphviz.escape(hint), **{"class": look}, **_LOOKS["look"][look])
+        # A hint is read for escapes twice: for ends of lines, and for the node's name.
+        hint = hint and _plain(hint, readings=2)
+        self.node(key, label(rows), id=key, tooltip=hint, **{"class": look}, **_LOOKS["look"][look])
 
     def frame(self, number: int, title: str) -> "AbstractContextManager[Picture]":
         """Within this context, the part of the picture that has a frame around it."""

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,17 +10,21 @@ from microgd.arrays import Data
 from microgd.checks import check_count, check_type
 from microgd.graph import Graph
 from microgd.pictures import text
-from microgd.pictures.diagram import Picture, Rows, picture
 from microgd.pictures.layers import Layers
+from microgd.pictures.text import Rows
 from microgd.value import Value
+
+if TYPE_CHECKING:
+    from microgd.pictures.diagram import Picture
 
 SYMBOLS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "**", "matmul": "@"}
 CROWD = 8  # operations outside the model: so many are drawn one by one even where its modules are boxes
 FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to lay the graph out well
 
 
-def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = None, depth: int | None = None,
-         direction: str | None = None, constants: bool = True, gradients: bool = True, limit: int = 500) -> Picture:  # fmt:skip
+def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = None,
+         depth: int | None = None, direction: str | None = None, constants: bool = True,
+         gradients: bool = True, limit: int = 500) -> "Picture":  # fmt: skip
     """The graph that `value` was computed by, as a `graphviz.Digraph` that shows itself in Jupyter.
 
     Boxes are values: leaves blue, constants dashed, `value` itself yellow with a thick border. Ellipses are operations.
@@ -128,8 +132,9 @@ class Words:
 
     def known(self, x: Any) -> str:
         """The name of a Value or an array, or ""."""
-        own = x.name or self._layers.names.get(x) if isinstance(x, Value) else ""
-        return text.short(str(own or self._names.get(id(x), "")))
+        own = (x.name, self._layers.names.get(x)) if isinstance(x, Value) else ()
+        names = (text.short(str(name)) for name in (*own, self._names.get(id(x))) if name)
+        return next(filter(None, names), "")  # a name that is only spaces is none
 
     def caption(self, collapsed: bool) -> Rows:
         """Under the picture: what the colour means, and whether anything has changed."""
@@ -226,15 +231,17 @@ def _agree(total: Any, stored: Any) -> bool:
     return np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True) if both else total is stored
 
 
-def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
+def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
     """The sketch with the words: each module's boxes in its frame, and the edges."""
+    from microgd.pictures.diagram import picture  # it loads graphviz, so not before it is used
+
     whole = picture(direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR)
     layers, inside = sketch.layers, defaultdict[str | None, list[str]](list)  # what stands in each frame
     for key, place in sketch.place.items():
         inside[None if key[0] == "l" else place].append(key)
     framed = {path for place in inside if place is not None for path in layers.chain[place]}
 
-    def fill(frame: Picture, around: str | None) -> None:
+    def fill(frame: "Picture", around: str | None) -> None:
         for key in inside[around]:
             look, members = sketch.look(key), list(sketch.members[key].values())
             if look == "operation":

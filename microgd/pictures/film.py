@@ -16,9 +16,9 @@ import numpy as np
 from microgd.checks import check_type
 from microgd.graph import Contribution, Graph
 from microgd.pictures import text
-from microgd.pictures.diagram import Rows
 from microgd.pictures.draw import SYMBOLS, Sketch, Words, edge_key, options, paint
 from microgd.pictures.layers import Layers
+from microgd.pictures.text import Rows
 from microgd.storage import StrPath, write_whole
 from microgd.value import Value
 
@@ -84,13 +84,16 @@ class _Script(Words):
 
     def value(self, x: Value) -> Rows:
         """In a box for a value: three lines, for the page to fill in."""
-        yield "name", self.name(x)
+        yield "name", self.known(x) or self._number[x]
         for _, row, said in (self._data(x), self._grad(x, self.graph.gradient[x])):
             yield row, f"{row} {said}"
 
     def name(self, x: Any, held: Any = None) -> str:
         """How the sentences call it: constants without a name go by what they held, a number or a shape."""
-        return self.known(x) or (self._number[x] if isinstance(x, Value) else _said(held))
+        known = self.known(x)
+        if known:
+            return text.within(known)
+        return self._number[x] if isinstance(x, Value) else _said(held)
 
     def steps(self) -> Iterator[dict[str, Any]]:
         """Each step's phase, its sentence, the parts of the picture that it lights, and the lines that it writes."""
@@ -116,7 +119,10 @@ class _Script(Words):
         for first, *others in (map(self.name, step.inputs, held), map(_said, held)):
             first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
             terms = [first, *others]
-            said.append(f" {symbol} ".join(terms) if symbol else f"{step.op}({', '.join([*terms, *options(step)])})")
+            if symbol:
+                said.append(f" {symbol} ".join(terms))
+            else:
+                said.append(f"{_operation(step)}({', '.join([*terms, *options(step)])})")
         if any(np.size(x) > text.FEW for x in held):  # no numbers to compute with
             said.pop()
         key, ellipse, large = self._key[step], self._ellipse[step], step.size > text.FEW
@@ -134,7 +140,8 @@ class _Script(Words):
             product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
             say = f"{operand}{which} gets {result}'s gradient × {slope} {product}"
         else:
-            how = f"by the rule of {c.result.op}: " + (f"{np.shape(c.share)}, " if np.ndim(c.share) else "")
+            shape = f"{np.shape(c.share)}, " if np.ndim(c.share) else ""
+            how = f"by the rule of {_operation(c.result)}: {shape}"
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
@@ -157,6 +164,11 @@ def _listed(items: Iterable[str]) -> str:
 
 def _step(phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {"phase": phase, "say": say, "lit": lit, "write": write}
+
+
+def _operation(step: Value) -> str:
+    """How the sentences call a step's operation, which may have been given any name."""
+    return text.within(text.short(step.op or ""))
 
 
 def _said(x: Any) -> str:

@@ -1,10 +1,14 @@
 """Numbers, arrays and names as short texts for people."""
 
+from collections.abc import Iterable
 from typing import Any
+from unicodedata import bidirectional
 
 import numpy as np
 
+Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
 FEW = 6  # an array of at most so many elements is shown with all its numbers
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # Persian needs the one, emoji the other
 
 
 def number(x: float, digits: int = 4) -> str:
@@ -53,8 +57,20 @@ def data(x: Any) -> str:
 def short(text: str, length: int = 40) -> str:
     """Any text as one short line of characters that can be shown."""
     line = " ".join(text[: 4 * length].split())
-    line = "".join(c if c.isprintable() or c == "\N{ZERO WIDTH JOINER}" else "\N{REPLACEMENT CHARACTER}" for c in line)
+    letters = (c if c.isprintable() or c in JOINERS else "\N{REPLACEMENT CHARACTER}" for c in line)
+    line = "".join(letters)
     return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1] + "…"
+
+
+def within(text: str) -> str:
+    """A name as a part of a sentence that is read from left to right, whatever way the name is.
+
+    Without the marks around it, what stands between two names that run from right to left would run
+    that way too: of "∂c/∂a = 2 × 3 = 6" the browser would make "∂6 = 3 × 2 = a∂/c".
+    """
+    if not any(bidirectional(c) in ("R", "AL", "AN") for c in text):
+        return text
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def option(x: Any) -> str:
