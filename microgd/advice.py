@@ -2,45 +2,45 @@
 
 # What has a derivative, by the name that NumPy has for it.
 _INSTEAD = {
-    "dot": "write x @ y",
-    "vdot": "write x @ y",
-    "inner": "write x @ y of vectors, or x @ y.T",
-    "outer": "write x[:, None] * y",
+    "dot": "write x @ y, or x * y with a number",
+    "vdot": "write x @ y of vectors",
+    "inner": "write x @ y.T",
+    "outer": "write x[:, None] * y of vectors",
     "tensordot": "write x @ y, with reshape and transpose before it",
     "einsum": "write @, or a product and sum(axis=...)",
-    "norm": "write np.sqrt(np.sum(x**2))",
+    "norm": "write np.sqrt(np.sum(x**2, axis=...)), whose slope at 0 is nan",
     "trace": "write np.sum(x * np.eye(n))",
     "diagonal": "write x[np.arange(n), np.arange(n)]",
     "diag": "write x[np.arange(n), np.arange(n)], or x * np.eye(n) to make a matrix",
-    "std": "write np.sqrt(np.var(x))",
+    "std": "write np.sqrt(np.var(x, axis=...)), whose slope at 0 is nan",
     "average": "write np.mean(x), or np.sum(x * weights) / np.sum(weights)",
-    "median": "write x[np.argsort(x.data)[n // 2]], for an odd n",
+    "median": "write x[np.argsort(x.data)[n // 2]] of a vector, for an odd n",
     "prod": "write x[0] * x[1] * ..., or np.exp(np.sum(np.log(x))) of positive numbers",
-    "cumsum": "write np.tril(np.ones((n, n))) @ x",
-    "diff": "write x[1:] - x[:-1]",
-    "sort": "write x[np.argsort(x.data)]",
+    "cumsum": "write np.tril(np.ones((n, n))) @ x of a vector",
+    "diff": "write x[1:] - x[:-1] of a vector, x[:, 1:] - x[:, :-1] of a matrix",
+    "sort": "write x[np.argsort(x.data)] of a vector",
     "expand_dims": "write x[None], or x[:, None]",
     "swapaxes": "write np.transpose(x, axes)",
     "moveaxis": "write np.transpose(x, axes)",
-    "repeat": "write x[np.repeat(np.arange(len(x)), n)]",
-    "tile": "write np.concatenate([x] * n), or np.broadcast_to",
-    "flip": "write x[::-1]",
-    "roll": "write np.concatenate([x[-n:], x[:-n]])",
+    "matrix_transpose": "write np.transpose(x, axes)",
+    "repeat": "write x[np.repeat(np.arange(len(x)), n)] of a vector",
+    "tile": "write np.concatenate([x] * n) of a vector",
+    "flip": "write x[::-1] of a vector, x[::-1, ::-1] of a matrix",
+    "roll": "write np.concatenate([x[-n:], x[:-n]]) of a vector",
     "split": "write slices, such as x[:n] and x[n:]",
     "array_split": "write slices, such as x[:n] and x[n:]",
-    "take": "write x[indices]",
+    "take": "write x[indices] of a vector, x[:, indices] along another axis",
     "take_along_axis": "write x[np.arange(n), indices]",
-    "vstack": "write np.stack for vectors, np.concatenate for matrices",
-    "hstack": "write np.concatenate",
-    "column_stack": "write np.stack([...], axis=1) for vectors",
-    "dstack": "write np.stack([...], axis=2)",
+    "vstack": "write np.stack([x, y]) of vectors, np.concatenate([x, y]) of matrices",
+    "hstack": "write np.concatenate([x, y], axis=-1)",
+    "column_stack": "write np.stack([x, y], axis=1) of vectors, np.concatenate([x, y], axis=1) of matrices",
+    "dstack": "write np.stack([x, y], axis=-1) of matrices",
     "atleast_1d": "write x.reshape(-1)",
     "atleast_2d": "write x[None]",
-    "append": "write np.concatenate",
+    "append": "write np.concatenate([x, y]), with [y] for a number",
     "tril": "write x * np.tril(np.ones((n, n)))",
     "triu": "write x * np.triu(np.ones((n, n)))",
     "copy": "write +x, or x.detach() for a leaf of its own",
-    "matrix_transpose": "write np.transpose(x, axes)",
     "reciprocal": "write 1 / x",
     "cbrt": "write np.sign(x) * np.abs(x) ** (1 / 3)",
     "float_power": "write x ** y",
@@ -48,9 +48,8 @@ _INSTEAD = {
     "fmax": "write np.maximum",
     "fmin": "write np.minimum",
     "fabs": "write np.abs",
-    "true_divide": "write x / y",
 }
-# What is no number that changes smoothly with x: nobody asks for its derivative.
+# Results that don't change smoothly with x: nobody asks for their derivative.
 _OF_DATA = frozenset(
     {
         *("all", "allclose", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere"),
@@ -66,7 +65,7 @@ def instead_of(name: str) -> str:
     """The advice for NumPy's function or method of this name, to stand behind a colon."""
     last = name.rpartition(".")[2]
     if last in _OF_DATA:
-        return f"it has no derivative, so give it the numbers alone, as in np.{last}(x.data)"
+        return "it has no derivative, so give it the numbers alone, x.data in place of x"
     if last in _INSTEAD:
         return _INSTEAD[last]
     return (

@@ -92,12 +92,15 @@ class ReadOnly(ndarray):
     """
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
-        if "out" in options:  # `array += 1` comes here
-            for x in options["out"]:
-                if isinstance(x, ReadOnly):
-                    x._refuse()
-            options["out"] = tuple(map(_plain, options["out"]))
-        return getattr(ufunc, method)(*map(_plain, operands), **options)
+        outs = options.get("out", ())
+        for x in outs:  # `array += 1` comes here
+            if isinstance(x, ReadOnly):
+                x._refuse()
+        plain = {name: _plain(x) for name, x in options.items()}
+        if outs:
+            plain["out"] = tuple(map(_plain, outs))
+        result = getattr(ufunc, method)(*map(_plain, operands), **plain)
+        return outs[0] if len(outs) == 1 else result
 
     def __setitem__(self, index: Any, new: Any) -> None:
         self._refuse()

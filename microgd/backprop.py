@@ -133,16 +133,19 @@ def operation(*rules: Function | None, name: str | None = None,
             raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
         built_in = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
         # A function that is built in is made an operation elsewhere, by whoever calls this one.
-        module = sys._getframe(1).f_globals["__name__"] if built_in else forward.__module__ or ""
+        module = sys._getframe(1).f_globals.get("__name__", "") if built_in else forward.__module__ or ""
         check_name(named, module)
         parameters = [] if built_in else list(inspect.signature(forward).parameters.values())
         options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
         few = 0 if options or None in rules or len(rules) > 2 else len(rules)
         checked = rules, jointly
         if not module.startswith("microgd."):
-            operands = ["x", "y", "z"] if built_in else [p.name for p in parameters]
-            operands = operands[: len(rules)]
-            if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            operands = [p.name for p in parameters[: len(rules)]]
+            if not built_in and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+                if len(operands) < len(rules):
+                    raise TypeError(
+                        f"{named} takes ({', '.join(operands)}), but was given {len(rules)} rules: one for each operand"
+                    )
                 for rule in rules:
                     check_rule(rule, "g", "out", *operands, *options)
             checked = tuple(map(_guarded, rules)), _guarded(jointly)
@@ -154,6 +157,8 @@ def operation(*rules: Function | None, name: str | None = None,
             apply.__doc__ = f"Elementwise, as `numpy.{named}`." if numpys(named) else f"As `{forward.__name__}`."
         else:
             apply = wraps(forward)(apply)
+            if apply.__name__ == "<lambda>":
+                apply.__name__ = named
         function = numpys(named)
         if function is not None:
             NUMPY[function] = apply
@@ -194,7 +199,8 @@ def _guarded(rule: Any) -> Any:
             if "read-only" not in str(error):
                 raise
             raise ValueError(
-                "a rule can't write into what it is given, since others need it: write g = g * x in place of g *= x"
+                "a rule can't write into g and operands, since others need them: it makes a new array, as by g * x in place "
+                "of g *= x, or g * (x > 0) in place of g[x <= 0] = 0"
             ) from error
 
     return guarded
@@ -261,6 +267,11 @@ def _any_operands(op: Operation, forward: Function) -> Function:
         # Rules get every option, those that were left out too, as they are by default.
         options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
         if options and any(map(_has_node, options)):
+            if not op.module.startswith("microgd."):
+                raise TypeError(
+                    f"{op.name} has a derivative rule for {arity} of its arguments, and none for another that is a Value: "
+                    "@operation takes a rule for each operand"
+                )
             raise TypeError(
                 f"{op.name} takes Values by position, as operands. An index, an axis or a shape is a plain integer, such "
                 "as int(value.item()); bounds are constants (np.maximum and np.minimum take Values)"

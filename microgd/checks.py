@@ -49,15 +49,16 @@ def check_number(what: str, x: Any) -> float:
 def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.int64]:
     """The labels as an int64 array, one per example, each from 0 to classes - 1; else an error that says why."""
     array = as_plain_array(labels)
+    given = "labels" if isinstance(labels, np.ndarray) else "np.asarray(labels)"
     if array.ndim == 2 and array.shape[1:] != (1,) and array.dtype.kind in "biuf":
         raise (ValueError if array.dtype.kind in "iu" else TypeError)(
             f"expected labels of shape ({examples},), an integer for each example, but got shape {array.shape}: "
-            "if they are one-hot, labels.argmax(axis=1) makes integers of them"
+            f"if they are one-hot, {given}.argmax(axis=1) makes integers of them"
         )
     if array.dtype.kind not in "iu":
-        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}{_label_hint(array)}")
+        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}{_label_hint(array, given)}")
     if array.shape != (examples,):
-        hint = ": labels[:, 0] is that" if array.shape == (examples, 1) else ""
+        hint = f": {given}[:, 0] is that" if array.shape == (examples, 1) else ""
         raise ValueError(
             f"expected labels of shape ({examples},), a number for each example, but got shape {array.shape}{hint}"
         )
@@ -65,17 +66,30 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
     # As unsigned integers negative ones are huge, so one comparison finds those and the ones that are too large.
     if examples and np.maximum.reduce(array.view(np.uint64)) >= classes:
         wrong = np.asarray(labels)[(array < 0) | (array >= classes)][0]
-        hint = ": the logits need a column for each class" if classes == 1 else ""
+        hint = _range_hint(np.asarray(labels), classes)
         raise ValueError(f"expected labels from 0 to {classes - 1}, but got {wrong}{hint}")
     return array
 
 
-def _label_hint(labels: NDArray[Any]) -> str:
+def _range_hint(labels: NDArray[Any], classes: int) -> str:
+    """How to make labels that begin at 0 of those that begin elsewhere."""
+    if classes == 1:
+        return ": the logits need a column for each class"
+    if set(labels.tolist()) <= {-1, 1}:
+        return ": (labels + 1) // 2 makes 0 and 1 of -1 and 1"
+    if labels.min() == 1 and labels.max() == classes:
+        return ": labels - 1 begin at 0"
+    return ""
+
+
+def _label_hint(labels: NDArray[Any], given: str) -> str:
     """How to make integers of these labels, if that is to be had without losing anything."""
-    if labels.dtype.kind in "UO":
+    texts = labels.dtype.kind == "U" or (labels.dtype == object and all(isinstance(x, str) for x in labels.flat))
+    if texts:
         return "; data.encode_labels turns text into integers"
     if labels.ndim != 1:
         return ""
-    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))):
-        return "; labels.astype(int) makes them so"
-    return ""
+    whole = labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))
+    if labels.dtype == object:
+        whole = all(isinstance(x, int | np.integer) for x in labels)
+    return f"; {given}.astype(int) makes them so" if whole or labels.dtype.kind == "b" else ""

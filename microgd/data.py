@@ -104,11 +104,51 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
 
 
-def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+class Minibatches:
+    """The examples in mini-batches (x, y): a pass over them each time it is looped over, as an epoch after another."""
+
+    def __init__(self, x: NDArray[Any], y: NDArray[Any], size: int, rng: Rng) -> None:
+        self._x, self._y, self._size, self._rng = x, y, size, rng
+        self._next_order: NDArray[np.int64] | None = self._draw()  # the first is drawn at once
+        self._pass: Iterator[tuple[NDArray[Any], NDArray[Any]]] | None = None
+
+    def _draw(self) -> NDArray[np.int64]:
+        """The order of the examples in a pass."""
+        if self._rng is None:
+            return np.arange(len(self._x))
+        return self._rng.permutation(len(self._x))
+
+    def _batches(self, order: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        for start in range(0, len(order), self._size):
+            chosen = order[start : start + self._size]
+            yield self._x[chosen], self._y[chosen]
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        order = self._next_order
+        if order is None:
+            order = self._draw()
+        self._next_order = None
+        self._pass = self._batches(order)
+        return self._pass
+
+    def __next__(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The next mini-batch of the pass that has been begun."""
+        return next(iter(self) if self._pass is None else self._pass)
+
+    def __len__(self) -> int:
+        """How many mini-batches a pass has."""
+        return -(-len(self._x) // self._size)
+
+
+def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Minibatches:
     """The examples in mini-batches (x, y) of `size`, the last one smaller if need be.
 
-    In an order that `rng` draws, anew in each call; without it, in the order they have. `ValueError` at once where
-    there are no examples, or not as many x as y.
+    In an order that `rng` draws, anew for each loop over them; without it, in the order they have.
+    `ValueError` at once where there are no examples, or not as many x as y.
+
+    >>> batches = minibatches([1, 2, 3], [0, 1, 0], 2)
+    >>> [x.tolist() for epoch in range(2) for x, y in batches]
+    [[1, 2], [3], [1, 2], [3]]
     """
     x, y = as_plain_array(x), as_plain_array(y)
     if not x.ndim or x.shape[:1] != y.shape[:1]:
@@ -116,8 +156,7 @@ def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Itera
     if not len(x):
         raise ValueError("expected at least one example, but got none")
     size = check_count("batch size", size, 1)
-    order = np.arange(len(x)) if rng is None else check_rng(rng).permutation(len(x))
-    return ((x[chosen], y[chosen]) for chosen in (order[i : i + size] for i in range(0, len(x), size)))
+    return Minibatches(x, y, size, None if rng is None else check_rng(rng))
 
 
 def check_rng(rng: Rng) -> np.random.Generator:

@@ -57,6 +57,11 @@ def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: in
         return sum((total for total, _, _ in parts), Value(0.0)), sum(size for _, size, _ in parts), 1.0
 
     with recording(True):
+        first, again = (weighed([Value(point) for point in points])[0].item() for _ in range(2))
+        if first != again:
+            raise ValueError(
+                f"f gave two results at the same inputs, {first!r} and {again!r}: does it draw random numbers, or keep a state?"
+            )
         _compare(weighed, points, 1, False, tolerance)
         if order == 2:
             _compare(weighed, points, 1, True, tolerance)

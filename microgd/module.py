@@ -4,7 +4,8 @@ import inspect
 from abc import ABCMeta
 from collections import deque
 from collections.abc import Iterator, Mapping
-from types import GeneratorType, NoneType
+from functools import lru_cache, partial
+from types import FunctionType, GeneratorType, MethodType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +20,13 @@ from microgd.value import Value
 Self = TypeVar("Self", bound="Module")
 
 _CONTAINERS = (list, tuple, dict)  # what a module may hold its parts in
-_NOTHING_INSIDE = (int, float, str, NoneType)
+
+
+class _Names(frozenset[str]):
+    """Names of attributes or parameters that a module remembers."""
+
+
+_NOTHING_INSIDE = (int, float, str, NoneType, _Names)
 _ONCE = (GeneratorType, map, zip, filter)  # they are empty after the first call of `forward`
 
 
@@ -41,6 +48,11 @@ class Part(NamedTuple):
     def is_saved_array(self) -> bool:
         """Whether it is an array that belongs to the module's state."""
         return isinstance(self.part, ndarray) and not self.left_out
+
+    @property
+    def path(self) -> str:
+        """Its name in a message."""
+        return f"self.{self.name}" if self.name.isidentifier() else self.name
 
     def put(self, new: Any) -> None:
         """Set a parameter or an array to these numbers; an array also to their dtype."""
@@ -68,7 +80,7 @@ class Part(NamedTuple):
 
 
 class _ModuleType(ABCMeta):
-    """What makes modules: a new one is looked at when its `__init__` is through."""
+    """Checks each new module once its `__init__` has finished."""
 
     if not TYPE_CHECKING:  # to others a class is called as its `__init__` says
 
@@ -81,8 +93,7 @@ class _ModuleType(ABCMeta):
         def __signature__(cls):
             if cls.__init__ is object.__init__:
                 return inspect.Signature()
-            _self, *others = inspect.signature(cls.__init__).parameters.values()
-            return inspect.Signature(others)
+            return inspect.signature(partial(cls.__init__, None))
 
 
 class Module(metaclass=_ModuleType):
@@ -90,14 +101,17 @@ class Module(metaclass=_ModuleType):
 
     Every leaf Value that it holds in an attribute is a parameter, and so is every one in the
     modules, lists, tuples and dictionaries that it holds. Names are paths, as in PyTorch:
-    "layers.0.weight". A computed Value is no parameter, so `__init__` must not leave one: that is a
-    `TypeError`. `forward` may keep what it computes, as the state of a recurrent network.
+    "layers.0.weight". A computed Value is not a parameter, so `__init__` must not leave one: that
+    is a `TypeError`, and so are parameters where they are not found, as in a set or in an object
+    that is not a module. `forward` may keep what it computes, as the state of a recurrent network.
 
     Every NumPy array that it holds is saved and loaded with the parameters, in its own dtype, such
     as the running mean of a batch norm. A leading underscore in an attribute's name leaves it out.
     """
 
     _training = True
+    _made_with = _Names()
+    _were_arrays = _Names()
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The same as `forward`, which subclasses define."""
@@ -118,6 +132,10 @@ class Module(metaclass=_ModuleType):
         stays = x is None or (isinstance(x, Value) and not x._ticket)
         if isinstance(old, Value) and not old._ticket and not stays:
             raise TypeError(f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step")
+        # A result in the place of an array, such as the state of a recurrent network, is saved as the
+        # array was.
+        if isinstance(old, ndarray) and isinstance(x, Value) and x._ticket:
+            object.__setattr__(self, "_were_arrays", _Names({*self._were_arrays, name}))
         # NumPy turns an array without axes into a number as soon as it computes with it:
         # `self.count = self.count + 1`. It stays an array, and is saved.
         if isinstance(old, ndarray) and isinstance(x, np.generic):
@@ -165,10 +183,15 @@ class Module(metaclass=_ModuleType):
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
         """Each parameter once, with its name, in the order in which the attributes were set."""
         seen = set()
-        for name, part, *_ in _inside("", self, False, (id(self),)):
-            if isinstance(part, Value) and not part._ticket and part not in seen:
+        for found in _inside("", self, False, (id(self),)):
+            name, part, *_ = found
+            if not isinstance(part, Value) or part in seen:
+                continue
+            if not part._ticket:
                 seen.add(part)
                 yield name, part
+            elif name in self._made_with:  # `self.weights[0] = self.weights[0] * 0.1`
+                raise TypeError(f"{type(self).__name__}: {_computed(Part(*found))}")
 
     def named_modules(self) -> "Iterator[tuple[str, Module]]":
         """This module, whose name is "", and each module in it once, with its name."""
@@ -207,6 +230,7 @@ class Module(metaclass=_ModuleType):
 
     def _state(self) -> dict[str, Part]:
         """Every parameter and every array that is saved by name, under all the names that it has."""
+        self.parameters()  # complains if one of them has become a result
         found = [each for each in _contents(self) if each.is_parameter or each.is_saved_array]
         state = {each.name: each for each in found}
         if len(state) < len(found):
@@ -220,16 +244,19 @@ class Module(metaclass=_ModuleType):
         Unknown and missing names and other shapes are a `ValueError`, and what is no number a
         `TypeError`, both before anything has changed.
         """
+        for part, data in self._matched(state):
+            part.put(data)
+
+    def _matched(self, state: Mapping[str, ArrayLike]) -> list[tuple[Part, Any]]:
+        """Each part of the state with what it will be set to; an error if any can't be."""
         parts = self._state()
         like: dict[str, Any] = {}
         for name, each in parts.items():
             like[name] = each.part._held if isinstance(each.part, Value) else each.part
-        arrays = [name for name, each in parts.items() if isinstance(each.part, ndarray)]
-        new = fitted(state, like, own_dtype=arrays)
+        new = fitted(state, like, own_dtype=[name for name in parts if parts[name].is_saved_array])
         for name, data in new.items():
             parts[name].check_put(data)
-        for name, data in new.items():
-            parts[name].put(data)
+        return [(parts[name], data) for name, data in new.items()]
 
     def save(self, path: StrPath) -> None:
         """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
@@ -264,6 +291,8 @@ def _inside(path: str, holder: Any, left_out: bool, above: tuple[int, ...]) -> I
         if isinstance(part, _NOTHING_INSIDE):
             continue
         name = f"{path}.{key}" if path else str(key)
+        if in_module and isinstance(part, Value) and part._ticket and key in holder._were_arrays:
+            part = np.broadcast_to(part._held, part.shape)  # read-only
         unsaved = left_out or (in_module and str(key).startswith("_"))
         is_module = _is_module(part)
         if not is_module and not isinstance(part, _CONTAINERS):
@@ -294,42 +323,85 @@ def _copy_of(name: str, array: Any) -> Any:
 def _check_new(module: Module) -> None:
     """A `TypeError` if a module that has just been made holds what looks like a parameter and is none."""
     name = type(module).__name__
+    found = {id(module), *(id(each.part) for each in _contents(module))}
     for each in _contents(module):
         part = each.part
         if isinstance(part, Value) and part._ticket:
-            how = f"computed by {part.op}" if part.op else "computed within no_grad"
-            raise TypeError(
-                f"{name}: self.{each.name} was {how}, so it is no parameter: nothing would train or "
-                f"save it. Compute with arrays first, and make a leaf of the result: "
-                f"self.{each.name} = Value(...), as in Value(rng.normal(size=3) * 0.1)"
-            )
+            raise TypeError(f"{name}: {_computed(each)}")
         if isinstance(part, _ONCE):
             raise TypeError(
-                f"{name}: self.{each.name} is a {type(part).__name__}, which is empty after the "
-                f"first time, and hides its parameters: make a list of it"
+                f"{name}: {each.path} is a {type(part).__name__}, which is empty after the first time, "
+                f"and hides its parameters: make a list of it"
             )
-        if _hides_parameters(part):
-            raise TypeError(
-                f"{name}: self.{each.name} is a {type(part).__name__}, in which parameters are not "
-                f"found: put them in a list, a tuple or a dictionary"
-            )
-    for above in type(module).__mro__:
+        hidden = [inner for inner in _hidden_in(part) if id(inner) not in found]
+        if any(isinstance(inner, Module) or not inner._ticket for inner in hidden):
+            raise TypeError(f"{name}: {each.path} {_cure(part)}")
+    _check_class(type(module))
+    names = _Names(each.name for each in _contents(module) if each.is_parameter)
+    object.__setattr__(module, "_made_with", names)
+
+
+def _computed(each: Part) -> str:
+    """What is wrong with a computed Value in the place of a parameter."""
+    how = f"computed by {each.part.op}" if each.part.op else "computed within no_grad"
+    return (
+        f"{each.path} was {how}, so it is no parameter: nothing would train or save it. Compute with "
+        f"arrays first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)"
+    )
+
+
+@lru_cache
+def _check_class(kind: type) -> None:
+    """A `TypeError` if the class of a module holds parameters: all its modules would share them."""
+    for above in kind.__mro__:
         for attribute, part in vars(above).items():
-            if isinstance(part, Value | Module):
+            has_state = isinstance(part, Module) and part.state_dict()
+            if isinstance(part, Value) or has_state:
                 raise TypeError(
-                    f"{name}: {attribute} is an attribute of the class {above.__name__}, which all "
-                    f"its modules would share, and no parameter: set self.{attribute} in __init__"
+                    f"{kind.__name__}: {attribute} is an attribute of the class {above.__name__}, which "
+                    f"all its modules would share, and no parameter: set self.{attribute} in __init__"
                 )
+        if issubclass(above, Module) and vars(above).get("__slots__"):
+            raise TypeError(f"{kind.__name__} has __slots__, in which parameters are not found: leave it out")
 
 
-def _hides_parameters(part: Any) -> bool:
-    """Whether it is a container of another kind than a module looks into, with Values or modules in it."""
+def _hidden_in(part: Any) -> list[Any]:
+    """The Values and modules in what a module does not look into: other containers, objects, functions."""
     if isinstance(part, ndarray):
         inner: Any = part.flat if part.dtype == object else ()
     elif isinstance(part, Mapping):
         inner = part.values()
     elif isinstance(part, set | frozenset | deque):
         inner = part
+    elif isinstance(part, MethodType):
+        inner = (part.__self__,) if part.__name__ in ("forward", "__call__") else ()
+    elif isinstance(part, FunctionType):  # (it may use the module that it will be a part of)
+        inner = [x for x in map(_content_of, part.__closure__ or ()) if isinstance(x, Value)]
+    elif isinstance(part, partial):
+        inner = (*part.args, *part.keywords.values())
+    elif hasattr(part, "__dict__") and not isinstance(part, Value | Module | type | ModuleType):
+        inner = vars(part).values()
     else:
-        return False
-    return any(isinstance(each, Value | Module) for each in inner)
+        inner = ()
+    flat = [x for each in inner for x in (each if isinstance(each, list | tuple) else (each,))]
+    return [x for x in flat if isinstance(x, Value | Module)]
+
+
+def _content_of(cell: Any) -> Any:
+    """A variable of an outer function; None if it has not been set yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _cure(part: Any) -> str:
+    """What to do about parameters that a module does not find in there."""
+    kind = type(part).__name__
+    if isinstance(part, MethodType) and isinstance(part.__self__, Module):
+        return "is a method of a module, whose parameters are not found there: give the module itself"
+    if isinstance(part, set | frozenset | deque | ndarray | Mapping):
+        return f"is a {kind}, in which parameters are not found: put them in a list, a tuple or a dictionary"
+    if isinstance(part, FunctionType | partial):
+        return f"is a {kind} that uses Values, which are not found there: make a class of it, a subclass of nn.Module"
+    return f"is a {kind}, in which parameters are not found: make {kind} a subclass of nn.Module"

@@ -179,12 +179,18 @@ def mse_loss(prediction: Any, target: Any) -> Any:
     shape, wanted = np.shape(_numbers(prediction)), np.shape(_numbers(target))
     if shape != wanted or 0 in shape:
         hint = ""
-        if shape == (*wanted, 1):
-            hint = ": target[:, None] makes it a column" if len(wanted) == 1 else ": target[..., None] has that shape"
-        elif wanted == (*shape, 1):
-            hint = ": prediction[:, None] makes it a column" if len(shape) == 1 else ": prediction[..., None] has that shape"
+        if shape == (*wanted, 1) and wanted:
+            hint = f": {_as_column('target', target, len(wanted))}"
+        elif wanted == (*shape, 1) and shape:
+            hint = f": {_as_column('prediction', prediction, len(shape))}"
         raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}{hint}")
     return mean(square(operations.subtract(prediction, target)))
+
+
+def _as_column(name: str, x: Any, ndim: int) -> str:
+    """How to give what came one axis more."""
+    given = name if isinstance(x, Value | ndarray) else f"np.asarray({name})"
+    return f"{given}[:, None] makes it a column" if ndim == 1 else f"{given}[..., None] has that shape"
 
 
 def _numbers(x: Any) -> Data:

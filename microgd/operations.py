@@ -11,6 +11,7 @@ repeating a number that holds for all elements. Where there is a choice of slope
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from math import exp as _exp
+from math import hypot
 from math import log as _ln
 from typing import Any, TypeAlias
 
@@ -88,12 +89,24 @@ minimum    = elementwise(np.minimum,     lambda g, out, x, y: where(x == y, 0.5 
 
 def _divide_y(g: Number, out: Number, x: Number, y: Number) -> Number:
     """-g * out / y, in an order in which no step is out of range unless the result is."""
+    if _is_moderate(g) and _is_moderate(out):
+        return -divide(g * out, y)
     # A large g first meets the smaller one of out and 1 / y, a small g the larger one. As out is
     # x * (1 / y), out is the smaller one where |x| < 1.
     out_first = (abs(g) >= 1.0) == (abs(x) < 1.0)
     before = where(out_first, out, 1.0)
     after = where(out_first, 1.0, out)
     return -(divide(g * before, y) * after)
+
+
+def _is_moderate(x: Number) -> bool:
+    """Whether no number is so large, or so small, that the product of two such is out of range."""
+    numbers = x._held if isinstance(x, Node) else x
+    if isinstance(numbers, float):
+        return numbers == 0 or 1e-145 <= abs(numbers) <= 1e145
+    size = np.abs(numbers)
+    most = 1e15 if size.dtype == np.float32 else 1e145
+    return bool(np.all(((size >= 1 / most) | (size == 0)) & (size <= most)))
 
 
 @operation(lambda g, out, x, y: divide(g, y), _divide_y)
@@ -105,7 +118,7 @@ def divide(x: Number, y: Number) -> Number:
         return np.divide(x, y)
 
 
-def _vanishing(x: Number) -> Number:
+def _exp_minus_abs(x: Number) -> Number:
     """exp(-|x|), which cannot overflow."""
     if isinstance(x, float):
         return _exp(-abs(x))
@@ -117,10 +130,10 @@ def _vanishing(x: Number) -> Number:
 # The next three stand in rules further up. Written out there, 1 - tanh(x)² would be 0 as soon as
 # tanh(x) rounds to 1, 1 - x² would lose its digits near x = 1, and in sqrt(1 + x²) the square would
 # overflow. Each has a rule of its own, so that second derivatives keep their digits, too.
-@operation(lambda g, out, x: -g * tanh(x) * out, name="sech")
+@operation(lambda g, out, x: -g * tanh(x) * out, name="_sech")
 def _sech(x: Number) -> Number:
     """1 / cosh(x), elementwise. Its square is the slope of tanh."""
-    out = _vanishing(x)
+    out = _exp_minus_abs(x)
     below = out * out
     below += 1.0
     out *= 2.0  # in place: in new arrays, all of this would take twice as long
@@ -128,16 +141,20 @@ def _sech(x: Number) -> Number:
     return out
 
 
-@operation(lambda g, out, x: -2.0 * (g * x), name="one_minus_square")
+@operation(lambda g, out, x: -2.0 * (g * x), name="_one_minus_square")
 def _one_minus_square(x: Number) -> Number:
     """1 - x², as a product: 1 - x and 1 + x are exact where they are small."""
     return (1.0 - x) * (1.0 + x)
 
 
-@operation(lambda g, out, x: g * divide(x, out), name="hypotenuse")
+@operation(lambda g, out, x: g * divide(x, out), name="_hypotenuse")
 def _hypotenuse(x: Number) -> Number:
-    """sqrt(1 + x²), also where x² would overflow."""
-    return np.hypot(x, 1.0)
+    """sqrt(1 + x²), also where x² would overflow: there it is |x|."""
+    if isinstance(x, float):
+        return hypot(x, 1.0)
+    size = np.abs(x)
+    inside = np.minimum(size, 1e9)  # from here on 1 is less than the rounding of x²
+    return np.maximum(np.sqrt(1.0 + inside * inside), size)
 
 
 # x**0 is 1 everywhere, so its derivative is 0. With the exponent y - 1 it would be 0 * inf, nan, at x = 0, so where y is 0
@@ -160,7 +177,7 @@ def power(x: Number, y: Number) -> Number:
 @operation(lambda g, out, x: 0.25 * _tanh_x(g, out, 0.5 * x))
 def sigmoid(x: Number) -> Number:
     """1 / (1 + exp(-x)), elementwise, computed from exp(-|x|), which cannot overflow."""
-    small = _vanishing(x)
+    small = _exp_minus_abs(x)
     out = where(x >= 0, 1.0, small)
     small += 1.0
     out /= small

@@ -44,7 +44,8 @@ class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function,
 def no_grad(function: Callable[..., Any] | None = None) -> Any:
     """Record nothing: `with no_grad(): ...`, `@no_grad` or `@no_grad()`; for using a model rather than training it.
 
-    Results are leaves, and cost no memory beyond their numbers. It holds for this thread and this asyncio task alone.
+    Results are leaves (but not parameters, which are made by `Value(...)`), and cost no memory beyond their numbers.
+    It holds for this thread and this asyncio task alone.
     """
     return recording(False) if function is None else recording(False)(function)
 

@@ -100,13 +100,18 @@ def fitted(
     missing = sorted(like.keys() - state.keys() - set(optional))
     unknown = sorted(map(str, state.keys() - like.keys()))
     if missing or unknown:
-        raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}")
+        hint = ""
+        if missing and not unknown and set(missing) <= set(own_dtype):
+            hint = ". These are arrays of the module; a leading underscore in the name leaves an array out"
+        raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}{hint}")
     new: dict[str, Any] = {}
     for name, data in state.items():
         came = as_plain_array(data) if name in own_dtype else as_data(data)
         if np.shape(came) != np.shape(like[name]):
             raise ValueError(f"{name} has shape {np.shape(like[name])}, but shape {np.shape(came)} came")
         if name in own_dtype:
+            if not hasattr(data, "dtype"):  # a list of numbers
+                came = np.asarray(came, np.asarray(like[name]).dtype)
             new[name] = _copy_of_its_kind(name, came, like[name])
         elif isinstance(came, float):
             new[name] = came

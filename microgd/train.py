@@ -15,13 +15,15 @@ from numpy.typing import ArrayLike
 from microgd.arrays import Data, as_data, as_plain_array, shown
 from microgd.checks import check_count, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, minibatches
+from microgd.functional import ancestors
 from microgd.module import Module
 from microgd.optim import SGD
 from microgd.recording import evaluation
-from microgd.storage import StrPath, fitted, load_arrays, save_arrays
+from microgd.storage import StrPath, load_arrays, save_arrays
 from microgd.value import Value
 
 Function = Callable[..., Value]
+FIRST = "epoch 1, batch 1"
 
 
 class DivergedError(ArithmeticError):
@@ -69,6 +71,9 @@ def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayL
             raise TypeError(f"expected test to be the pair (x, y), but got {type(test).__name__}")
         minibatches(*test, batch_size)
 
+    if isinstance(model, Module) and not model.training:
+        warnings.warn("the model is in evaluation, as after eval(): model.train() ends that", RuntimeWarning, stacklevel=2)
+
     def run(unused: _Unused) -> Iterator[Epoch]:
         unused.warns = False
         for number in range(initial_epoch + 1, epochs + 1):
@@ -103,17 +108,28 @@ def _check_optimizer(optimizer: Any) -> None:
             "expected an optimizer with a list of parameters, a number lr, and methods zero_grad() and step(), as "
             f"optim.SGD has, but got {shown(optimizer)}, which lacks {', '.join(lacks)}"
         )
-    check_list("parameters of the optimizer", optimizer.parameters)
+    if not check_list("parameters of the optimizer", optimizer.parameters):
+        raise ValueError("expected an optimizer with at least one parameter, but its list is empty")
     check_type("methods zero_grad and step of the optimizer", Callable, optimizer.zero_grad, optimizer.step)
 
 
 def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
-    value = _one(loss(model(x), y))
+    output = model(x)
+    if output is None:
+        raise TypeError("the model gave None: its forward has to return what it computes")
+    value = _one(loss(output, y))
+    if where == FIRST:
+        _warn_of_a_square(value, len(y))
     number = value.item()
+    # Before the first step there are no gradients from an earlier one.
+    is_first = where == FIRST and all(p.grad is None for p in optimizer.parameters)
     if not isfinite(number):
-        raise DivergedError(f"the loss became {number} in {where}: {_cause(optimizer, x, y, where)}")
+        raise DivergedError(f"the loss became {number} in {where}: {_cause(optimizer, x, y, is_first)}")
     optimizer.zero_grad()
+    is_own = not isinstance(optimizer, SGD)
+    if is_own and any(p.grad is not None and np.any(p.grad) for p in optimizer.parameters):
+        raise ValueError("the optimizer's zero_grad() left gradients, to which this step's would be added: set grad to None")
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError(
@@ -121,15 +137,36 @@ def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where
             ".item() taken on the way?"
         )
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, where)}")
+        raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, is_first)}")
+    before = [np.array(p.data) for p in optimizer.parameters] if is_own and where == FIRST else []
     optimizer.step()
+    if before and all(np.array_equal(old, p.data) for old, p in zip(before, optimizer.parameters, strict=True)):
+        words = f"the optimizer's step() changed no parameter in {where}: to change one, write p.data -= ..."
+        warnings.warn(words, RuntimeWarning, stacklevel=3)
     return number
+
+
+def _warn_of_a_square(loss: Value, examples: int) -> None:
+    """A `RuntimeWarning` if the loss pairs each output with the targets of all examples.
+
+    It does where a column (n, 1) meets a row (n,): they broadcast to (n, n).
+    """
+    column, row, square = (examples, 1), (examples,), (examples, examples)
+    for node in ancestors(loss):
+        shapes = [np.shape(x._held if isinstance(x, Value) else x) for x in node.inputs]
+        if examples > 1 and np.shape(node._held) == square and column in shapes and row in shapes:
+            words = (
+                f"the loss computes {node._operation.name} of shapes {column} and {row}, which broadcast to {square}: "  # type: ignore[union-attr]
+                "if that is not meant, y[:, None] makes the targets a column"
+            )
+            warnings.warn(words, RuntimeWarning, stacklevel=4)
+            return
 
 
 _LARGE = 1e4  # parameters below this have not run away, and features above it are not scaled
 
 
-def _cause(optimizer: Any, x: Any, y: Any, where: str) -> str:
+def _cause(optimizer: Any, x: Any, y: Any, is_first: bool) -> str:
     """Where to look for what made a number infinite or nan, as far as the data and the parameters tell."""
     for what, array in (("examples", x), ("targets", y)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -137,8 +174,7 @@ def _cause(optimizer: Any, x: Any, y: Any, where: str) -> str:
     parameter = max(_largest(p.data) for p in optimizer.parameters)
     if not isfinite(parameter):
         return "look at the parameters, for one of them holds nan or infinity"
-    feature = max(_largest(each) for each in (x, y) if each.dtype.kind in "iuf")
-    is_first = where == "epoch 1, batch 1"
+    feature = max((_largest(each) for each in (x, y) if each.dtype.kind in "iuf"), default=0.0)
     smaller = f"try a learning rate smaller than {optimizer.lr:g}"
     suspects = "a log or a division of 0, an exp or a power of something large"
     if feature >= _LARGE:
@@ -186,8 +222,9 @@ def evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_
         output = model(inputs)
         total += len(inputs) * _one(loss(output, targets)).item()
         examples += len(inputs)
-        scores = np.asarray(output.data if isinstance(output, Value) else output)
-        has_classes = has_classes and _are_of_classes(scores, targets)
+        if has_classes:
+            scores = np.asarray(output.data if isinstance(output, Value) else output)
+            has_classes = _are_of_classes(scores, targets)
         if has_classes:
             is_right = np.argmax(scores, axis=1) == targets
             right += int(np.sum(is_right & ~np.isnan(scores).any(axis=1)))
@@ -245,14 +282,15 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
             raise ValueError("the random state is out of its range")
         prefixes = "model.", "optimizer."
         weights, moves = ({n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes)
-        held = model.state_dict()
-        new = fitted(weights, held, own_dtype=held.keys() - dict(model.named_parameters()).keys())
-        if moved != names or any(np.result_type(x) != weights[name].dtype for name, x in new.items()):
+        matched = model._matched(weights)
+        same_dtypes = all(np.result_type(new) == weights[part.name].dtype for part, new in matched)
+        if moved != names or not same_dtypes:
             raise ValueError(f"its optimizer moves {moved}, not {names}, or its weights have another dtype")
         optimizer.load_state_dict(moves)
     except Exception as error:
         raise ValueError(f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}") from error
-    model.load_state_dict(weights)
+    for part, new in matched:
+        part.put(new)
     rng.bit_generator.state = state
     return epoch
 

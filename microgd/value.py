@@ -15,7 +15,7 @@ from microgd import operations as ops
 from microgd.advice import instead_of
 from microgd.arrays import COMPUTED, Data, ReadOnly, as_data
 from microgd.backprop import NUMPY, Node, backward
-from microgd.recording import is_recording
+from microgd.recording import is_evaluating, is_recording
 
 
 def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,14 +47,25 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
     return apply
 
 
+def _is_descent(symbol: str, step: Any, gradient: Any) -> bool:
+    """Whether `p -= step` or `p += step` is a step against the gradient, in every element of several."""
+    sign = {"-=": 1.0, "+=": -1.0}.get(symbol)
+    if sign is None or not isinstance(gradient, np.ndarray) or gradient.size < 2 or np.shape(step) != gradient.shape:
+        return False
+    steepest = np.argmax(np.abs(gradient))
+    rate = sign * np.asarray(step).flat[steepest] / gradient.flat[steepest]
+    return bool(rate > 0 and np.allclose(step, sign * rate * gradient))
+
+
 def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
     """`a += b` gives the name another Value, and never writes into the one that it had."""
 
     def apply(self: "Value", other: Any) -> Any:
         # What computes in this way adds up Values: `total = self.bias; total += weight * x`. A number on the right is
         # a step, `p -= lr * p.grad`, as in PyTorch: it would give another Value to the name `p`, and train nothing.
-        is_step = self.grad is not None or not is_recording()
-        if is_step and not self._ticket and not isinstance(other, Value):
+        # (While a model is evaluated nobody makes steps.)
+        is_number = not self._ticket and not isinstance(other, Value)
+        if is_number and (_is_descent(symbol, other, self.grad) if is_recording() else not is_evaluating()):
             name = self.name or "p"
             raise TypeError(
                 f"{name} {symbol} ... would make {name} the name of another Value, and leave this leaf as it is: "
@@ -75,8 +86,7 @@ class _Missing:
         self.name = name
 
     def __get__(self, value: Any, owner: type) -> NoReturn:
-        words = f"a Value has no attribute {self.name!r}: {instead_of(self.name)}"
-        raise AttributeError(words, name=self.name, obj=value)
+        raise AttributeError(f"a Value has no attribute {self.name!r}: {instead_of(self.name)}")
 
 
 class Value(Node):

@@ -125,14 +125,14 @@ EXACT: dict[str, list[Callable[..., Any]]] = {
     "arccosh": [mp.acosh, lambda x: 1 / _other_root(x), lambda x: -x / _other_root(x) ** 3],
     "arctanh": [mp.atanh, lambda x: 1 / ((1 - x) * (1 + x)), lambda x: 2 * x / ((1 - x) * (1 + x)) ** 2],
     "sigmoid": [lambda x: 1 / (1 + mp.exp(-x)), _sigmoid_slope, lambda x: -_sigmoid_slope(x) * mp.tanh(x / 2)],
-    "sech": [
+    "_sech": [
         mp.sech, lambda x: -mp.tanh(x) * mp.sech(x),
         lambda x: mp.sech(x) * (mp.tanh(x) ** 2 - mp.sech(x) ** 2),
     ],
-    "hypotenuse": [
+    "_hypotenuse": [
         lambda x: mp.hypot(x, 1), lambda x: x / mp.hypot(x, 1), lambda x: 1 / mp.hypot(x, 1) ** 3,
     ],
-    "one_minus_square": [lambda x: (1 - x) * (1 + x), lambda x: -2 * x, lambda x: -mp.mpf(2)],
+    "_one_minus_square": [lambda x: (1 - x) * (1 + x), lambda x: -2 * x, lambda x: -mp.mpf(2)],
 }  # fmt: skip
 
 # A result that is a sum, and can be 0, has the last digits of its larger term: the error is
@@ -140,8 +140,8 @@ EXACT: dict[str, list[Callable[..., Any]]] = {
 TERMS: dict[tuple[str, int], Callable[..., Any]] = {
     ("logaddexp", 0): lambda x, y: max(x, y),
     ("power", 4): lambda x, y: _power(x, y - 1) * max(mp.one, abs(y * mp.log(x))),
-    ("sech", 2): mp.sech,
-    ("hypotenuse", 2): lambda x: 1 / mp.hypot(x, 1),
+    ("_sech", 2): mp.sech,
+    ("_hypotenuse", 2): lambda x: 1 / mp.hypot(x, 1),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import microgd
 from microgd import Value, nn, optim, train
+from microgd.optim import SGD
 from microgd.storage import load_arrays, save_arrays
 
 EPOCHS = 4
@@ -274,3 +275,30 @@ def test_an_optimizers_state_that_does_not_fit_is_refused_and_changes_nothing(ch
     with pytest.raises(ValueError, match=message):
         optimizer.load_state_dict(optimizer.state_dict() | change)
     assert repr(optimizer.state_dict()) == before
+
+
+class Tied(nn.Module):
+    """A number under two names, and an array in a tuple."""
+
+    def __init__(self, array):
+        self.a = Value(1.0)
+        self.b, self.held = self.a, (array,)
+
+
+def test_a_number_that_a_model_holds_twice_comes_back_from_a_checkpoint(tmp_path):
+    model, fresh = Tied(np.ones(2)), Tied(np.zeros(2))
+    model.a.data = 5.0
+    train.save_checkpoint(tmp_path / "run.npz", model, SGD([model.a], lr=0.1), np.random.default_rng(0), 1)
+    train.load_checkpoint(tmp_path / "run.npz", fresh, SGD([fresh.a], lr=0.1), np.random.default_rng(0))
+    assert (fresh.a.item(), fresh.b is fresh.a, fresh.held[0].tolist()) == (5.0, True, [1.0, 1.0])
+
+
+def test_a_checkpoint_with_an_array_that_cannot_be_set_is_refused_and_changes_nothing(tmp_path):
+    model, fresh = Tied(np.ones(2)), Tied(np.zeros(2, np.float32))
+    model.a.data = 5.0
+    train.save_checkpoint(tmp_path / "run.npz", model, SGD([model.a], lr=0.7), np.random.default_rng(0), 1)
+    optimizer, rng = SGD([fresh.a], lr=0.1), np.random.default_rng(1)
+    before = str(rng.bit_generator.state)
+    with pytest.raises(ValueError, match=r"run\.npz is no checkpoint of these: .*held\.0 is in a tuple"):
+        train.load_checkpoint(tmp_path / "run.npz", fresh, optimizer, rng)
+    assert (fresh.a.item(), optimizer.lr, str(rng.bit_generator.state) == before) == (1.0, 0.1, True)

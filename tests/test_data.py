@@ -666,3 +666,34 @@ def test_one_hot_refuses_labels_that_are_none(labels, error, message):
 def test_a_batch_size_of_a_small_integer_type_loses_no_example():
     batches = data.minibatches(np.ones((300, 1)), np.arange(300), np.uint8(200))
     assert [len(x) for x, _ in batches] == [200, 100]
+
+
+# ── Mini-batches, epoch after epoch ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_mini_batches_made_before_the_epochs_are_there_in_every_epoch():
+    batches = data.minibatches(np.arange(5), np.arange(5), 2)
+    assert [[x.tolist() for x, _ in batches] for _ in range(3)] == [[[0, 1], [2, 3], [4]]] * 3
+    assert len(batches) == 3
+
+
+def test_each_loop_over_mini_batches_has_an_order_of_its_own():
+    batches = data.minibatches(np.arange(50), np.arange(50), 50, np.random.default_rng(0))
+    orders = [tuple(x) for _ in range(3) for x, _ in batches]
+    assert len(set(orders)) == 3
+    assert {tuple(sorted(order)) for order in orders} == {tuple(range(50))}
+
+
+def test_the_first_order_is_drawn_at_once():
+    rng = np.random.default_rng(0)
+    batches = data.minibatches(np.arange(9), np.arange(9), 9, rng)
+    rng.random()
+    ((x, _),) = batches
+    assert x.tolist() == np.random.default_rng(0).permutation(9).tolist()
+
+
+def test_next_goes_on_through_one_pass_and_ends():
+    batches = data.minibatches(np.arange(3), np.arange(3), 2)
+    assert [next(batches)[0].tolist(), next(batches)[0].tolist()] == [[0, 1], [2]]
+    with pytest.raises(StopIteration):
+        next(batches)

@@ -6,7 +6,7 @@ import operator
 import numpy as np
 import pytest
 
-from microgd import Value, data, draw, nn, no_grad, optim, train
+from microgd import Value, check_gradients, data, draw, nn, no_grad, operation, optim, train
 
 X = np.ones((5, 3))
 NOT_A_NUMBER = (
@@ -69,7 +69,7 @@ MISTAKES = {
     "a function of NumPy's without a rule": (
         lambda: np.cumsum(Value([1.0, 2.0])),
         TypeError,
-        "numpy.cumsum is not supported for Values: write np.tril(np.ones((n, n))) @ x",
+        "numpy.cumsum is not supported for Values: write np.tril(np.ones((n, n))) @ x of a vector",
     ),
     "text as a Value": (
         lambda: Value("3"),
@@ -171,12 +171,12 @@ MISTAKES = {
     "a function of NumPy's with a product in its place": (
         lambda: np.dot(X, V),
         TypeError,
-        "numpy.dot is not supported for Values: write x @ y",
+        "numpy.dot is not supported for Values: write x @ y, or x * y with a number",
     ),
     "a function of NumPy's without a derivative": (
         lambda: np.argmax(V),
         TypeError,
-        "numpy.argmax is not supported for Values: it has no derivative, so give it the numbers alone, as in np.argmax(x.data)",
+        "numpy.argmax is not supported for Values: it has no derivative, so give it the numbers alone, x.data in place of x",
     ),
     "a function of NumPy's that nothing replaces": (
         lambda: np.linalg.inv(V),
@@ -184,7 +184,11 @@ MISTAKES = {
         "numpy.linalg.inv is not supported for Values: write it with functions that are supported (help(microgd.operations) "
         "lists them), or add it with microgd.operation; x.data is for where no derivative is wanted",
     ),
-    "a method of PyTorch's": (lambda: V.std(), AttributeError, "a Value has no attribute 'std': write np.sqrt(np.var(x))"),
+    "a method of PyTorch's": (
+        lambda: V.std(),
+        AttributeError,
+        "a Value has no attribute 'std': write np.sqrt(np.var(x, axis=...)), whose slope at 0 is nan",
+    ),
     "a loss computed within no_grad": (
         lambda: within_no_grad().backward(),
         ValueError,
@@ -206,7 +210,7 @@ MISTAKES = {
         Scaled,
         TypeError,
         "Scaled: self.w was computed by multiply, so it is no parameter: nothing would train or save it. Compute with arrays "
-        "first, and make a leaf of the result: self.w = Value(...), as in Value(rng.normal(size=3) * 0.1)",
+        "first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)",
     ),
     "new data of what was computed": (
         lambda: setattr(V * 2.0, "data", 1.0),
@@ -229,7 +233,7 @@ MISTAKES = {
     "labels that are whole floats": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), [0.0, 2.0]),
         TypeError,
-        "expected labels that are integers, but got dtype float64; labels.astype(int) makes them so",
+        "expected labels that are integers, but got dtype float64; np.asarray(labels).astype(int) makes them so",
     ),
     "labels that are fractions": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), [0.5, 2.0]),
@@ -241,16 +245,48 @@ MISTAKES = {
         ValueError,
         "expected labels from 0 to 0, but got 1: the logits need a column for each class",
     ),
+    "labels from 1": (
+        lambda: nn.cross_entropy(Value(np.ones((3, 3))), [1, 2, 3]),
+        ValueError,
+        "expected labels from 0 to 2, but got 3: labels - 1 begin at 0",
+    ),
+    "labels of -1 and 1": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 2))), [-1, 1]),
+        ValueError,
+        "expected labels from 0 to 1, but got -1: (labels + 1) // 2 makes 0 and 1 of -1 and 1",
+    ),
+    "labels that are integers as objects": (
+        lambda: nn.cross_entropy(Value(np.ones((2, 2))), np.array([0, 1], object)),
+        TypeError,
+        "expected labels that are integers, but got dtype object; labels.astype(int) makes them so",
+    ),
     "a column of labels": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), [[0], [2]]),
         ValueError,
-        "expected labels of shape (2,), a number for each example, but got shape (2, 1): labels[:, 0] is that",
+        "expected labels of shape (2,), a number for each example, but got shape (2, 1): np.asarray(labels)[:, 0] is that",
     ),
     "a row and a column in the loss": (
         lambda: nn.mse_loss(Value(np.ones(3)), np.ones((3, 1))),
         ValueError,
         "expected a prediction and a target of the same shape, not empty, but got (3,) and (3, 1): "
         "prediction[:, None] makes it a column",
+    ),
+    "a list and a column in the loss": (
+        lambda: nn.mse_loss(Value(np.ones((2, 1))), [1.0, 2.0]),
+        ValueError,
+        "expected a prediction and a target of the same shape, not empty, but got (2, 1) and (2,): "
+        "np.asarray(target)[:, None] makes it a column",
+    ),
+    "an operation with fewer rules than Values": (
+        lambda: operation(lambda g, out, x, y: g, name="area")(lambda x, y: x * y)(V, V),
+        TypeError,
+        "area has a derivative rule for 1 of its arguments, and none for another that is a Value: @operation takes a rule for "
+        "each operand",
+    ),
+    "an operation with more rules than operands": (
+        lambda: operation(lambda g, out, x: g, lambda g, out, x: g, name="twice")(lambda x: x),
+        TypeError,
+        "twice takes (x), but was given 2 rules: one for each operand",
     ),
     "a feature that is no column": (
         lambda: nn.Linear(1, 32)(np.ones(20)),
@@ -279,6 +315,14 @@ def test_a_common_mistake_is_answered_with_what_came_and_what_is_right(mistake):
     with pytest.raises(error) as refused:
         call()
     assert str(refused.value) == message
+
+
+def test_a_check_of_a_random_function_says_that_it_is_random():
+    rng = np.random.default_rng(0)
+    with pytest.raises(
+        ValueError, match=r"f gave two results at the same inputs, .*: does it draw random numbers, or keep a state"
+    ):
+        check_gradients(lambda x: x * rng.random(), 1.0)
 
 
 def test_what_python_cannot_write_is_named_by_its_type():

@@ -568,6 +568,7 @@ def test_a_nan_in_the_data_is_looked_for_in_the_data():
                 rng=np.random.default_rng(0),
             )
         )
+    model = nn.Linear(3, 2)
     with (
         np.errstate(all="ignore"),
         pytest.raises(train.DivergedError, match=r"inf in epoch 1, batch 1: scale the data, .* 1e\+30$"),
@@ -695,3 +696,96 @@ def test_parameters_that_have_run_away_are_laid_to_the_learning_rate():
 def test_features_that_are_not_scaled_are_named():
     said = words(x=X * 1e5, epochs=100, batch_size=10)
     assert said.endswith("try a learning rate smaller than 0.1, or scale the data, in which the largest number is 1e+05")
+
+
+def test_a_second_training_that_diverges_is_laid_to_the_learning_rate():
+    model = line()
+    optimizer = SGD(model.parameters(), lr=200.0)
+
+    def again_and_again():
+        while True:
+            list(fit(model, optimizer=optimizer, epochs=1))
+
+    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match="so try a learning rate smaller than 200"):
+        again_and_again()
+
+
+def test_training_on_booleans_that_goes_wrong_says_so():
+    model = nn.Linear(2, 1)
+    x = np.array([[False, True], [True, False]])
+    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match="no step was made yet"):
+        list(
+            train.fit(
+                model, lambda out, y: out.sum() * math.inf, SGD(model.parameters(), lr=0.1), x, x[:, 0], epochs=1, batch_size=2
+            )
+        )
+
+
+def test_a_nan_among_targets_that_are_floats_is_named():
+    assert "infinity in the targets" in words(y=Y * math.nan)
+
+
+def test_a_model_that_gives_several_outputs_is_evaluated():
+    w = Value(2.0)
+    loss, accuracy = train.evaluate(lambda x: (w * x, w), lambda out, y: nn.mse_loss(out[0], y), X, 2.0 * X)
+    assert (loss, accuracy) == (0.0, None)
+
+
+def test_outputs_for_other_examples_than_there_are_have_no_accuracy():
+    labels = (TEN > 4).astype(int)
+    assert train.evaluate(lambda x: Value(TWO_COLUMNS[:1]), no_loss, TEN, labels)[1] is None
+
+
+def test_a_model_that_returns_nothing_is_named():
+    model = line()
+    with pytest.raises(TypeError, match="the model gave None: its forward has to return what it computes"):
+        list(train.fit(lambda x: None, nn.mse_loss, SGD(model.parameters(), lr=0.1), X, Y, epochs=1))
+
+
+def test_a_loss_that_pairs_each_output_with_all_targets_warns_once():
+    def own(prediction, target):
+        return np.mean((prediction - target) ** 2)
+
+    with pytest.warns(RuntimeWarning, match=r"subtract of shapes \(5, 1\) and \(5,\), which broadcast to \(5, 5\)") as warned:
+        list(fit(line(), loss=own, y=Y.ravel(), batch_size=5, epochs=2))
+    assert len(warned) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda out, y: nn.mse_loss(out[:, 0], y),
+        lambda out, y: ((out[:, 0] - y) ** 2).mean(),
+        lambda out, y: ((out - out.T) ** 2).mean(),  # distances of all pairs
+        lambda out, y: (out * y.sum()).mean(),
+    ],
+)
+def test_a_loss_that_pairs_outputs_with_targets_rightly_does_not_warn(loss):
+    list(fit(line(), loss=loss, y=Y.ravel(), batch_size=5, epochs=1))
+
+
+def test_an_optimizer_whose_step_changes_nothing_is_warned_of():
+    class Renaming(Halving):
+        def step(self):
+            for p in self.parameters:
+                p = p - self.lr * p.grad
+
+    model = line()
+    with pytest.warns(RuntimeWarning, match=r"step\(\) changed no parameter in epoch 1, batch 1: to change one, write p\.data"):
+        list(fit(model, optimizer=Renaming(model.parameters()), epochs=1))
+
+
+def test_an_optimizer_whose_zero_grad_leaves_gradients_is_refused():
+    class Adding(Halving):
+        def zero_grad(self):
+            pass
+
+    model = line()
+    with pytest.raises(ValueError, match=r"zero_grad\(\) left gradients"):
+        list(fit(model, optimizer=Adding(model.parameters()), epochs=1))
+
+
+def test_training_a_model_that_is_in_evaluation_warns():
+    with pytest.warns(RuntimeWarning, match=r"the model is in evaluation, as after eval\(\): model\.train\(\) ends that"):
+        list(fit(line().eval(), epochs=1))

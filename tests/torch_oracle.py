@@ -98,9 +98,9 @@ SAME_NAME = [
 ]  # fmt: skip
 TORCH: dict[str, Any] = {name: getattr(torch, name) for name in SAME_NAME} | {
     "power": torch.pow,
-    "sech": lambda x: 1 / torch.cosh(x),
-    "hypotenuse": lambda x: torch.hypot(x, torch.ones_like(x)),
-    "one_minus_square": lambda x: 1 - x * x,
+    "_sech": lambda x: 1 / torch.cosh(x),
+    "_hypotenuse": lambda x: torch.hypot(x, torch.ones_like(x)),
+    "_one_minus_square": lambda x: 1 - x * x,
     "clip": _clip,
     "sum": _reduction(torch.sum),
     "mean": _reduction(torch.mean),
@@ -308,14 +308,14 @@ UNARY = {  # and where it is smooth enough
     "sinh": lambda x: abs(x) < 3, "cosh": lambda x: abs(x) < 3, "sqrt": lambda x: x > 0.2, "log": lambda x: x > 0.2,
     "log2": lambda x: x > 0.2, "log10": lambda x: x > 0.2, "log1p": lambda x: x > -0.7, "tan": lambda x: abs(np.cos(x)) > 0.3,
     "arcsin": lambda x: abs(x) < 0.9, "arccos": lambda x: abs(x) < 0.9, "arccosh": lambda x: x > 1.2,
-    "arctanh": lambda x: abs(x) < 0.9, "sign": None, "sech": None, "hypotenuse": None, "one_minus_square": None,
+    "arctanh": lambda x: abs(x) < 0.9, "sign": None, "_sech": None, "_hypotenuse": None, "_one_minus_square": None,
 }  # fmt: skip
 BINARY = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp", "matmul"]
 REDUCTIONS = ["sum", "mean", "max", "min", "var", "logsumexp"]
 FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operations, name)} | {
-    "sech": operations._sech,
-    "hypotenuse": operations._hypotenuse,
-    "one_minus_square": operations._one_minus_square,
+    "_sech": operations._sech,
+    "_hypotenuse": operations._hypotenuse,
+    "_one_minus_square": operations._one_minus_square,
     "concatenate": lambda *arrays, axis: operations.concatenate(arrays, axis),
     "stack": lambda *arrays, axis: operations.stack(arrays, axis),
     "linear": nn.linear,
