@@ -23,7 +23,6 @@ from microgd.storage import StrPath, load_arrays, save_arrays
 from microgd.value import Value
 
 Function = Callable[..., Value]
-FIRST = "epoch 1, batch 1"
 
 
 class DivergedError(ArithmeticError):
@@ -79,7 +78,9 @@ def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayL
         for number in range(initial_epoch + 1, epochs + 1):
             start, lr, total = perf_counter(), optimizer.lr, 0.0
             for batch, (a, b) in enumerate(minibatches(inputs, targets, batch_size, rng), 1):
-                total += len(a) * _step(model, loss, optimizer, a, b, f"epoch {number}, batch {batch}")
+                is_first = batch == 1 and number == initial_epoch + 1
+                where = f"epoch {number}, batch {batch}"
+                total += len(a) * _step(model, loss, optimizer, a, b, where, is_first)
             seconds = perf_counter() - start
             test_loss, test_accuracy = (None, None) if test is None else evaluate(model, loss, *test)
             yield Epoch(number, total / len(inputs), test_loss, test_accuracy, seconds, lr)
@@ -113,19 +114,19 @@ def _check_optimizer(optimizer: Any) -> None:
     check_type("methods zero_grad and step of the optimizer", Callable, optimizer.zero_grad, optimizer.step)
 
 
-def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str) -> float:
+def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str, is_first: bool) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
     output = model(x)
     if output is None:
         raise TypeError("the model gave None: its forward has to return what it computes")
     value = _one(loss(output, y))
-    if where == FIRST:
+    if is_first:
         _warn_of_a_square(value, len(y))
     number = value.item()
     # Before the first step there are no gradients from an earlier one.
-    is_first = where == FIRST and all(p.grad is None for p in optimizer.parameters)
+    never_moved = is_first and all(p.grad is None for p in optimizer.parameters)
     if not isfinite(number):
-        raise DivergedError(f"the loss became {number} in {where}: {_cause(optimizer, x, y, is_first)}")
+        raise DivergedError(f"the loss became {number} in {where}: {_cause(optimizer, x, y, never_moved)}")
     optimizer.zero_grad()
     is_own = not isinstance(optimizer, SGD)
     if is_own and any(p.grad is not None and np.any(p.grad) for p in optimizer.parameters):
@@ -137,8 +138,8 @@ def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where
             ".item() taken on the way?"
         )
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, is_first)}")
-    before = [np.array(p.data) for p in optimizer.parameters] if is_own and where == FIRST else []
+        raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, never_moved)}")
+    before = [np.array(p.data) for p in optimizer.parameters] if is_own and is_first else []
     optimizer.step()
     if before and all(np.array_equal(old, p.data) for old, p in zip(before, optimizer.parameters, strict=True)):
         words = f"the optimizer's step() changed no parameter in {where}: to change one, write p.data -= ..."
@@ -166,7 +167,7 @@ def _warn_of_a_square(loss: Value, examples: int) -> None:
 _LARGE = 1e4  # parameters below this have not run away, and features above it are not scaled
 
 
-def _cause(optimizer: Any, x: Any, y: Any, is_first: bool) -> str:
+def _cause(optimizer: Any, x: Any, y: Any, never_moved: bool) -> str:
     """Where to look for what made a number infinite or nan, as far as the data and the parameters tell."""
     for what, array in (("examples", x), ("targets", y)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -179,11 +180,11 @@ def _cause(optimizer: Any, x: Any, y: Any, is_first: bool) -> str:
     suspects = "a log or a division of 0, an exp or a power of something large"
     if feature >= _LARGE:
         scale = f"scale the data, in which the largest number is {feature:.2g}"
-        return scale if is_first else f"{smaller}, or {scale}"
+        return scale if never_moved else f"{smaller}, or {scale}"
     if parameter >= _LARGE:
         grown = f"the largest parameter is {parameter:.2g}"
-        return f"{grown}: begin with smaller ones" if is_first else f"{grown}, so {smaller}"
-    if is_first:
+        return f"{grown}: begin with smaller ones" if never_moved else f"{grown}, so {smaller}"
+    if never_moved:
         return f"no step was made yet, so look in the model, the loss and the data for {suspects}"
     return (
         f"no parameter is larger than {parameter:.2g}, so look first in the model and the loss for {suspects}; then {smaller}"
