@@ -275,6 +275,7 @@ def test_everything_public_is_among_the_calls(tmp_path):
         "data.check_rng",
         "data.Examples",
         "data.Digits",
+        "data.Minibatches",
         "data.Encoded",
         "data.digits",
         "train.Epoch",

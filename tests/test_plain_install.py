@@ -80,6 +80,7 @@ USES = {
     "optim.SGD": ("optim.SGD([Value(1.0)], lr=0.1).lr", None),
     "data.Examples": ("data.Examples(examples, labels)", None),
     "data.Digits": ("data.Digits((examples, labels), (examples, labels))", None),
+    "data.Minibatches": ("list(data.Minibatches(examples, labels, 2, None))", None),
     "data.digits": ("data.digits()", None),
     "data.mnist": ("data.mnist()", POOCH),
     "data.minibatches": ("list(data.minibatches(examples, labels, 2, rng))", None),
