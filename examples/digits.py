@@ -95,8 +95,11 @@ def network(sizes, rng):
 
 rng = np.random.default_rng(options.seed)
 learned = nn.Module()
-sizes = NETWORKS + (ON_ALL_DIGITS if options.full or options.data else [])
-learned.networks = {"-".join(map(str, layers)): network(layers, rng) for layers in sizes}
+SIZES = [*NETWORKS, *(ON_ALL_DIGITS if options.full or options.data else [])]
+if not SIZES:
+    sys.exit("there is no network to train: NETWORKS is empty")
+SIZES = {"-".join(map(str, layers)): layers for layers in SIZES}
+learned.networks = {name: network(layers, rng) for name, layers in SIZES.items()}
 if options.load:
     try:
         learned.load(options.load)
@@ -164,6 +167,8 @@ try:
 except KeyboardInterrupt:
     print("\nstopped")
     sys.exit(130)
+except train.DivergedError as error:
+    sys.exit(f"the network {name} has diverged: {error}")
 finally:
     if options.save:
         learned.save(options.save)
@@ -190,17 +195,25 @@ if own:
 if options.train_only or not options.epochs:
     sys.exit()
 # %% What each output looks for: its 784 weights as an image. They begin as noise, and become what tells the digits apart.
+# Where no network leads from the pixels straight to the outputs, it is what hidden units look for, the first ten of them.
+name = next((name for name, layers in SIZES.items() if len(layers) == 2), next(iter(SIZES)))
+units = SIZES[name][1]
+unit, these = "output", f"The {784 * units:,} weights"
+if len(SIZES[name]) > 2:
+    unit, these = "hidden unit", f"{name}: the weights from the pixels to {min(units, 10)} of {units} hidden units"
 for when, n in (("before", 0), ("after", -1)):
-    weights, accuracy = PATHS["784-10"][n][:7840].reshape(10, 784), ACCURACIES["784-10"][n]
-    figure = plots.images(weights, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="weight")
+    weights, accuracy = PATHS[name][n][: 784 * units].reshape(units, 784)[:10], ACCURACIES[name][n]
+    figure = plots.images(weights, [f"{unit} {i}" for i in range(len(weights))], columns=5, signed=True, unit="weight")
     what = "these epochs" if options.load else "training"
-    figure.suptitle(f"The 7,840 weights {when} {what}: {accuracy:.0%} of the test digits are named rightly")
+    separator = " " if unit == "output" else "\n"
+    figure.suptitle(f"{these}{separator}{when} {what}: {accuracy:.0%} of the test digits are named rightly")
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
 # %% One nudge: an arrow in a space of 7,850 dimensions, here from random weights, by the first digits of the data.
 model = network((784, 10), np.random.default_rng(options.seed))
 optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
-nn.cross_entropy(model(digits.train.x[:BATCH_SIZE]), digits.train.y[:BATCH_SIZE]).backward()
+basket = digits.train.x[:BATCH_SIZE], digits.train.y[:BATCH_SIZE]
+nn.cross_entropy(model(basket[0]), basket[1]).backward()
 nudge = optimizer.nudges()[0]
 squares = np.sort(nudge.ravel() ** 2)[::-1]
 SHARE = {share: squares[: round(share * squares.size)].sum() / squares.sum() for share in (0.01, 0.1, 0.25)}
@@ -208,15 +221,15 @@ NEVER = int(np.sum(nudge == 0))
 program.say(
     "One nudge of 784→10, as 7,840 numbers: their squares add up to its length squared, and of that",
     ", ".join(f"the largest {share:.0%} of them hold {held:.0%}" for share, held in SHARE.items()) + ".",
-    f"{NEVER:,} are 0: their pixels are blank in all of these {BATCH_SIZE} digits. That is what a small element says: not that",
-    "a weight will never matter, but that here and now, for these digits, moving it changes the loss little.",
+    f"{NEVER:,} are 0: their pixels are blank in all of these {len(basket[0])} digits. That is what a small element says: not",
+    "that a weight will never matter, but that here and now, for these digits, moving it changes the loss little.",
 )
 figure = plots.images(nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge")
 figure.suptitle(f"A nudge at the start: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared")
 program.save(figure, options.out / "digits_nudge.png")
 
-# %% The landscape of the loss, of which a picture can show only a plane through the 13,002 dimensions.
-name = "784-16-16-10"
+# %% The landscape of the loss, of which a picture can show only a plane through its many dimensions: 13,002 for 784→16→16→10.
+name = next((name for name, layers in SIZES.items() if len(layers) > 2), next(iter(SIZES)))
 model, path = learned.networks[name], np.array(PATHS[name])
 parameters = model.parameters()
 x, y = digits.train.x[:1000], digits.train.y[:1000]
@@ -270,22 +283,25 @@ surest = wrong[np.argsort(-p[wrong, said[wrong]])][:16]
 pairs = np.zeros((10, 10), int)
 np.add.at(pairs, (digits.test.y[wrong], said[wrong]), 1)
 often = ", ".join(f"{is_} for {said_}" for is_, said_ in np.argwhere(pairs == pairs.max())[:3])
-print(f"{len(wrong)} of {len(said):,} test digits are named wrongly;", end=" ")
-print(f"most often taken: {often}, {pairs.max()} times.\n")
-program.save(
-    plots.confusion_matrix(
-        digits.test.y,
-        said,
-        title=f"{np.mean(said == digits.test.y):.1%} right; most often taken: {often} ({pairs.max()} times)",
-        xlabel="the network says (· is none)",
-        ylabel="it is",
-    ),
-    options.out / "digits_confusion.png",
-)
-figure = plots.images(digits.test.x[surest], [f"{digits.test.y[i]}, says {said[i]}" for i in surest], columns=8)
-least = p[surest, said[surest]].min()
-figure.suptitle(f"The {len(surest)} of {len(wrong)} errors of which it is surest ({least:.0%} or more)")
-program.save(figure, options.out / "digits_wrong.png")
+if len(wrong):
+    print(f"{len(wrong)} of {len(said):,} test digits are named wrongly;", end=" ")
+    print(f"most often taken: {often}, {pairs.max()} times.\n")
+    program.save(
+        plots.confusion_matrix(
+            digits.test.y,
+            said,
+            title=f"{np.mean(said == digits.test.y):.1%} right; most often taken: {often} ({pairs.max()} times)",
+            xlabel="the network says (· is none)",
+            ylabel="it is",
+        ),
+        options.out / "digits_confusion.png",
+    )
+    figure = plots.images(digits.test.x[surest], [f"{digits.test.y[i]}, says {said[i]}" for i in surest], columns=8)
+    least = p[surest, said[surest]].min()
+    figure.suptitle(f"The {len(surest)} of {len(wrong)} errors of which it is surest ({least:.0%} or more)")
+    program.save(figure, options.out / "digits_wrong.png")
+else:
+    print("No test digit is named wrongly, so there are no errors to show.\n")
 
 # %% Which loss? The mean squared error of the outputs, from 1 for the right digit and 0 for the others, or cross-entropy?
 
@@ -304,44 +320,64 @@ def accuracy_on(examples, model):
 LOSSES = {"cross-entropy": nn.cross_entropy, "mean squared error": squared_error}
 SEEDS, COMPARED_EPOCHS = range(options.seed, options.seed + 3), min(options.epochs, 10)
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+COMPARED = (784, 16, 16, 10)
 sample = data.digits()
 BY_LOSS = {}
-print(f"784→16→16→10 with either loss on the sample, at the best of {len(RATES)} learning rates; epochs: {COMPARED_EPOCHS}")
+print(f"{'→'.join(map(str, COMPARED))} with either loss on the sample,", end=" ")
+print(f"at the best of {len(RATES)} learning rates; epochs: {COMPARED_EPOCHS}")
+
+
+def compare(loss, lr, seed):
+    """Train the network of this seed: accuracies on the test digits, before and after each epoch, and on those it knows."""
+    rng = np.random.default_rng(seed)
+    model = network(COMPARED, rng)
+    optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
+    curve = [accuracy_on(sample.test, model)]
+    for epoch in train.fit(model, loss, optimizer, *sample.train, epochs=COMPARED_EPOCHS, batch_size=BATCH_SIZE, rng=rng):
+        optimizer.lr = lr * (1 - epoch.number / COMPARED_EPOCHS)
+        curve.append(accuracy_on(sample.test, model))
+    return curve, accuracy_on(sample.train, model)
+
+
 for what, loss in LOSSES.items():
+    diverged = []
     for lr in RATES:
-        curves, known = [], []
-        for seed in SEEDS:
-            rng = np.random.default_rng(seed)
-            model = network((784, 16, 16, 10), rng)
-            optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
-            curves.append([accuracy_on(sample.test, model)])
-            for epoch in train.fit(
-                model, loss, optimizer, *sample.train, epochs=COMPARED_EPOCHS, batch_size=BATCH_SIZE, rng=rng
-            ):
-                optimizer.lr = lr * (1 - epoch.number / COMPARED_EPOCHS)
-                curves[-1].append(accuracy_on(sample.test, model))
-            known.append(accuracy_on(sample.train, model))
-        score = np.mean(known)  # the test digits do not choose the rate
+        try:
+            runs = [compare(loss, lr, seed) for seed in SEEDS]
+        except train.DivergedError:  # that a rate is too large is a result, too
+            diverged.append(f"{lr:g}")
+            continue
+        score = np.mean([known for _, known in runs])  # the test digits do not choose the rate
         if what not in BY_LOSS or score > BY_LOSS[what][0]:
-            BY_LOSS[what] = (score, lr, np.array(curves))
-    _, lr, curves = BY_LOSS[what]
-    at_first, at_last = curves[:, 1].mean(), curves[:, -1].mean()
-    print(f"   {what:18s}: rate {lr:4.2f}; {at_first:.1%} of the test digits right after 1 epoch, {at_last:.1%} after the last")
+            BY_LOSS[what] = (score, lr, np.array([curve for curve, _ in runs]))
+    if what in BY_LOSS:
+        _, lr, curves = BY_LOSS[what]
+        first, last = curves[:, 1].mean(), curves[:, -1].mean()
+        print(f"   {what:18s}: rate {lr:4.2f}; {first:.1%} of the test digits right after 1 epoch, {last:.1%} after the last")
+    if diverged:
+        print(f"   {what:18s}: diverged at {'all rates, ' if what not in BY_LOSS else ''}{', '.join(diverged)}")
 print()
-figure, [on] = plots.panels(height=4.2)
-for (what, (_, lr, curves)), colour, line in zip(BY_LOSS.items(), plots.COLOURS, ("o-", "s--"), strict=False):
-    on.plot(
-        100 * curves.mean(axis=0), line, color=colour, label=f"{what}, learning rate {lr:g}: mean of {len(curves)} networks"
+if BY_LOSS:
+    figure, [on] = plots.panels(height=4.2)
+    for (what, (_, lr, curves)), colour, line in zip(BY_LOSS.items(), plots.COLOURS, ("o-", "s--"), strict=False):
+        on.plot(
+            100 * curves.mean(axis=0), line, color=colour, label=f"{what}, learning rate {lr:g}: mean of {len(curves)} networks"
+        )
+        on.fill_between(range(curves.shape[1]), 100 * curves.min(axis=0), 100 * curves.max(axis=0), color=colour, alpha=0.2)
+    final = {what: curves[:, -1].mean() for what, (_, _, curves) in BY_LOSS.items()}
+    better = max(final, key=final.get)
+    higher = 100 * (max(final.values()) - min(final.values()))
+    learns = "learns from both" if min(final.values()) > 0.2 else "does not learn from both"  # by chance 0.1 is right
+    title = f"The same network {learns}; {better} ends\n{higher:.1f} percentage points higher"
+    if len(final) < len(LOSSES):
+        title = f"Only {better} leads anywhere: the other loss diverged at all rates"
+    on.set(
+        title=title,
+        xlabel="epoch",
+        ylabel="test digits named rightly (%)",
+        xticks=range(0, COMPARED_EPOCHS + 1, max(1, COMPARED_EPOCHS // 5)),
     )
-    on.fill_between(range(curves.shape[1]), 100 * curves.min(axis=0), 100 * curves.max(axis=0), color=colour, alpha=0.2)
-final = {what: curves[:, -1].mean() for what, (_, _, curves) in BY_LOSS.items()}
-better = max(final, key=final.get)
-on.set(
-    title=f"The same network learns from both; {better} ends\n"
-    f"{100 * (max(final.values()) - min(final.values())):.1f} percentage points higher",
-    xlabel="epoch",
-    ylabel="test digits named rightly (%)",
-    xticks=range(0, COMPARED_EPOCHS + 1, max(1, COMPARED_EPOCHS // 5)),
-)
-on.legend(loc="lower right")
-program.save(figure, options.out / "digits_losses.png")
+    on.legend(loc="lower right")
+    program.save(figure, options.out / "digits_losses.png")
+else:
+    print("Every learning rate diverged, so there is nothing to compare.")

@@ -1,10 +1,9 @@
 """Why is this gradient this number? Five computation graphs, drawn with what flows back, and played step by step."""
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
+import program
 
 from microgd import Value, data, draw, film, nn
 
@@ -62,24 +61,26 @@ def digits():
 
 
 def main(arguments=None):
-    """Write a picture and a film of each; what went wrong, if anything."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("pictures"), help="the folder to write to (default: %(default)s)")
+    """Write a picture and a film of each, and in Jupyter show them; what went wrong, if anything."""
+    parser = program.parser(__doc__)
     parser.add_argument(
         "--format", default="svg", help="svg, png, or whatever else your Graphviz writes (default: %(default)s)"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(program.arguments() if arguments is None else arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         for make in (expression, used_twice, neuron, xor, digits):
             value, how = make()
             value.backward()
             picture = options.out / f"{make.__name__}.{options.format}"
-            picture.write_bytes(draw(value, **how).pipe(options.format))
+            drawing = draw(value, **how)
+            picture.write_bytes(drawing.pipe(options.format))
             how.pop("depth", None)  # a film shows every operation
             direction = "TB" if make is xor else "LR"
             played = film(value, options.out / f"{make.__name__}.html", **how, direction=direction)
             print(f"{make.__doc__}\n    {picture}\n    {played}")
+            program.show(drawing)
+            program.show(played)
     except (OSError, RuntimeError, ValueError) as error:  # a folder that cannot be written, no program, an unknown format
         return str(error)
     except KeyboardInterrupt:
@@ -89,4 +90,6 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    problem = main()
+    if problem:
+        sys.exit(problem)

@@ -24,6 +24,7 @@ options = program.options(parser)
 length, mass = program.penguins("flipper_length_mm", "body_mass_g")[0].T
 mass = mass / 1000  # kg
 BOWLS = {"flat": (length - length.mean()) / 10, "steep": length - length.mean()}  # cm and mm, from the mean
+UNITS = {"flat": "cm", "steep": "mm"}
 
 
 def loss_at(weights, feature):
@@ -72,8 +73,11 @@ def descend(feature, lr, start=(0.0, 0.0)):
 ZONE, STEPS, RATES = {}, {}, np.geomspace(1e-4, 1, options.rates)
 for name, feature in BOWLS.items():
     STEPS[name] = np.array([descend(feature, lr) for lr in RATES])
-    arrives = np.isfinite(STEPS[name])
-    good, bad = RATES[arrives].max(), RATES[np.isinf(STEPS[name])].min()  # the end of the zone is between these two
+    arrives, diverges = np.isfinite(STEPS[name]), np.isinf(STEPS[name])
+    if not (arrives.any() and diverges.any()):
+        what = "arrives" if not arrives.any() else "diverges"
+        sys.exit(f"{name} bowl: none of the rates from {RATES[0]:.2g} to {RATES[-1]:.2g} {what}: try others, or more steps")
+    good, bad = RATES[arrives].max(), RATES[diverges].min()  # the end of the zone is between these two
     for _ in range(12):  # halve that, again and again
         middle = (good + bad) / 2
         good, bad = (middle, bad) if np.isfinite(descend(feature, middle)) else (good, middle)
@@ -95,13 +99,13 @@ program.say(
 
 figure, [on] = plots.panels(height=4.8)
 LOOKS = {
-    "flat": ("cm", plots.BLUE, {"marker": "o", "ms": 4}),
-    "steep": ("mm", plots.VERMILION, {"marker": "s", "ms": 8, "mfc": "none"}),
+    "flat": (plots.BLUE, {"marker": "o", "ms": 4}),
+    "steep": (plots.VERMILION, {"marker": "s", "ms": 8, "mfc": "none"}),
 }
-for name, (unit, colour, look) in LOOKS.items():
-    on.plot(RATES, STEPS[name], ls="", color=colour, label=f"{name} bowl (length in {unit}), measured", **look)
+for name, (colour, look) in LOOKS.items():
+    on.plot(RATES, STEPS[name], ls="", color=colour, label=f"{name} bowl (length in {UNITS[name]}), measured", **look)
     on.axvline(LIMIT[name], color=colour, linestyle="--", label=f"its predicted end, 2/λ = {LIMIT[name]:.3g}")
-for height, (name, (_, colour, _)) in zip((3 * MOST, 5 * MOST), LOOKS.items(), strict=True):
+for height, (name, (colour, _)) in zip((3 * MOST, 5 * MOST), LOOKS.items(), strict=True):
     for outcome, mark, kind in (
         (np.isnan(STEPS[name]), "<", f"still on its way after {MOST:,} steps"),
         (np.isinf(STEPS[name]), "x", "diverges"),
@@ -136,8 +140,9 @@ def shots(w, lr, count=7):
     return path
 
 
-figure, axes = plots.panels(3, width=9.5, height=4.0)
-for on, share in zip(axes, (0.04, 0.3, 1.05), strict=True):
+SHOTS_AT = (0.04, 0.3, 1.05)  # of 2/λ
+figure, axes = plots.panels(len(SHOTS_AT), width=max(5.0, 9.5 * len(SHOTS_AT) / 3), height=4.0)
+for on, share in zip(axes, SHOTS_AT, strict=True):
     lr = share * LIMIT["flat"]
     path = shots(-0.2, lr)
     left = abs(path[-1] - target) / abs(path[0] - target)  # of the distance
@@ -148,7 +153,7 @@ for on, share in zip(axes, (0.04, 0.3, 1.05), strict=True):
         span=(-0.9, 1.9),
         ax=on,
         title=f"{share:.2f} · 2/λ is {verdict}:\n{left:.1%} left after {len(path) - 1} steps",
-        xlabel="w (kg per cm)",
+        xlabel=f"w (kg per {UNITS['flat']})",
         ylabel="loss (kg²)",
         ylim=(0, 3.7),
     )

@@ -4,6 +4,7 @@ The weights are those of a line, mass = w · length + b, that says how heavy a p
 """
 
 # %% The data: 342 penguins. Lengths are measured from their mean, in standard deviations; learning_rate.py says why.
+import math
 import sys
 from itertools import pairwise
 
@@ -48,7 +49,13 @@ def verdicts(tried):
     (That is so in this bowl, a parabola, which is the same on both sides. In a lopsided one it holds for shots on one side.)
     """
     steep = [abs(slope(w)) for w in tried]
-    return ["start", *("toward" if now < before else "away" for before, now in pairwise(steep))]
+    said = ["start"]
+    for before, now in pairwise(steep):
+        if math.isclose(before, now, rel_tol=1e-9, abs_tol=1e-12):
+            said.append("as far")
+        else:
+            said.append("toward" if now < before else "away")
+    return said
 
 
 START, RATES = -0.6, (0.15, 0.8, 1.04)
@@ -66,14 +73,14 @@ ENDS = [shots(start, 0.15, 60)[-1] for start in STARTS]
 print("Any start will do in a bowl: from " + ", ".join(f"{start:g}" for start in STARTS) + " to", end=" ")
 print(", ".join(f"{end:.4f}" for end in ENDS) + f"; the minimum is at {nearest:.4f}.\n")
 
-figure, axes = plots.panels(3, width=9.5, height=4.0)
+figure, axes = plots.panels(len(RATES), width=max(5.0, 9.5 * len(RATES) / 3), height=4.0)
 for lr, on in zip(RATES, axes, strict=True):
     tried = shots(START, lr, 7)
     said = verdicts(tried)
-    way = {"toward": "toward the minimum", "away": "away from the minimum"}
+    way = {"toward": "toward the minimum", "away": "away from the minimum", "as far": "neither nearer nor farther"}
     plots.curve(
         loss,
-        {kind: [w for w, now in zip(tried, said, strict=True) if now == kind] for kind in ("start", "toward", "away")},
+        {kind: [w for w, now in zip(tried, said, strict=True) if now == kind] for kind in ("start", *way)},
         span=(-1.6, 3.0),
         ax=on,
         title=f"Learning rate {lr}: the shots go\n{' or '.join(way[kind] for kind in way if kind in said)}",
@@ -116,7 +123,8 @@ if not train.has_converged(losses, STRICT):
     what = "diverges: try a smaller --lr" if losses[-1] > losses[0] else "is still falling: try a larger --lr"
     sys.exit(f"not converged after {len(losses):,} steps, and the loss {what}")
 w, b = lines[-1][:2]
-print(f"At step {len(losses) - 1} the loss has stopped changing: in 5 steps by less than 1 part in 10 billion.\n")
+print(f"At step {len(losses) - 1} the loss has stopped changing:", end=" ")
+print(f"in 5 steps by less than 1 part in {1 / STRICT / 1e9:g} billion.\n")
 
 # mass = w · (length − mean) / deviation + b, multiplied out
 found = np.array([1000 * w / deviation, 1000 * (b - w * mean / deviation)])
@@ -133,10 +141,12 @@ if not ARRIVED:
 TINY, TOLERANCE = 1e-5, 1e-3  # and for a stricter tolerance, a smaller rate
 lowest = np.mean((np.polyval(np.polyfit(length, mass, 1), length) - mass) ** 2)
 CONVERGED = {lr: fit(lr, 10_000, TOLERANCE) for lr in (options.lr, TINY)}
+STOPPED = {lr: train.has_converged(run, TOLERANCE) for lr, (run, _) in CONVERGED.items()}
 for lr, (run, where) in CONVERGED.items():
     before, after = (np.hypot(*line[2:]) for line in (where[0], where[-1]))
+    changes = "changes by less than" if STOPPED[lr] else "still changes by more than"
     program.say(
-        f"Learning rate {lr:g}: within 5 steps the loss changes by less than 1 part in 1,000 at step {len(run) - 1}.",
+        f"Learning rate {lr:g}: within 5 steps the loss {changes} 1 part in {1 / TOLERANCE:,.0f} at step {len(run) - 1}.",
         f"There it is {run[-1] / lowest:.3f} times the smallest loss that a line can have, and the slope is {after:.2g} kg;",
         f"at the start that was {before:.2g} kg.",
     )
@@ -153,11 +163,14 @@ for step, shade in zip((0, 2, 5, 10, len(lines) - 1), (0.15, 0.3, 0.5, 0.7, 1.0)
 finding = "that of least squares" if ARRIVED else f"but that of least squares has {exact[0]:.1f}"
 title = f"The line arrives at {found[0]:.1f} g per mm,\n{finding}"
 left.set(title=title, xlabel="flipper length (mm)", ylabel="body mass (kg)", xlim=(ends[0] - 2, ends[1] + 13))
+finding = "Both nearly stop changing" if len(CONVERGED) > 1 else "It nearly stops changing"
+if not all(STOPPED.values()):
+    finding = "Not all stop changing"
 plots.losses(
     {f"learning rate {lr:g}": fit(lr, len(losses))[0] for lr in CONVERGED},
     tolerance=TOLERANCE,
     ax=right,
-    title="Both nearly stop changing: at a loss that is\n"
+    title=f"{finding}: at a loss that is\n"
     + " and ".join(f"{run[-1] / lowest:.2f}" for run, _ in CONVERGED.values())
     + " times the smallest one",
     xlabel="step",

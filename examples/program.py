@@ -1,8 +1,11 @@
 """What the programs here have in common: options, a folder for pictures, penguins, and a quiet end on Ctrl-C."""
 
 import argparse
+import ast
 import csv
+import inspect
 import math
+import re
 import sys
 import textwrap
 from io import BytesIO
@@ -27,9 +30,24 @@ def parser(documentation):
     return new
 
 
+def in_jupyter():
+    """Whether this runs in a notebook's kernel."""
+    return "ipykernel" in sys.modules
+
+
+def arguments():
+    """What a parser is to read: none in Jupyter, where the command line is the kernel's; None for the command line.
+
+    But `%run slope.py --out here` puts the program's own arguments there.
+    """
+    started = Path(sys.argv[0]).name
+    is_a_program = (Path(__file__).parent / started).is_file()
+    return [] if in_jupyter() and not is_a_program else None
+
+
 def options(parser):
     """What the command line says or, in Jupyter, the defaults; the folder for pictures is there afterwards."""
-    chosen = parser.parse_args([] if "ipykernel" in sys.modules else None)
+    chosen = parser.parse_args(arguments())
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -66,12 +84,46 @@ def say(*sentences):
     print(textwrap.fill(" ".join(sentences), 96), end="\n\n")
 
 
+def show(picture):
+    """In Jupyter, show it below the cell; nothing elsewhere."""
+    if in_jupyter():
+        from IPython.display import display
+
+        display(picture)
+
+
 def save(figure, path):
-    """Write the picture, in 256 colours, which makes a small file, and say where it is."""
+    """Write the picture, in 256 colours, which makes a small file, say where it is, and in Jupyter show it."""
     with BytesIO() as file:
         figure.savefig(file, dpi=120)
         Image.open(file).convert("RGB").quantize(256).save(path, optimize=True)
     print(f"picture: {path}\n")
+    show(figure)
+
+
+def formula(function):
+    """What a function of x returns, as one writes it on paper: 3x² − 1 for 3 * x**2 - 1. "" if that cannot be told.
+
+    It is read from the text of the program, so it stays true when another function is put in.
+    """
+    if hasattr(function, "__wrapped__"):
+        return ""  # the text would be that of the function inside
+    try:
+        definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    if not isinstance(definition, ast.FunctionDef) or [each.arg for each in definition.args.args] != ["x"]:
+        return ""
+    statements = [each for each in definition.body if not isinstance(each, ast.Expr)]  # all but the docstring
+    if len(statements) != 1 or not isinstance(statements[0], ast.Return) or statements[0].value is None:
+        return ""
+    text = ast.unparse(statements[0].value)
+    text = re.sub(r"\b(np|operations)\.", "", text)
+    raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+    text = re.sub(r" \*\* (\d+)\b(?!\.)", lambda power: power[1].translate(raised), text)
+    # 3 * x is 3x. But x / 2 * x is not x / 2x, nor x ** 0.5 * x another power.
+    text = re.sub(r"(?<![/*] )(?<![\w.])(\d+(?:\.\d+)?) \* (?=[a-z(])", r"\1", text)
+    return text.replace(" ** ", "^").replace("*", "·").replace("-", "−")
 
 
 def penguins(*columns):

@@ -42,6 +42,8 @@ for step in range(STEPS):
     path.append(weights.data)
 path = np.array(path)
 lowest = np.linalg.lstsq(np.stack([length, depth], axis=1), mass)[0]
+if np.linalg.norm(path[0] - lowest) < 1e-9:
+    sys.exit("START is the lowest point, so there is no descent to show: try another")
 
 
 def column(vector, row):
@@ -64,7 +66,8 @@ if np.linalg.norm(path[-1] - lowest) > np.linalg.norm(path[0] - lowest):
 ASIDE = []
 for point, nudge in zip(path[:4], nudges[:4], strict=False):
     there = lowest - point
-    ASIDE.append(np.degrees(np.arccos(nudge @ there / np.linalg.norm(nudge) / np.linalg.norm(there))))
+    cosine = nudge @ there / max(np.linalg.norm(nudge) * np.linalg.norm(there), 1e-300)
+    ASIDE.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))  # rounding may have made it a little more than 1
 print("The first nudges point past the lowest point by", ", ".join(f"{angle:.0f}°" for angle in ASIDE))
 print("Their lengths are", ", ".join(f"{np.linalg.norm(nudge):.3f}" for nudge in nudges[:4]), "\n")
 
@@ -116,7 +119,7 @@ for name, units in UNITS.items():
     print(f"{name:30s} {GRADIENTS[name][0]:11.4f} {GRADIENTS[name][1]:11.4f} {larger:>13s} {LOSSES[name]:14.4f}")
 
 # At the lowest point both elements are 0, though the line needs both weights, and the one far more than the other.
-RATIOS = [abs(g[0] / g[1]) for g in (grad(loss)(point) for point in path[:4])]
+RATIOS = [abs(g[0] / g[1]) if g[1] else np.inf for g in (grad(loss)(point) for point in path[:4])]
 WITHOUT = [loss(lowest * keep) for keep in (np.array([0, 1]), np.array([1, 0]))]
 print()
 program.say(

@@ -15,6 +15,7 @@ parser.add_argument("--splits", type=program.at_least(2), default=10, help="ways
 options = program.options(parser)
 
 sizes, species = program.penguins("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+MEASURED = ["bill length (mm)", "bill depth (mm)", "flipper length (mm)", "body mass (g)"]
 
 # %% Words to numbers: a sum of words times weights means nothing, so each species gets a number, in alphabetical order.
 labels, names = data.encode_labels(species)
@@ -53,7 +54,7 @@ def probabilities(network, measured):
 
 ALL = [0, 1, 2, 3]
 network, standardized, held_out = learn(ALL, options.seed)
-p = probabilities(network, standardized(sizes[held_out]))
+p = probabilities(network, standardized(sizes[held_out][:, ALL]))
 said = p.argmax(axis=1)
 unsure = np.argsort(p.max(axis=1))[:3]
 print("Numbers to words again. Three of the birds held out, and the three of which the network is least sure:")
@@ -68,8 +69,12 @@ print()
 
 # %% How good is it? One split may be lucky, so: several.
 PAIR = [0, 1]  # the bill alone: two measurements, which fit on a map
+NUMBERS = {1: "one measurement", 2: "two measurements", 3: "three measurements", 4: "four measurements"}
+ALONE = " and ".join(MEASURED[column].split(" (")[0] for column in PAIR) + " alone"
+if PAIR == [0, 1]:
+    ALONE = "the bill alone"
 ACCURACY = {}
-for what, columns in (("four measurements", ALL), ("the bill alone", PAIR)):
+for what, columns in ((NUMBERS[len(ALL)], ALL), (ALONE, PAIR)):
     right = []
     for seed in range(options.seed, options.seed + options.splits):
         network, standardized, held_out = learn(columns, seed)
@@ -97,10 +102,10 @@ for number, (name, colour, marker, hatch) in enumerate(zip(names, plots.COLOURS,
 on.plot([], [], "--", color="0.4", label="a probability of 90%")
 on.plot(*measured[~right].T, "o", color="none", markeredgecolor="black", markersize=16, label="named wrongly")
 on.set(
-    title=f"By the bill alone {np.mean(right):.1%} of {len(held_out)} birds held out are named rightly\n"
-    f"(the last of {options.splits} splits; on average {np.mean(ACCURACY['the bill alone']):.1%})",
-    xlabel="bill length (mm)",
-    ylabel="bill depth (mm)",
+    title=f"By {ALONE} {np.mean(right):.1%} of {len(held_out)} birds held out are named rightly\n"
+    f"(the last of {options.splits} splits; on average {np.mean(ACCURACY[ALONE]):.1%})",
+    xlabel=MEASURED[PAIR[0]],
+    ylabel=MEASURED[PAIR[1]],
 )
 on.legend()
 program.save(figure, options.out / "words.png")

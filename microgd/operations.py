@@ -37,8 +37,12 @@ def elementwise(function: np.ufunc, *rules: Callable[..., Any]) -> Callable[...,
 
 def _tanh_x(g: Number, out: Number, x: Number) -> Number:
     """g * (1 - out²), as sech(x)²: the difference would be 0 as soon as out rounds to 1."""
-    sech = _sech(x)
-    return g * sech * sech
+    return _times_square(g, _sech(x))
+
+
+def _times_square(g: Number, factor: Number) -> Number:
+    """g * factor², in two steps: the square alone could be too small to be told from 0."""
+    return g * factor * factor
 
 
 def _arctan_x(g: Number, out: Number, x: Number) -> Number:
@@ -127,7 +131,7 @@ def _exp_minus_abs(x: Number) -> Number:
     return np.exp(small, out=small)
 
 
-# The next three stand in rules further up. Written out there, 1 - tanh(x)² would be 0 as soon as
+# The next four stand in rules further up. Written out there, 1 - tanh(x)² would be 0 as soon as
 # tanh(x) rounds to 1, 1 - x² would lose its digits near x = 1, and in sqrt(1 + x²) the square would
 # overflow. Each has a rule of its own, so that second derivatives keep their digits, too.
 @operation(lambda g, out, x: -g * tanh(x) * out, name="_sech")
@@ -139,6 +143,12 @@ def _sech(x: Number) -> Number:
     out *= 2.0  # in place: in new arrays, all of this would take twice as long
     out /= below
     return out
+
+
+@operation(lambda g, out, x: -0.5 * g * tanh(0.5 * x) * out, name="_half_sech")
+def _half_sech(x: Number) -> Number:
+    """sech(x / 2) / 2, elementwise. Its square is the slope of sigmoid."""
+    return 0.5 * _sech(0.5 * x)
 
 
 @operation(lambda g, out, x: -2.0 * (g * x), name="_one_minus_square")
@@ -174,7 +184,7 @@ def power(x: Number, y: Number) -> Number:
 
 
 # out * (1 - out), as sech(x / 2)² / 4: the difference would be 0 as soon as out rounds to 1.
-@operation(lambda g, out, x: 0.25 * _tanh_x(g, out, 0.5 * x))
+@operation(lambda g, out, x: _times_square(g, _half_sech(x)))
 def sigmoid(x: Number) -> Number:
     """1 / (1 + exp(-x)), elementwise, computed from exp(-|x|), which cannot overflow."""
     small = _exp_minus_abs(x)

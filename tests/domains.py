@@ -218,6 +218,7 @@ DOMAINS |= {
     "power": Domain(ops.power, powers(), np.power, elementwise=True),
     "_sech": Domain(ops._sech, broadcasting(()), lambda x: 1 / np.cosh(x), elementwise=True),
     "_one_minus_square": Domain(ops._one_minus_square, broadcasting(()), lambda x: 1 - x * x, elementwise=True),
+    "_half_sech": Domain(ops._half_sech, broadcasting(()), lambda x: 0.5 / np.cosh(x / 2), elementwise=True),
     "_hypotenuse": Domain(ops._hypotenuse, broadcasting(()), lambda x: np.sqrt(1 + x * x), elementwise=True),
     "sigmoid": Domain(ops.sigmoid, broadcasting(()), lambda x: 1 / (1 + np.exp(-x)), elementwise=True),
     "relu": Domain(ops.relu, broadcasting((0.25,), draws=distinct), lambda x: np.where(x > 0, x, 0), elementwise=True),

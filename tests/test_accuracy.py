@@ -129,6 +129,10 @@ EXACT: dict[str, list[Callable[..., Any]]] = {
         mp.sech, lambda x: -mp.tanh(x) * mp.sech(x),
         lambda x: mp.sech(x) * (mp.tanh(x) ** 2 - mp.sech(x) ** 2),
     ],
+    "_half_sech": [
+        lambda x: mp.sech(x / 2) / 2, lambda x: -mp.tanh(x / 2) * mp.sech(x / 2) / 4,
+        lambda x: mp.sech(x / 2) * (mp.tanh(x / 2) ** 2 - mp.sech(x / 2) ** 2) / 8,
+    ],
     "_hypotenuse": [
         lambda x: mp.hypot(x, 1), lambda x: x / mp.hypot(x, 1), lambda x: 1 / mp.hypot(x, 1) ** 3,
     ],
@@ -141,6 +145,7 @@ TERMS: dict[tuple[str, int], Callable[..., Any]] = {
     ("logaddexp", 0): lambda x, y: max(x, y),
     ("power", 4): lambda x, y: _power(x, y - 1) * max(mp.one, abs(y * mp.log(x))),
     ("_sech", 2): mp.sech,
+    ("_half_sech", 2): lambda x: mp.sech(x / 2) / 8,
     ("_hypotenuse", 2): lambda x: 1 / mp.hypot(x, 1),
 }
 

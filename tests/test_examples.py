@@ -6,16 +6,17 @@ import io
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from contextlib import nullcontext, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,13 +32,21 @@ needs_tqdm = pytest.mark.skipif(find_spec("tqdm") is None, reason="tqdm is not i
 pytestmark = pytest.mark.skipif(find_spec("matplotlib") is None, reason="Matplotlib is not installed")
 
 
-def run(name, *arguments):
-    """Run a program as `python examples/name.py` does, in a folder of its own: its names, what it printed, its pictures."""
+def run(name, *arguments, text=None):
+    """Run a program as `python examples/name.py` does, in a folder of its own: its names, what it printed, its pictures.
+
+    With a text, run that instead.
+    """
     before = sys.argv, sys.path[:], sys.excepthook
     sys.path.insert(0, str(EXAMPLES))
     printed = io.StringIO()
-    with TemporaryDirectory() as folder, redirect_stdout(printed):
+    with TemporaryDirectory() as folder, redirect_stdout(printed), np.errstate():
         import program
+
+        path = EXAMPLES / f"{name}.py"
+        if text is not None:
+            path = Path(folder) / f"{name}.py"
+            path.write_text(text)
 
         figures, save = {}, program.save
 
@@ -50,12 +59,39 @@ def run(name, *arguments):
         try:
             names = {}
             with suppress(SystemExit) if "--train-only" in arguments else nullcontext():
-                names = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
-            made = {path.name: path.read_bytes() for path in Path(folder).rglob("*.*")}
+                names = runpy.run_path(str(path), run_name="__main__")
+            made = {path.name: path.read_bytes() for path in Path(folder).rglob("*.*") if path.suffix != ".py"}
         finally:
             program.save = save
             sys.argv, sys.path[:], sys.excepthook = before
     return SimpleNamespace(**names), printed.getvalue(), figures, made
+
+
+@contextmanager
+def at_most(seconds):
+    """A TimeoutError if what is inside computes for longer: a program may hang in a loop. Others' work does not count."""
+
+    def stop(*_):
+        raise TimeoutError(f"it computes for more than {seconds} s")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def edited(name, edits, *arguments):
+    """Run a program in which a learner has replaced texts, a dictionary, by others: what it printed, and its figures."""
+    text = (EXAMPLES / f"{name}.py").read_text()
+    for old, new in edits.items():
+        assert text.count(old) == 1, f"{old} is {text.count(old)} times in {name}.py"
+        text = text.replace(old, new)
+    with at_most(60):
+        _, printed, figures, _ = run(name, *arguments, text=text)
+    return printed, figures
 
 
 SMALL = {
@@ -99,9 +135,9 @@ def test_each_picture_is_saved_and_small(name):
     assert set(made) <= committed
 
 
-@seven
-def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name):
-    for path, figure in small(name)[2].items():
+def check_pictures(figures):
+    """Each has a title and labelled axes, and nothing on it is cut off."""
+    for path, figure in figures.items():
         figure.canvas.draw()
         shown = [on for on in figure.axes if on.axison and len(on.get_yticks())]  # images have no axes
         panels = [on for on in shown if on.get_label() != "<colorbar>"]
@@ -116,17 +152,61 @@ def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name)
         assert not any(one.overlaps(other) for i, one in enumerate(titles) for other in titles[:i]), path
 
 
-@pytest.mark.parametrize("name", ["slope", "two_weights", "words"])
-def test_in_jupyter_the_cells_run_one_by_one(name, tmp_path, monkeypatch, capsys):
+@seven
+def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name):
+    check_pictures(small(name)[2])
+
+
+@pytest.fixture
+def jupyter(tmp_path, monkeypatch):
+    """As in a kernel of Jupyter, in a folder of its own: a list of what is shown below the cells."""
+    shown = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])  # which are not the program's options
     monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
-    names = {}
-    for cell in (EXAMPLES / f"{name}.py").read_text().split("# %% "):
-        exec("# " + cell, names) if names else exec(cell, names)
+    display = ModuleType("IPython.display")
+    display.display = shown.append
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    with np.errstate():
+        yield shown
+
+
+def run_cells(name):
+    """Run a program's cells one by one."""
+    names = {"__name__": "__main__"}
+    for n, cell in enumerate((EXAMPLES / f"{name}.py").read_text().split("# %% ")):
+        exec("# " + cell if n else cell, names)
+
+
+@pytest.mark.parametrize("name", ["slope", "two_weights", "words"])
+def test_in_jupyter_the_cells_run_one_by_one(name, jupyter, tmp_path, capsys):
+    run_cells(name)
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == [f"{name}.png"]
+
+
+@pytest.mark.parametrize("name", ["slope", "line", "two_weights", "words"])
+def test_in_jupyter_each_figure_shows_itself(name, jupyter, capsys):
+    run_cells(name)
+    assert len(jupyter) == capsys.readouterr().out.count("picture: ") > 0
+    assert all(figure._repr_png_().startswith(b"\x89PNG") for figure in jupyter)
+
+
+def test_on_the_command_line_no_figure_is_shown(monkeypatch, jupyter, tmp_path, capsys):
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    monkeypatch.setattr(sys, "argv", ["slope.py", "--out", str(tmp_path)])
+    run_cells("slope")
+    assert not jupyter
+
+
+@pytest.mark.parametrize("name", ["slope.py", "/somewhere/examples/digits.py"])
+def test_in_jupyter_the_arguments_of_percent_run_are_the_programs(name, jupyter, monkeypatch):
+    import program
+
+    assert program.arguments() == []
+    monkeypatch.setattr(sys, "argv", [name, "--out", "here"])
+    assert program.arguments() is None
 
 
 @pytest.mark.parametrize(
@@ -211,6 +291,162 @@ def test_descent_from_right_of_the_maximum_ends_at_the_minimum_and_from_left_of_
     assert printed.count("without end") == 1 + sum(start < its.LEVEL[0] for start in its.STARTS)
 
 
+CURVE = "return 3 * x**3 - 6 * x**2 + 2 * x"
+NO_LOWER = r"and at 20,000 places within 10 of it f is nowhere lower"
+NOTHING = r"finds no level point from x = -1, 0, 1, 2\.\s+Newton's method has found no minimum"
+CURVES = {
+    "x**2": rf"At x = 0\.0000 .* a bowl \(\+2\.00\), a minimum\.\s+f\(0\.000\) = 0\.000, {NO_LOWER}",
+    "x**4 - x**2": rf"At x = -0\.7071 .*minimum\.\sAt x = 0\.0000 .*maximum\.\sAt x = 0\.7071 .*minimum\.\s+f.*{NO_LOWER}",
+    "np.sin(3 * x)": rf"no level point from x = 0\.\s(.|\n)*At x = 1\.5708 .*a minimum\.\s+f\(1\.571\) = -1\.000, {NO_LOWER}",
+    "x**3 - x": r"a minimum\.\s+f\(0\.577\) = -0\.385, but left of x = -1\.156 f is lower still, and falls without end",
+    "x - x**3": r"f\(-0\.577\) = -0\.385, but right of x = 1\.156 .* without end:\sf\(1\) = 0   f\(10\) = -990 ",
+    "x**3 - x + 0.01 * x**4": r"f\(0\.57\d\) = -0\.38\d, but at x = -1\.1\d\d f is lower still\.",  # which turns at −75
+    "abs(x)": rf"At x = 0\.0000 f has a kink: the slope jumps from -1\.00 to 1\.00\.\s+f\(0\.000\) = 0\.000, {NO_LOWER}",
+    "np.exp(-(x**2))": r"a hill \(-2\.00\), a maximum\.\s+Newton's method has found no minimum",
+    "x**3": r"At x = 0\.0000 the slope is 0\. On both sides it is above 0: a terrace, no minimum and no maximum\.",
+    "x**4": r"At x = 0\.0000 .* a bowl \(\+0\.00\), a minimum\.",
+    "3.0": r"At x = 2\.0000 the slope is 0\. It stays 0 beside it: a plain\.\s+Newton's method has found no minimum",
+    "2 * x + 1": NOTHING,
+    "1 / x": rf"0\.0 +has no value(.|\n)*{NOTHING}",
+    "np.sqrt(x)": rf"-0\.3 +has no value(.|\n)*{NOTHING}",
+    "np.log(x)": rf"{NOTHING}(.|\n)*from -0\.2 to -0\.2, where f has no value",
+    "np.tanh(x)": NOTHING,
+    "-(x**2)": r"a maximum\.\s+Newton's method has found no minimum(.|\n)*from  2\.0 down the right side, without end",
+    "x**5 - 3 * x": r"At x = 0\.8801 .*a minimum\.\s+f\(0\.880\) = -2\.112, but left of x = -1\.453 .* without end",
+    "np.maximum(x, 0)": r"0\.0 +0\.000 +none .* has a kink",
+}
+
+
+@pytest.fixture(scope="module")
+def other_curve():
+    """The program with another curve put in: what it prints, and its figures."""
+    return cache(lambda curve: edited("slope", {CURVE: f"return {curve}"}))
+
+
+@of["slope"]
+@pytest.mark.parametrize(("curve", "said"), CURVES.items(), ids=CURVES)
+def test_another_curve_is_told_of_as_it_is(curve, said, other_curve):
+    printed, figures = other_curve(curve)
+    assert re.search(said, printed), printed
+    assert list(figures) == ["slope.png"]
+
+
+@of["slope"]
+@pytest.mark.parametrize("curve", CURVES)
+def test_another_curve_is_not_said_to_have_the_derivative_on_paper(curve, other_curve):
+    assert "on_paper is not the derivative" in other_curve(curve)[0].replace("\n", " ")
+
+
+@of["slope"]
+def test_a_derivative_on_paper_that_was_changed_with_the_curve_is_said_to_agree():
+    printed, _ = edited("slope", {CURVE: "return x**4 - x**2", "return 9 * x**2 - 12 * x + 2": "return 4 * x**3 - 2 * x"})
+    assert re.search(r"grad\(f\) and 4x³ − 2x differ by at most \S+ between", printed)
+
+
+@of["slope"]
+@pytest.mark.parametrize(
+    "curve",
+    [
+        "x**2",
+        "x**4 - x**2",
+        "np.sin(3 * x)",
+        "x**3 - x + 0.01 * x**4",
+        "abs(x)",
+        "np.exp(-(x**2))",
+        "3.0",
+        "1 / x",
+        "np.sqrt(x)",
+        "np.tanh(x)",
+    ],
+)
+def test_a_curve_that_does_not_fall_without_end_is_not_said_to(curve, other_curve):
+    assert "without end" not in other_curve(curve)[0]
+
+
+@of["slope"]
+def test_a_curve_from_which_every_start_leads_to_one_place_is_not_said_to_depend_on_it(other_curve):
+    assert "to the same place from every start" in other_curve("x**2")[0]
+    assert "depends on where it starts" in other_curve("x**4 - x**2")[0]
+
+
+@of["slope"]
+@pytest.mark.parametrize("curve", CURVES)
+def test_in_the_picture_of_another_curve_nothing_is_cut_off(curve, other_curve):
+    figures = other_curve(curve)[1]
+    check_pictures(figures)
+    for on in figures["slope.png"].axes:
+        texts = [text.get_window_extent() for text in on.texts]
+        assert not any(one.overlaps(other) for n, one in enumerate(texts) for other in texts[:n]), curve
+        assert all(text.y1 <= on.bbox.y1 for text in texts)
+
+
+@of["slope"]
+def test_near_a_pole_the_picture_shows_what_is_beside_it(other_curve):
+    for on in other_curve("1 / x")[1]["slope.png"].axes:
+        low, high = on.get_ylim()
+        assert high - low < 120  # and not 10³¹, which is the slope 6e-16 beside the pole
+
+
+@of["slope"]
+def test_the_axis_bears_the_formula_of_the_curve_that_was_put_in(other_curve):
+    assert small("slope")[2]["slope.png"].axes[0].get_ylabel() == "f(x) = 3x³ − 6x² + 2x"
+    assert other_curve("x**5 - 3 * x")[1]["slope.png"].axes[0].get_ylabel() == "f(x) = x⁵ − 3x"
+
+
+@of["slope"]
+def test_the_title_says_where_the_curve_that_was_put_in_is_level(other_curve):
+    above = other_curve("x**3 - x")[1]["slope.png"].axes[0]
+    assert above.get_title() == "At x = 0 the slope is −1: f falls 1 times as fast as x grows.\nIt is level at −0.58 and 0.58"
+
+
+@of["slope"]
+def test_a_curve_without_a_value_anywhere_in_the_picture_is_one_clear_line():
+    with pytest.raises(SystemExit, match=r"f has no value between -0\.65 and 1\.9"):
+        edited("slope", {CURVE: "return np.log(x - 50)"})
+
+
+def formula_of(definition, tmp_path, monkeypatch):
+    """What `program.formula` says of the last function that this text defines, which is read from a file."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import program
+
+    path = tmp_path / "defined.py"
+    path.write_text(definition)
+    return program.formula(runpy.run_path(str(path))["f"])
+
+
+@pytest.mark.parametrize(
+    ("code", "formula"),
+    [
+        ("3 * x**3 - 6 * x**2 + 2 * x", "3x³ − 6x² + 2x"),
+        ("-(x**2)", "−x²"),
+        ("x**10 / 2", "x¹⁰ / 2"),
+        ("x**0.5 * x", "x^0.5 · x"),
+        ("x / 2 * x", "x / 2 · x"),
+        ("2 * (x + 1) ** 2", "2(x + 1)²"),
+        ("np.exp(-(x**2))", "exp(−x²)"),
+        ("operations.sin(3 * x)", "sin(3x)"),
+        ("2**x", "2^x"),
+    ],
+)
+def test_a_formula_is_read_from_the_program_as_one_writes_it_on_paper(code, formula, tmp_path, monkeypatch):
+    assert formula_of(f'def f(x):\n    """The curve."""\n    return {code}\n', tmp_path, monkeypatch) == formula
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "def f(x):\n    if x > 0:\n        return x\n    return -x\n",
+        "def f(t):\n    return t**2\n",
+        "from microgd import grad\ndef g(x):\n    return x**2\nf = grad(g)\n",
+        "import numpy\nf = numpy.tanh\n",
+        "f = abs\n",
+    ],
+)
+def test_a_function_that_is_not_one_formula_of_x_has_none(definition, tmp_path, monkeypatch):
+    assert formula_of(definition, tmp_path, monkeypatch) == ""
+
+
 # ── line.py ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -287,6 +523,27 @@ def test_with_a_tiny_learning_rate_the_loss_has_converged_far_from_the_minimum()
     assert [f"nearly stops changing: step {len(run) - 1}" for run in (fast, slow)] == legend[1::2]
 
 
+@pytest.mark.parametrize("rates", ["(0.5,)", "(0.15, 1.0)", "(0.01, 0.15, 0.8, 1.04, 3.0)"])
+def test_any_number_of_learning_rates_has_a_picture_each(rates):
+    _, figures = edited("line", {"(0.15, 0.8, 1.04)": rates})
+    assert len(figures["line_one_weight.png"].axes) == len(ast.literal_eval(rates))
+    check_pictures(figures)
+
+
+def test_shots_that_jump_to_and_fro_at_one_height_are_said_to_go_neither_nearer_nor_farther():
+    printed, figures = edited("line", {"(0.15, 0.8, 1.04)": "(1.0,)"})
+    assert figures["line_one_weight.png"].axes[0].get_title().endswith("the shots go\nneither nearer nor farther")
+    assert printed.count("as far") == 6
+
+
+def test_a_loss_that_still_changes_is_not_said_to_have_stopped():
+    printed, figures = edited("line", {"TINY, TOLERANCE = 1e-5, 1e-3": "TINY, TOLERANCE = 1e-5, 1e-8"})
+    said = printed.replace("\n", " ")
+    assert "Learning rate 0.1: within 5 steps the loss changes by less than 1 part in 100,000,000 at step" in said
+    assert "Learning rate 1e-05: within 5 steps the loss still changes by more than 1 part in 100,000,000 at step 9999" in said
+    assert figures["line.png"].axes[1].get_title().startswith("Not all stop changing")
+
+
 # ── learning_rate.py ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -337,6 +594,11 @@ def test_a_step_in_a_network_breaks_even_at_2_by_its_curvature(seed):
     assert f"{its.BREAK_EVEN[40]:.1%} of 2/λ" in printed
 
 
+def test_a_bowl_in_which_no_rate_arrives_is_one_clear_line():
+    with pytest.raises(SystemExit, match=r"steep bowl: none of the rates from 0\.0001 to 1 arrives"):
+        edited("learning_rate", {"MOST = 3000": "MOST = 20"}, "--rates", 20)
+
+
 # ── two_weights.py ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -382,6 +644,19 @@ def test_the_larger_element_of_the_gradient_is_another_one_in_other_units():
     np.testing.assert_allclose(list(its.LOSSES.values()), its.LOSSES["both in standard deviations"])
     assert max(its.RATIOS) > 1.5 * min(its.RATIOS)
     assert min(its.WITHOUT) > its.loss(its.lowest)
+
+
+@pytest.mark.parametrize("start", ["[0.0, 0.0], 3", "[3.0, 0.0], 1"])
+def test_the_arrows_are_told_of_from_any_start(start):
+    printed, figures = edited("two_weights", {"[-0.4, 0.6], 40": start})
+    assert "nan" not in printed
+    check_pictures(figures)
+
+
+def test_a_start_at_the_lowest_point_is_one_clear_line():
+    there = "np.linalg.lstsq(np.stack([length, depth], axis=1), mass)[0], 4"
+    with pytest.raises(SystemExit, match=r"START is the lowest point, so there is no descent"):
+        edited("two_weights", {"[-0.4, 0.6], 40": there})
 
 
 # ── baskets.py ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -460,6 +735,23 @@ def test_the_scatter_of_a_baskets_gradient_falls_with_the_root_of_its_size(seed)
     np.testing.assert_allclose(each.mean(axis=0), its.exact, atol=1e-5)
     expected = np.sqrt(np.mean(np.sum((each - its.exact) ** 2, axis=1))) / np.linalg.norm(its.exact)
     np.testing.assert_allclose(its.SCATTER[0], expected, rtol=0.2)
+
+
+def test_a_way_that_does_not_get_down_to_the_goal_is_said_not_to():
+    edits = {"[2.0**n for n in range(5, -6, -1)]": "[0.1]", "[784, 512, 512, 10]": "[784, 10]"}
+    printed, figures = edited("baskets", edits, "--examples", 300)
+    assert re.search(r"a basket of weights, all examples +not within 30,000 examples looked at", printed)
+    assert re.search(r"SGD's = 1:\nall examples [\d.]+$", figures["baskets.png"].axes[0].get_title())
+
+
+def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
+    with pytest.raises(SystemExit, match=r"no way gets down to a loss of 0\.4: try a higher GOAL"):
+        edited(
+            "baskets",
+            {"[2.0**n for n in range(5, -6, -1)]": "[1e-6]", "MOST = 100 * len(x)": "MOST = 5 * len(x)"},
+            "--examples",
+            300,
+        )
 
 
 # ── digits.py ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -694,6 +986,81 @@ def test_a_digit_of_ones_own_is_named(tmp_path):
     assert f"It says {p.argmax()}: {p.max():.0%}" == figures["digits_image.png"].axes[2].get_title()
 
 
+SWEEP = "RATES = (0.03, 0.1, 0.3, 1.0, 3.0)"
+QUICK = {
+    "RATES = (0.03, 0.1, 0.3, 1.0, 3.0)": "RATES = (0.1,)",
+    "range(options.seed, options.seed + 3)": "range(options.seed, options.seed + 1)",
+    "    chance,\n    points=31": "    chance,\n    points=7",
+    "        path=path,\n        points=31": "        path=path,\n        points=7",
+}
+SETTINGS = "= 0.05, 0.9, 64, 20"
+
+
+@needs_tqdm
+@pytest.mark.parametrize(
+    ("networks", "caption"),
+    [
+        ("[(784, 10)]", "The 7,840 weights after training"),
+        ("[(784, 32, 10)]", "784-32-10: the weights from the pixels to 10 of 32 hidden units\nafter training"),
+        ("[(784, 8, 10), (784, 10), (784, 8, 8, 10)]", "The 7,840 weights after training"),
+        ("((784, 6, 10), (784, 12, 10))", "784-6-10: the weights from the pixels to 6 of 6 hidden units\nafter training"),
+    ],
+)
+def test_of_any_networks_the_weights_are_shown_for_what_they_are(networks, caption):
+    edits = {"[(784, 10), (784, 16, 16, 10)]": networks, **QUICK}
+    _, figures = edited("digits", edits, "--epochs", 1)
+    assert figures["digits_weights_after.png"].get_suptitle().startswith(caption + ": ")
+    assert "digits_losses.png" in figures
+    check_pictures(figures)
+
+
+@needs_tqdm
+def test_no_network_at_all_is_one_clear_line():
+    with pytest.raises(SystemExit, match="NETWORKS is empty"):
+        edited("digits", {"[(784, 10), (784, 16, 16, 10)]": "[]"}, "--epochs", 1)
+
+
+@needs_tqdm
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("activation", ["nn.Tanh()", "nn.Sigmoid()"])
+def test_with_another_activation_the_program_comes_to_its_end(activation):
+    edits = {**QUICK, "nn.ReLU()]": f"{activation}]", SWEEP: "RATES = (0.1, 3.0)"}
+    _, figures = edited("digits", edits, "--epochs", 1)
+    assert list(figures)[-1] == "digits_losses.png"
+
+
+@needs_tqdm
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_learning_rate_that_diverges_is_a_result_and_not_the_end():
+    printed, figures = edited("digits", {**QUICK, SWEEP: "RATES = (0.1, 1e6)"}, "--epochs", 1)
+    assert re.search(r"cross-entropy *: rate 0\.10; .* after the last\n *cross-entropy *: diverged at 1e\+06", printed)
+    assert "learns from both" in figures["digits_losses.png"].axes[0].get_title()
+
+
+@needs_tqdm
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_if_every_learning_rate_diverges_the_program_says_so():
+    printed, figures = edited("digits", {**QUICK, SWEEP: "RATES = (1e6,)"}, "--epochs", 1)
+    assert "mean squared error: diverged at all rates, 1e+06" in printed
+    assert printed.endswith("Every learning rate diverged, so there is nothing to compare.\n")
+    assert "digits_losses.png" not in figures
+
+
+@needs_tqdm
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_training_that_diverges_is_one_clear_line():
+    with pytest.raises(SystemExit, match=r"the network 784-16-16-10 has diverged: .* in epoch 1, batch"):
+        edited("digits", {SETTINGS: "= 1e5, 0.9, 64, 20"}, "--epochs", 1)
+
+
+@needs_tqdm
+@pytest.mark.parametrize("settings", ["= 0.05, 0.9, 64, 2", "= 0.05, 0.9, 100_000, 3", "= 0.05, 0, 64, 1"])
+def test_other_settings_lead_to_the_last_picture(settings):
+    printed, figures = edited("digits", {**QUICK, SETTINGS: settings})
+    assert list(figures)[-1] == "digits_losses.png"
+    assert f"blank in all of these {min(6000, int(settings.split(', ')[2]))} digits" in printed.replace("\n", " ")
+
+
 # ── words.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -727,12 +1094,29 @@ def test_words_come_out_that_went_in_with_probabilities_that_add_up_to_1():
     assert "For a bird of the species Adelie (0) the best answer is [1. 0. 0.]." in printed
 
 
+@pytest.mark.parametrize("pair", ["[2, 3]", "[0, 2]"])
+def test_the_map_of_other_measurements_bears_their_names(pair):
+    _, figures = edited("words", {"PAIR = [0, 1]": f"PAIR = {pair}"}, "--splits", 2)
+    on = figures["words.png"].axes[0]
+    labels = {"[2, 3]": ("flipper length (mm)", "body mass (g)"), "[0, 2]": ("bill length (mm)", "flipper length (mm)")}[pair]
+    assert (on.get_xlabel(), on.get_ylabel()) == labels
+    assert on.get_title().startswith(f"By {labels[0].split(' (')[0]} and {labels[1].split(' (')[0]} alone ")
+
+
+def test_fewer_measurements_are_learned_from_alone():
+    printed, _ = edited("words", {"ALL = [0, 1, 2, 3]": "ALL = [0, 3]"}, "--splits", 2)
+    assert re.search(r"^two measurements +: \d", printed, re.MULTILINE)
+
+
 # ── graph.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def example(name):
     """A program as a module."""
-    return SimpleNamespace(**runpy.run_path(str(EXAMPLES / f"{name}.py")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)
+        patch.setattr(sys, "excepthook", sys.excepthook)
+        return SimpleNamespace(**runpy.run_path(str(EXAMPLES / f"{name}.py")))
 
 
 @pytest.mark.parametrize(
@@ -775,3 +1159,19 @@ def test_the_committed_pictures_say_what_is_drawn_today(name):
 def test_a_picture_that_cannot_be_made_is_one_clear_line(arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert said in example("graph").main(arguments)
+
+
+@needs_program
+def test_in_jupyter_the_graphs_and_films_show_themselves(jupyter, tmp_path, capsys):
+    assert example("graph").main() is None
+    drawings, films = jupyter[::2], jupyter[1::2]
+    assert len(drawings) == 5
+    assert all("image/svg+xml" in drawing._repr_mimebundle_() for drawing in drawings)
+    assert [type(film).__name__ for film in films] == ["Film"] * 5
+    assert len(list((tmp_path / "pictures").iterdir())) == 10
+
+
+@needs_program
+def test_in_jupyter_the_cells_of_graph_end_without_an_exit(jupyter, capsys):
+    run_cells("graph")
+    assert "Open the .html files" in capsys.readouterr().out

@@ -99,6 +99,7 @@ SAME_NAME = [
 TORCH: dict[str, Any] = {name: getattr(torch, name) for name in SAME_NAME} | {
     "power": torch.pow,
     "_sech": lambda x: 1 / torch.cosh(x),
+    "_half_sech": lambda x: 0.5 / torch.cosh(x / 2),
     "_hypotenuse": lambda x: torch.hypot(x, torch.ones_like(x)),
     "_one_minus_square": lambda x: 1 - x * x,
     "clip": _clip,
@@ -308,12 +309,14 @@ UNARY = {  # and where it is smooth enough
     "sinh": lambda x: abs(x) < 3, "cosh": lambda x: abs(x) < 3, "sqrt": lambda x: x > 0.2, "log": lambda x: x > 0.2,
     "log2": lambda x: x > 0.2, "log10": lambda x: x > 0.2, "log1p": lambda x: x > -0.7, "tan": lambda x: abs(np.cos(x)) > 0.3,
     "arcsin": lambda x: abs(x) < 0.9, "arccos": lambda x: abs(x) < 0.9, "arccosh": lambda x: x > 1.2,
-    "arctanh": lambda x: abs(x) < 0.9, "sign": None, "_sech": None, "_hypotenuse": None, "_one_minus_square": None,
+    "arctanh": lambda x: abs(x) < 0.9, "sign": None,
+    "_sech": None, "_half_sech": None, "_hypotenuse": None, "_one_minus_square": None,
 }  # fmt: skip
 BINARY = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp", "matmul"]
 REDUCTIONS = ["sum", "mean", "max", "min", "var", "logsumexp"]
 FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operations, name)} | {
     "_sech": operations._sech,
+    "_half_sech": operations._half_sech,
     "_hypotenuse": operations._hypotenuse,
     "_one_minus_square": operations._one_minus_square,
     "concatenate": lambda *arrays, axis: operations.concatenate(arrays, axis),
