@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from types import FunctionType, GeneratorType, MethodType, ModuleType, NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy import ndarray
@@ -17,8 +17,6 @@ from microgd.recording import is_evaluating
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
-Self = TypeVar("Self", bound="Module")
-
 _CONTAINERS = (list, tuple, dict)  # what a module may hold its parts in
 
 
@@ -27,7 +25,7 @@ class _Names(frozenset[str]):
 
 
 _NOTHING_INSIDE = (int, float, str, NoneType, _Names)
-_ONCE = (GeneratorType, map, zip, filter)  # they are empty after the first call of `forward`
+_ONCE = (GeneratorType, map, zip, filter)  # empty after the first call of `forward`
 
 
 class Part(NamedTuple):
@@ -131,7 +129,10 @@ class Module(metaclass=_ModuleType):
         # trains and nothing saves.
         stays = x is None or (isinstance(x, Value) and not x._ticket)
         if isinstance(old, Value) and not old._ticket and not stays:
-            raise TypeError(f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step")
+            raise TypeError(
+                f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step. "
+                f"(A state that forward computes begins as an array, or as None.)"
+            )
         # A result in the place of an array, such as the state of a recurrent network, is saved as the
         # array was.
         if isinstance(old, ndarray) and isinstance(x, Value) and x._ticket:
@@ -158,7 +159,7 @@ class Module(metaclass=_ModuleType):
         check_flag("training", mode)
         self._training = bool(mode)
 
-    def train(self: Self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Self:
         """Set `training` of this module and of all modules in it; the module itself. As in PyTorch."""
         check_flag("mode", mode)
         # From the inside out: a module whose own `train` keeps a part of it in evaluation has the
@@ -170,7 +171,7 @@ class Module(metaclass=_ModuleType):
                 module.train(mode)
         return self
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """The same as `train(False)`: for using the module rather than training it."""
         return self.train(False)
 
@@ -241,7 +242,7 @@ class Module(metaclass=_ModuleType):
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set every parameter to the data of its name, and every array, which gets the dtype as well.
 
-        Unknown and missing names and other shapes are a `ValueError`, and what is no number a
+        Unknown and missing names and other shapes are a `ValueError`, and text and the like a
         `TypeError`, both before anything has changed.
         """
         for part, data in self._matched(state):
@@ -321,7 +322,7 @@ def _copy_of(name: str, array: Any) -> Any:
 
 
 def _check_new(module: Module) -> None:
-    """A `TypeError` if a module that has just been made holds what looks like a parameter and is none."""
+    """A `TypeError` if a module that has just been made holds what looks like a parameter and is not one."""
     name = type(module).__name__
     found = {id(module), *(id(each.part) for each in _contents(module))}
     for each in _contents(module):
@@ -345,7 +346,7 @@ def _computed(each: Part) -> str:
     """What is wrong with a computed Value in the place of a parameter."""
     how = f"computed by {each.part.op}" if each.part.op else "computed within no_grad"
     return (
-        f"{each.path} was {how}, so it is no parameter: nothing would train or save it. Compute with "
+        f"{each.path} was {how}, so it is not a parameter: nothing would train or save it. Compute with "
         f"arrays first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)"
     )
 
@@ -359,7 +360,7 @@ def _check_class(kind: type) -> None:
             if isinstance(part, Value) or has_state:
                 raise TypeError(
                     f"{kind.__name__}: {attribute} is an attribute of the class {above.__name__}, which "
-                    f"all its modules would share, and no parameter: set self.{attribute} in __init__"
+                    f"all its modules would share, and not a parameter: set self.{attribute} in __init__"
                 )
         if issubclass(above, Module) and vars(above).get("__slots__"):
             raise TypeError(f"{kind.__name__} has __slots__, in which parameters are not found: leave it out")

@@ -97,7 +97,11 @@ def contours(f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: 
         raise ValueError(f"the function is nan or infinite at all {points} × {points} points")
     # Squared, since a bowl's rings are then equally far apart. Where f is nan or infinite nothing is drawn.
     z[~np.isfinite(z)] = np.nan
-    levels = np.nanmin(z) + (np.nanmax(z) - np.nanmin(z) or 1.0) * np.linspace(0, 1, 14) ** 2
+    lowest, highest = np.nanmin(z), np.nanmax(z)
+    steps_up = np.linspace(0, 1, 14) ** 2
+    levels = lowest + (highest - lowest) * steps_up
+    if not (np.diff(levels) > 0).all():  # as good as level
+        levels = lowest + max(1.0, abs(lowest)) * steps_up
     shades = on.contourf(x, y, z, levels, cmap="Blues")
     on.contour(x, y, z, levels, colors="0.4", linewidths=0.5)
     label, ticks = labels.pop("zlabel", "loss"), _matplotlib().ticker.MaxNLocator(6)
@@ -266,7 +270,7 @@ def confusion_matrix(labels: Any, said: Any, names: Any = None, *, ax: Any = Non
     on = _axes(ax, 6.0, 5.5)
     labels, said = _whole(labels), _whole(said)
     if names is not None:
-        if isinstance(names, Mapping):
+        if isinstance(names, Mapping | set | frozenset):
             raise TypeError(f"expected names to be a list, from class 0 on, but got {shown(names)}")
         names = check_list("names", names, object)
     if _is_text(labels) and _is_text(said):
@@ -307,6 +311,8 @@ def _largest(said: NDArray[Any], examples: int) -> NDArray[Any]:
     if said.dtype.kind != "f":
         return said
     if said.ndim == 2 and len(said) == examples and said.shape[1] > 1:
+        if np.isnan(said).any():
+            raise ValueError("there is nan in what the model said, which names no class")
         largest: NDArray[np.int64] = said.argmax(axis=1)
         return largest
     fractions = said[said != np.rint(said)]

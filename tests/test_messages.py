@@ -209,8 +209,8 @@ MISTAKES = {
     "a weight that was computed": (
         Scaled,
         TypeError,
-        "Scaled: self.w was computed by multiply, so it is no parameter: nothing would train or save it. Compute with arrays "
-        "first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)",
+        "Scaled: self.w was computed by multiply, so it is not a parameter: nothing would train or save it. Compute with "
+        "arrays first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)",
     ),
     "new data of what was computed": (
         lambda: setattr(V * 2.0, "data", 1.0),

@@ -103,7 +103,7 @@ def within_no_grad():
 )
 def test_a_new_module_with_a_computed_value_is_refused_by_the_attribute_the_operation_and_the_cure(attributes, path, how):
     cure = r"make a leaf of the result, as in Value\(rng\.normal\(size=3\) \* 0\.1\)$"
-    with pytest.raises(TypeError, match=rf"^Holding: {path} was {how}, so it is no parameter: .* {cure}"):
+    with pytest.raises(TypeError, match=rf"^Holding: {path} was {how}, so it is not a parameter: .* {cure}"):
         Holding(**attributes)
 
 
@@ -254,7 +254,7 @@ def test_helpers_that_refer_to_what_the_module_holds_itself_are_fine():
 def test_a_parameter_in_a_list_or_a_dictionary_that_was_replaced_by_a_result_is_found_out(replace, use):
     model = Holding(ws=[Value(1.0)], by_name={"w": Value(1.0)})
     replace(model)
-    with pytest.raises(TypeError, match=r"(ws\.0|by_name\.w) was computed by (multiply|negative), so it is no parameter"):
+    with pytest.raises(TypeError, match=r"(ws\.0|by_name\.w) was computed by (multiply|negative), so it is not a parameter"):
         use(model)
 
 

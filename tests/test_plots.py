@@ -753,3 +753,18 @@ def test_a_landscape_is_of_the_model_in_evaluation_and_leaves_its_running_means_
     plots.landscape(lambda: model(np.eye(2)).sum(), model.parameters(), np.eye(2), points=3)
     assert model._seen == {False}
     assert model.training
+
+
+def test_contours_of_what_is_as_good_as_level_are_drawn():
+    figure = plots.contours(lambda a, b: 1e9 + 1e-9 * a, [[0.0, 0.0], [1.0, 1.0]], points=5)
+    assert len(figure.axes) == 2
+
+
+def test_scores_of_nan_are_not_counted_as_a_class():
+    with pytest.raises(ValueError, match="nan in what the model said"):
+        plots.confusion_matrix([0, 1], [[0.1, np.nan], [0.0, 1.0]])
+
+
+def test_names_of_classes_have_an_order():
+    with pytest.raises(TypeError, match="expected names to be a list"):
+        plots.confusion_matrix([0, 1], [0, 1], {"a", "b"})
