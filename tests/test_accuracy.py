@@ -440,8 +440,9 @@ TRAPS = [
     ("divide", [1e38, 1e20], 1e-30, 1, -1e-32),  # g / y vanishes
     ("divide", [1e-30, 1e-10], 1e30, 1, -1e20),  # g / y overflows
     ("divide", [0.0, 1e-30], 1e10, 1, 0.0),
+    ("divide", [1e-30, 1e-10], 1e-25, 1, -1e-35),  # g * (x / y) vanishes
 ]
-by_name = [f"{name} {operands}" for name, operands, *_ in TRAPS]
+by_name = [f"{name} {operands} {g}" for name, operands, g, *_ in TRAPS]
 
 
 @pytest.mark.parametrize(("name", "operands", "g", "place", "slope"), TRAPS, ids=by_name)

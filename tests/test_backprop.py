@@ -933,8 +933,18 @@ def test_a_rule_that_writes_into_the_upstream_gradient_is_refused_with_the_cure(
     squared = operation(rule, name="squared")(lambda x: x * x)
     x = Value([1.0, 2.0])
     with pytest.raises(ValueError, match=r"a rule can't write into g and operands, .* g \* x in place of g \*= x"):
-        squared(x).sum().backward()
+        squared(x).backward([1.0, 1.0])
     assert x.grad is None
+
+
+def test_a_joint_rule_may_not_write_into_it_either(registry):
+    def rule(g, out, *parts):
+        g[0] = 0.0
+        return [g for _ in parts]
+
+    total = operation(jointly=rule, name="total")(lambda *parts: parts[0] + parts[1])
+    with pytest.raises(ValueError, match="a rule can't write into g"):
+        total(Value([1.0, 2.0]), Value([3.0, 4.0])).backward([1.0, 1.0])
 
 
 def test_a_rule_may_return_the_upstream_gradient_as_it_came(registry):

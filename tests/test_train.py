@@ -225,6 +225,7 @@ TWO_COLUMNS = np.stack([-TEN + 4.5, TEN - 4.5], axis=1)  # the second is larger 
 CLASSLESS = {
     "one column and two classes": ((TEN - 4.5)[:, None], (TEN > 4).astype(int)),
     "one column and labels -1 and 1": ((TEN - 4.5)[:, None], np.where(TEN > 4, 1, -1)),
+    "one column and one class": (TEN[:, None] * 1.0, TEN * 0),
     "two columns and labels -1 and 1": (TWO_COLUMNS, np.where(TEN > 4, 1, -1)),
     "one column and whole numbers": (TEN[:, None] * 1.0, TEN),
     "two columns, a mean and a spread, and whole numbers": (TWO_COLUMNS, TEN),
@@ -777,6 +778,13 @@ def test_an_optimizer_whose_step_changes_nothing_is_warned_of():
     model = line()
     with pytest.warns(RuntimeWarning, match=r"step\(\) changed no parameter in epoch 1, batch 1: to change one, write p\.data"):
         list(fit(model, optimizer=Renaming(model.parameters()), epochs=1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_learning_rate_of_0_changes_nothing_and_is_not_warned_of():
+    model = line()
+    list(fit(model, optimizer=SGD(model.parameters(), lr=0.0), epochs=1))
+    assert weights(model) == weights(line())
 
 
 def test_an_optimizer_whose_zero_grad_leaves_gradients_is_refused():
