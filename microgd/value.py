@@ -53,6 +53,8 @@ def _is_descent(symbol: str, step: Any, gradient: Any) -> bool:
     if sign is None or not isinstance(gradient, np.ndarray) or gradient.size < 2 or np.shape(step) != gradient.shape:
         return False
     steepest = np.argmax(np.abs(gradient))
+    if not gradient.flat[steepest]:
+        return False
     rate = sign * np.asarray(step).flat[steepest] / gradient.flat[steepest]
     return bool(rate > 0 and np.allclose(step, sign * rate * gradient))
 

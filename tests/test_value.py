@@ -386,6 +386,14 @@ def test_other_numbers_go_on_from_a_leaf_with_a_gradient(op, symbol, start):
     assert weight.grad is not None
 
 
+def test_a_gradient_of_0_makes_no_step():
+    bias = Value([1.0, 2.0])
+    (bias * 0.0).sum().backward()
+    out = bias
+    out -= [0.0, 0.0]
+    assert out.op == "subtract"
+
+
 def test_what_goes_up_along_a_gradient_is_no_step():
     bias = Value([1.0, 2.0])
     for _ in range(2):
