@@ -338,7 +338,9 @@ def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(order, name, 
     record_property(f"graphs with a {name} that is slightly wrong", used.total())
     record_property(f"graphs with a {name} that is slightly wrong: found", found.total())
     assert found.total() > 0.5 * used.total()
-    assert {name for name, times in used.items() if times >= 20 and found[name] < 0.25 * times} == set()
+    # In a quarter at least, but for chance: two standard deviations of what is found.
+    missed = {name for name, times in used.items() if times >= 20 and found[name] + 2 * found[name] ** 0.5 < 0.25 * times}
+    assert missed == set()
 
 
 def test_a_nan_that_only_one_of_the_two_has_is_found():

@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from microgd import Value, backprop, gradients, nn, operations
+from microgd import Value, backprop, gradients, nn, operation, operations
 
 torch = pytest.importorskip("torch")
 
@@ -188,12 +188,19 @@ def _var_rule(g, out, x, axis, keepdims):
     return slope * (x - operations.mean(x, axis=axis, keepdims=True))
 
 
-# Two of PyTorch's rules lose more digits than microgd's, so the runs with rounding have them. That for `var` leaves out the way
-# by the mean, along which the distances from it add up to 0, up to rounding; that for `expm1` adds 1 to a result near -1.
+# Some of PyTorch's rules lose more digits than microgd's, so the runs with rounding have them. That for
+# `var` leaves out the way by the mean, along which the distances from it add up to 0, up to rounding;
+# that for `expm1` adds 1 to a result near -1; those for `tanh` and `sigmoid` take a result near 1 from
+# 1, and those for the inverse functions a square near 1.
 with mock.patch.dict(backprop.OPERATIONS), mock.patch.dict(backprop.NUMPY):
     ROUNDED = {
         "var": operations.reduction(np.var, _var_rule),
         "expm1": operations.elementwise(np.expm1, lambda g, out, x: g * (out + 1.0)),
+        "tanh": operations.elementwise(np.tanh, lambda g, out, x: g * (1.0 - out * out)),
+        "sigmoid": operation(lambda g, out, x: g * out * (1.0 - out), name="rounded sigmoid")(lambda x: operations.sigmoid(x)),
+        "arcsin": operations.elementwise(np.arcsin, lambda g, out, x: operations.divide(g, operations.sqrt(1.0 - x * x))),
+        "arccos": operations.elementwise(np.arccos, lambda g, out, x: -operations.divide(g, operations.sqrt(1.0 - x * x))),
+        "arctanh": operations.elementwise(np.arctanh, lambda g, out, x: operations.divide(g, 1.0 - x * x)),
     }
 
 
