@@ -321,7 +321,7 @@ def test_random_graphs_contain_every_operation_that_there_is():
 def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(order, name, size, record_property):
     rng, used, found = np.random.default_rng(0), Counter(), Counter()
     for number in range(size(60, 2000)):
-        program = Writer(SEEDS, number).write()
+        program = Writer(SEEDS + 1, number).write()
         names = [step.name for step in program.steps if step.name != "sign"]  # whose slope is 0, as is a part of that
         wrong = str(rng.choice(names or ["sum"]))
         error = 1e-4 if program.eps > 1e-10 else 1e-9
@@ -338,9 +338,7 @@ def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(order, name, 
     record_property(f"graphs with a {name} that is slightly wrong", used.total())
     record_property(f"graphs with a {name} that is slightly wrong: found", found.total())
     assert found.total() > 0.5 * used.total()
-    # In a quarter at least, but for chance: two standard deviations of what is found.
-    missed = {name for name, times in used.items() if times >= 20 and found[name] + 2 * found[name] ** 0.5 < 0.25 * times}
-    assert missed == set()
+    assert {name for name, times in used.items() if times >= 20 and found[name] < 0.25 * times} == set()
 
 
 def test_a_nan_that_only_one_of_the_two_has_is_found():
