@@ -16,9 +16,17 @@ from microgd import Value, data, gradients, nn, no_grad, optim, plots
 
 parser = program.parser(__doc__)
 parser.add_argument(
-    "--examples", type=program.at_least(300), default=2000, help="digits to learn from, 300 to 6,000 (default: %(default)s)"
+    "--examples",
+    type=program.at_least(300),
+    default=2000,
+    help="digits to learn from, 300 to 6,000 (default: %(default)s)",
 )
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="for first weights and baskets (default: %(default)s)")
+parser.add_argument(
+    "--seed",
+    type=program.at_least(0),
+    default=0,
+    help="for first weights and baskets (default: %(default)s)",
+)
 options = program.options(parser)
 
 (x, y), _ = data.digits()
@@ -108,7 +116,9 @@ def run(way, lr, most):
     for examples, multiply_adds in way(model, lr, np.random.default_rng(options.seed)):
         visits, work = visits + examples, work + multiply_adds
         since = visits - history[-1][0]
-        if since < len(x) / 8:  # the loss over all takes longer than a step of SGD: now and then will do
+        if (
+            since < len(x) / 8
+        ):  # the loss over all takes longer than a step of SGD: now and then will do
             continue
         loss = loss_of(model)
         history.append((visits, work, loss))
@@ -118,14 +128,19 @@ def run(way, lr, most):
 
 
 BEST = {}
-print(f"Down to a loss of {GOAL} over all {len(x):,} examples, each way at the best of {len(RATES)} learning rates:\n")
+print(
+    f"Down to a loss of {GOAL} over all {len(x):,} examples, each way at the best of {len(RATES)} learning rates:\n"
+)
 print(f"{'':40s} {'rate':>6s} {'examples looked at':>19s} {'multiply-adds':>14s} {'as SGD':>16s}")
 for name, way in WAYS.items():
     most = MOST
     for lr in RATES:
         history = run(way, lr, most)
         if history[-1][2] <= GOAL:
-            BEST[name], most = (lr, history), history[-1][0]  # who takes longer than the best need not go on
+            BEST[name], most = (
+                (lr, history),
+                history[-1][0],
+            )  # who takes longer than the best need not go on
 sgd = BEST[SGD][1][-1] if SGD in BEST else None
 for name in WAYS:
     if name not in BEST:
@@ -143,19 +158,35 @@ if highest > 1.05 * loss_of(start()):
     program.say(
         f"(With all examples the loss goes up to {highest:.1f} on the way: the fastest of these rates overshoots at first.)"
     )
-program.say("(The steps of a basket of weights are cheap in multiply-adds, for only the block is computed.)")
+program.say(
+    "(The steps of a basket of weights are cheap in multiply-adds, for only the block is computed.)"
+)
 
 figure, axes = plots.panels(2, width=10.0, height=4.6)
 for on, column, unit in zip(axes, (0, 1), ("examples looked at", "multiply-adds"), strict=True):
-    plots.losses({name: (history[1:, column], history[1:, 2]) for name, (_, history) in BEST.items()}, ax=on)
+    plots.losses(
+        {name: (history[1:, column], history[1:, 2]) for name, (_, history) in BEST.items()}, ax=on
+    )
     on.axhline(loss_of(start()), color="0.6", linewidth=1)
-    beneath = all(history[1:, 2].max() < loss_of(start()) for _, history in BEST.values())  # above is only the title
+    beneath = all(
+        history[1:, 2].max() < loss_of(start()) for _, history in BEST.values()
+    )  # above is only the title
     place = (0, -12 if beneath else 3)
-    on.annotate("all start at this loss", (0.02, loss_of(start())), place, on.get_yaxis_transform(), "offset points")
+    on.annotate(
+        "all start at this loss",
+        (0.02, loss_of(start())),
+        place,
+        on.get_yaxis_transform(),
+        "offset points",
+    )
     title = f"{unit.capitalize()} until the loss is {GOAL}"
     if sgd is not None:
         names = {FULL: "all examples", BLOCK: "a basket of weights"}
-        times = [f"{said} {BEST[way][1][-1][column] / sgd[column]:.1f}" for way, said in names.items() if way in BEST]
+        times = [
+            f"{said} {BEST[way][1][-1][column] / sgd[column]:.1f}"
+            for way, said in names.items()
+            if way in BEST
+        ]
         title += ", SGD's = 1:\n" + ", ".join(times)
     on.set(xscale="log", xlabel=unit, ylabel="loss over all examples (nats)", title=title)
     on.get_legend().remove()
@@ -176,17 +207,23 @@ def multiply_adds(*values):
             if value.op in ("matmul", "linear"):
                 total += value.size * value.inputs[0].shape[-1]
             else:
-                total += max(np.size(x.data if isinstance(x, Value) else x) for x in (value, *value.inputs))
+                total += max(
+                    np.size(x.data if isinstance(x, Value) else x) for x in (value, *value.inputs)
+                )
             todo += value.inputs
     return total
 
 
 COSTS = {}
-print("multiply-adds for      weights      the loss    all slopes  times    finite differences    times")
+print(
+    "multiply-adds for      weights      the loss    all slopes  times    finite differences    times"
+)
 for sizes in ([784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]):
     rng = np.random.default_rng(options.seed)
     layers = [nn.Linear(inputs, outputs, rng=rng) for inputs, outputs in pairwise(sizes)]
-    network = nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.Tanh(), layer)))
+    network = nn.Sequential(
+        layers[0], *(part for layer in layers[1:] for part in (nn.Tanh(), layer))
+    )
     weights = network.parameters()
     loss = nn.cross_entropy(network(x[:BASKET]), y[:BASKET])
     forward = multiply_adds(loss)
@@ -194,7 +231,10 @@ for sizes in ([784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10])
     count = sum(p.size for p in weights)
     differences = count * forward  # the loss once more for each weight, that one moved a little
     COSTS["→".join(map(str, sizes))] = (count, forward, reverse, differences)
-    print(f"{'→'.join(map(str, sizes)):18s} {count:11,d} {forward:13,d} {reverse:13,d} {reverse / forward:6.2f}", end=" ")
+    print(
+        f"{'→'.join(map(str, sizes)):18s} {count:11,d} {forward:13,d} {reverse:13,d} {reverse / forward:6.2f}",
+        end=" ",
+    )
     print(f"{differences:21,d} {differences / forward:8,.0f}")
 print()
 
@@ -214,17 +254,27 @@ rng = np.random.default_rng(options.seed)
 exact = slopes(np.arange(len(x)))
 SIZES = [1, 4, 16, 64, 256, 1024]
 SCATTER = []
-print("examples in the basket      how far its gradient is off, as a share of the full one's length")
+print(
+    "examples in the basket      how far its gradient is off, as a share of the full one's length"
+)
 for size in SIZES:
     off = [np.linalg.norm(slopes(rng.integers(len(x), size=size)) - exact) for _ in range(100)]
     SCATTER.append(np.sqrt(np.mean(np.square(off))) / np.linalg.norm(exact))
     print(f"{size:22d} {SCATTER[-1]:13.2f}")
 EXPONENT = np.polyfit(np.log(SIZES), np.log(SCATTER), 1)[0]
-print(f"It falls as size to the power of {EXPONENT:.2f}: a basket 4 times as large is {4**-EXPONENT:.1f} times as good.\n")
+print(
+    f"It falls as size to the power of {EXPONENT:.2f}: a basket 4 times as large is {4**-EXPONENT:.1f} times as good.\n"
+)
 
 figure, [on] = plots.panels(height=4.2)
 on.loglog(SIZES, SCATTER, "o", color=plots.BLUE, label="measured, 100 baskets of each size")
-on.loglog(SIZES, SCATTER[0] / np.sqrt(SIZES), "--", color=plots.VERMILION, label="1 / √size, through the first point")
+on.loglog(
+    SIZES,
+    SCATTER[0] / np.sqrt(SIZES),
+    "--",
+    color=plots.VERMILION,
+    label="1 / √size, through the first point",
+)
 on.set(
     title=f"A basket 100 times as large scatters {100**-EXPONENT:.1f} times less",
     xlabel="examples in the basket",

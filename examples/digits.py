@@ -23,26 +23,58 @@ ON_ALL_DIGITS = [(784, 128, 10)]  # takes more digits than the sample has to be 
 LEARNING_RATE, MOMENTUM, BATCH_SIZE, EPOCHS = 0.05, 0.9, 64, 20
 
 parser = program.parser(__doc__)
-parser.add_argument("--full", action="store_true", help="use all 70,000 digits, not the sample of 7,000; a third network")
-parser.add_argument("--data", metavar="FOLDER", help="where MNIST's files lie; means --full (default: download them once)")
 parser.add_argument(
-    "--epochs", type=program.at_least(0), default=EPOCHS, help="passes over the training digits (default: %(default)s)"
+    "--full",
+    action="store_true",
+    help="use all 70,000 digits, not the sample of 7,000; a third network",
 )
 parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for the first weights and the order of digits (default: %(default)s)"
+    "--data",
+    metavar="FOLDER",
+    help="where MNIST's files lie; means --full (default: download them once)",
 )
-parser.add_argument("--save", metavar="PATH", help="at the end, or on Ctrl-C, write what was learned to this .npz file")
+parser.add_argument(
+    "--epochs",
+    type=program.at_least(0),
+    default=EPOCHS,
+    help="passes over the training digits (default: %(default)s)",
+)
+parser.add_argument(
+    "--seed",
+    type=program.at_least(0),
+    default=0,
+    help="for the first weights and the order of digits (default: %(default)s)",
+)
+parser.add_argument(
+    "--save",
+    metavar="PATH",
+    help="at the end, or on Ctrl-C, write what was learned to this .npz file",
+)
 parser.add_argument("--load", metavar="PATH", help="begin with what --save has written")
-parser.add_argument("--image", metavar="FILE", help="a photo or drawing of one digit, to be named by the last network")
-parser.add_argument("--train-only", action="store_true", help="no pictures of what has been learned")
+parser.add_argument(
+    "--image",
+    metavar="FILE",
+    help="a photo or drawing of one digit, to be named by the last network",
+)
+parser.add_argument(
+    "--train-only", action="store_true", help="no pictures of what has been learned"
+)
 options = program.options(parser)
 if not options.epochs and not options.load:
     parser.error("--epochs 0 is for networks that --load has read")
-if options.save and (Path(options.save).is_dir() or not Path(options.save).resolve().parent.is_dir()):
-    what = "is a folder" if Path(options.save).is_dir() else f"there is no folder {Path(options.save).resolve().parent}"
+if options.save and (
+    Path(options.save).is_dir() or not Path(options.save).resolve().parent.is_dir()
+):
+    what = (
+        "is a folder"
+        if Path(options.save).is_dir()
+        else f"there is no folder {Path(options.save).resolve().parent}"
+    )
     parser.error(f"--save {options.save}: {what}")
 if hasattr(sys.stdout, "reconfigure"):
-    sys.stdout.reconfigure(errors="replace")  # not every terminal can show the blocks that the pictures are made of
+    sys.stdout.reconfigure(
+        errors="replace"
+    )  # not every terminal can show the blocks that the pictures are made of
 
 
 def prepared(path):
@@ -56,11 +88,19 @@ def prepared(path):
     ink = np.linalg.norm(colours - np.median(edge, axis=0), axis=2)
     if ink.max() < 60:  # of 510
         raise ValueError("there is nothing on it that stands out")
-    ink = np.clip(1.3 * ink / ink.max() - 0.15, 0, 1)  # what is faint, an eighth of the strongest or less, is shadow
+    ink = np.clip(
+        1.3 * ink / ink.max() - 0.15, 0, 1
+    )  # what is faint, an eighth of the strongest or less, is shadow
     down, across = (np.flatnonzero(ink.max(axis=axis) > 0.3) for axis in (1, 0))
-    digit = Image.fromarray(ink[down[0] : down[-1] + 1, across[0] : across[-1] + 1].astype(np.float32))
+    digit = Image.fromarray(
+        ink[down[0] : down[-1] + 1, across[0] : across[-1] + 1].astype(np.float32)
+    )
     scale = 20 / max(digit.size)
-    small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.BILINEAR))
+    small = np.asarray(
+        digit.resize(
+            [max(1, round(side * scale)) for side in digit.size], Image.Resampling.BILINEAR
+        )
+    )
     rows, columns = np.indices(small.shape)
     top, left = (round(13.5 - np.sum(at * small) / np.sum(small)) for at in (rows, columns))
     top, left = np.clip([top, left], 0, 28 - np.array(small.shape))
@@ -80,7 +120,11 @@ if options.image:
 try:
     digits = data.mnist(options.data) if options.full or options.data else data.digits()
 except (OSError, ValueError, ModuleNotFoundError) as error:
-    hint = "" if options.data else "\n(where MNIST's files lie in a folder already, --data FOLDER takes them from there)"
+    hint = (
+        ""
+        if options.data
+        else "\n(where MNIST's files lie in a folder already, --data FOLDER takes them from there)"
+    )
     sys.exit(f"{error}{hint}")
 print(f"{len(digits.train.x):,} digits to train with, {len(digits.test.x):,} to test with")
 
@@ -117,18 +161,31 @@ def learn(model, epochs):
     count = sum(p.size for p in model.parameters())
     _, garbage = train.evaluate(model, nn.cross_entropy, *digits.test)
     when = "before these epochs" if options.load else "before training"
-    print(f"\n{model}\n{count:,} weights and biases, {when}: {garbage:.1%} of the test digits right.\n")
+    print(
+        f"\n{model}\n{count:,} weights and biases, {when}: {garbage:.1%} of the test digits right.\n"
+    )
     print("epoch    loss    test loss    test accuracy")
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     training = train.fit(
-        model, nn.cross_entropy, optimizer, *digits.train, epochs=epochs, batch_size=BATCH_SIZE, rng=rng, test=digits.test
+        model,
+        nn.cross_entropy,
+        optimizer,
+        *digits.train,
+        epochs=epochs,
+        batch_size=BATCH_SIZE,
+        rng=rng,
+        test=digits.test,
     )
     path, accuracies = [nn.parameters_to_vector(model.parameters())], [garbage]
     for epoch in tqdm(training, total=epochs, unit="epoch", leave=False, disable=None):
-        optimizer.lr = LEARNING_RATE * (1 - epoch.number / epochs)  # large leaps first; small ones, where baskets scatter, last
+        optimizer.lr = LEARNING_RATE * (
+            1 - epoch.number / epochs
+        )  # large leaps first; small ones, where baskets scatter, last
         path.append(nn.parameters_to_vector(model.parameters()))
         accuracies.append(epoch.test_accuracy)
-        tqdm.write(f"{epoch.number:5d} {epoch.loss:7.4f} {epoch.test_loss:12.4f} {epoch.test_accuracy:16.2%}")
+        tqdm.write(
+            f"{epoch.number:5d} {epoch.loss:7.4f} {epoch.test_loss:12.4f} {epoch.test_accuracy:16.2%}"
+        )
     return path, accuracies
 
 
@@ -142,12 +199,17 @@ def blocks(image):
     """28 × 28 pixels as 14 lines of text, two pixels in each character."""
     ink = image.reshape(14, 2, 28) > 0.4
     # For two pixels, one above the other: 0 none, 1 the upper, 2 the lower, 3 both.
-    return ["".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*rows, strict=True)) for rows in ink]
+    return [
+        "".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*rows, strict=True))
+        for rows in ink
+    ]
 
 
 def show(model, examples):
     """Print a few digits, one that the network gets wrong among them, and what it takes each for."""
-    count = max(1, min(4, (shutil.get_terminal_size().columns + 1) // 29))  # as many as fit side by side
+    count = max(
+        1, min(4, (shutil.get_terminal_size().columns + 1) // 29)
+    )  # as many as fit side by side
     p = probabilities(model, examples.x)
     said = p.argmax(axis=1)
     right, wrong = np.flatnonzero(said == examples.y), np.flatnonzero(said != examples.y)
@@ -181,15 +243,24 @@ if own:
     name, model = list(learned.networks.items())[-1]
     p = probabilities(model, image[None])[0]
     print("\n".join(blocks(image)))
-    print(f"{options.image}: the network {name} says {p.argmax()}, with a probability of {p.max():.0%}.")
-    print("(It has an answer for anything. Above there should be one digit, no frame, 20 pixels high or wide.)\n")
+    print(
+        f"{options.image}: the network {name} says {p.argmax()}, with a probability of {p.max():.0%}."
+    )
+    print(
+        "(It has an answer for anything. Above there should be one digit, no frame, 20 pixels high or wide.)\n"
+    )
     figure, (left, middle, right) = plots.panels(3, width=10.0, height=3.6)
     left.imshow(drawing)
     middle.imshow(image.reshape(28, 28), cmap="Greys", vmin=0, vmax=1)
     left.set(title="The picture", xlabel="pixels", ylabel="pixels")
     middle.set(title="What it became: 28 × 28", xlabel="pixels", ylabel="pixels")
     right.bar(range(10), 100 * p, color=plots.BLUE)
-    right.set(title=f"It says {p.argmax()}: {p.max():.0%}", xlabel="digit", ylabel="probability (%)", xticks=range(10))
+    right.set(
+        title=f"It says {p.argmax()}: {p.max():.0%}",
+        xlabel="digit",
+        ylabel="probability (%)",
+        xticks=range(10),
+    )
     program.save(figure, options.out / "digits_image.png")
 
 if options.train_only or not options.epochs:
@@ -200,13 +271,20 @@ name = next((name for name, layers in SIZES.items() if len(layers) == 2), next(i
 units = SIZES[name][1]
 unit, these = "output", f"The {784 * units:,} weights"
 if len(SIZES[name]) > 2:
-    unit, these = "hidden unit", f"{name}: the weights from the pixels to {min(units, 10)} of {units} hidden units"
+    unit, these = (
+        "hidden unit",
+        f"{name}: the weights from the pixels to {min(units, 10)} of {units} hidden units",
+    )
 for when, n in (("before", 0), ("after", -1)):
     weights, accuracy = PATHS[name][n][: 784 * units].reshape(units, 784)[:10], ACCURACIES[name][n]
-    figure = plots.images(weights, [f"{unit} {i}" for i in range(len(weights))], columns=5, signed=True, unit="weight")
+    figure = plots.images(
+        weights, [f"{unit} {i}" for i in range(len(weights))], columns=5, signed=True, unit="weight"
+    )
     what = "these epochs" if options.load else "training"
     separator = " " if unit == "output" else "\n"
-    figure.suptitle(f"{these}{separator}{when} {what}: {accuracy:.0%} of the test digits are named rightly")
+    figure.suptitle(
+        f"{these}{separator}{when} {what}: {accuracy:.0%} of the test digits are named rightly"
+    )
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
 # %% One nudge: an arrow in a space of 7,850 dimensions, here from random weights, by the first digits of the data.
@@ -216,16 +294,24 @@ basket = digits.train.x[:BATCH_SIZE], digits.train.y[:BATCH_SIZE]
 nn.cross_entropy(model(basket[0]), basket[1]).backward()
 nudge = optimizer.nudges()[0]
 squares = np.sort(nudge.ravel() ** 2)[::-1]
-SHARE = {share: squares[: round(share * squares.size)].sum() / squares.sum() for share in (0.01, 0.1, 0.25)}
+SHARE = {
+    share: squares[: round(share * squares.size)].sum() / squares.sum()
+    for share in (0.01, 0.1, 0.25)
+}
 NEVER = int(np.sum(nudge == 0))
 program.say(
     "One nudge of 784→10, as 7,840 numbers: their squares add up to its length squared, and of that",
-    ", ".join(f"the largest {share:.0%} of them hold {held:.0%}" for share, held in SHARE.items()) + ".",
+    ", ".join(f"the largest {share:.0%} of them hold {held:.0%}" for share, held in SHARE.items())
+    + ".",
     f"{NEVER:,} are 0: their pixels are blank in all of these {len(basket[0])} digits. That is what a small element says: not",
     "that a weight will never matter, but that here and now, for these digits, moving it changes the loss little.",
 )
-figure = plots.images(nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge")
-figure.suptitle(f"A nudge at the start: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared")
+figure = plots.images(
+    nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge"
+)
+figure.suptitle(
+    f"A nudge at the start: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared"
+)
 program.save(figure, options.out / "digits_nudge.png")
 
 # %% The landscape of the loss, of which a picture can show only a plane through its many dimensions: 13,002 for 784→16→16→10.
@@ -238,7 +324,9 @@ chance = [plots.random_direction(parameters, rng) for _ in range(2)]
 own_directions, VARIANCE = plots.principal_directions(path)
 steps = np.linalg.norm(np.diff(path, axis=0), axis=1, keepdims=True)
 at_random = rng.normal(size=(len(steps), path.shape[1]))
-at_random *= steps / np.linalg.norm(at_random, axis=1, keepdims=True)  # steps as long as those of the path
+at_random *= steps / np.linalg.norm(
+    at_random, axis=1, keepdims=True
+)  # steps as long as those of the path
 _, WALK = plots.principal_directions(np.cumsum([0 * path[0], *at_random], axis=0))
 figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
 plots.landscape(
@@ -252,7 +340,9 @@ plots.landscape(
     zlabel="loss (nats)",
 )
 lowest, highest = left.collections[0].levels[[0, -1]]
-left.set_title(f"Two random directions from the solution:\nthe loss goes from {lowest:.2f} to {highest:.1f}")
+left.set_title(
+    f"Two random directions from the solution:\nthe loss goes from {lowest:.2f} to {highest:.1f}"
+)
 if len(path) > 2:  # with fewer points there is no second direction
     plots.landscape(
         lambda: nn.cross_entropy(model(x), y),
@@ -296,9 +386,13 @@ if len(wrong):
         ),
         options.out / "digits_confusion.png",
     )
-    figure = plots.images(digits.test.x[surest], [f"{digits.test.y[i]}, says {said[i]}" for i in surest], columns=8)
+    figure = plots.images(
+        digits.test.x[surest], [f"{digits.test.y[i]}, says {said[i]}" for i in surest], columns=8
+    )
     least = p[surest, said[surest]].min()
-    figure.suptitle(f"The {len(surest)} of {len(wrong)} errors of which it is surest ({least:.0%} or more)")
+    figure.suptitle(
+        f"The {len(surest)} of {len(wrong)} errors of which it is surest ({least:.0%} or more)"
+    )
     program.save(figure, options.out / "digits_wrong.png")
 else:
     print("No test digit is named wrongly, so there are no errors to show.\n")
@@ -333,7 +427,15 @@ def compare(loss, lr, seed):
     model = network(COMPARED, rng)
     optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
     curve = [accuracy_on(sample.test, model)]
-    for epoch in train.fit(model, loss, optimizer, *sample.train, epochs=COMPARED_EPOCHS, batch_size=BATCH_SIZE, rng=rng):
+    for epoch in train.fit(
+        model,
+        loss,
+        optimizer,
+        *sample.train,
+        epochs=COMPARED_EPOCHS,
+        batch_size=BATCH_SIZE,
+        rng=rng,
+    ):
         optimizer.lr = lr * (1 - epoch.number / COMPARED_EPOCHS)
         curve.append(accuracy_on(sample.test, model))
     return curve, accuracy_on(sample.train, model)
@@ -353,21 +455,38 @@ for what, loss in LOSSES.items():
     if what in BY_LOSS:
         _, lr, curves = BY_LOSS[what]
         first, last = curves[:, 1].mean(), curves[:, -1].mean()
-        print(f"   {what:18s}: rate {lr:4.2f}; {first:.1%} of the test digits right after 1 epoch, {last:.1%} after the last")
+        print(
+            f"   {what:18s}: rate {lr:4.2f}; {first:.1%} of the test digits right after 1 epoch, {last:.1%} after the last"
+        )
     if diverged:
-        print(f"   {what:18s}: diverged at {'all rates, ' if what not in BY_LOSS else ''}{', '.join(diverged)}")
+        print(
+            f"   {what:18s}: diverged at {'all rates, ' if what not in BY_LOSS else ''}{', '.join(diverged)}"
+        )
 print()
 if BY_LOSS:
     figure, [on] = plots.panels(height=4.2)
-    for (what, (_, lr, curves)), colour, line in zip(BY_LOSS.items(), plots.COLOURS, ("o-", "s--"), strict=False):
+    for (what, (_, lr, curves)), colour, line in zip(
+        BY_LOSS.items(), plots.COLOURS, ("o-", "s--"), strict=False
+    ):
         on.plot(
-            100 * curves.mean(axis=0), line, color=colour, label=f"{what}, learning rate {lr:g}: mean of {len(curves)} networks"
+            100 * curves.mean(axis=0),
+            line,
+            color=colour,
+            label=f"{what}, learning rate {lr:g}: mean of {len(curves)} networks",
         )
-        on.fill_between(range(curves.shape[1]), 100 * curves.min(axis=0), 100 * curves.max(axis=0), color=colour, alpha=0.2)
+        on.fill_between(
+            range(curves.shape[1]),
+            100 * curves.min(axis=0),
+            100 * curves.max(axis=0),
+            color=colour,
+            alpha=0.2,
+        )
     final = {what: curves[:, -1].mean() for what, (_, _, curves) in BY_LOSS.items()}
     better = max(final, key=final.get)
     higher = 100 * (max(final.values()) - min(final.values()))
-    learns = "learns from both" if min(final.values()) > 0.2 else "does not learn from both"  # by chance 0.1 is right
+    learns = (
+        "learns from both" if min(final.values()) > 0.2 else "does not learn from both"
+    )  # by chance 0.1 is right
     title = f"The same network {learns}; {better} ends\n{higher:.1f} percentage points higher"
     if len(final) < len(LOSSES):
         title = f"Only {better} leads anywhere: the other loss diverged at all rates"

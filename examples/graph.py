@@ -50,7 +50,11 @@ def digits():
     """The network 784→16→16→10, with 13,002 weights and biases, on 32 digits: a box for each layer."""
     rng = np.random.default_rng(0)
     model = nn.Sequential(
-        nn.Linear(784, 16, rng=rng), nn.ReLU(), nn.Linear(16, 16, rng=rng), nn.ReLU(), nn.Linear(16, 10, rng=rng)
+        nn.Linear(784, 16, rng=rng),
+        nn.ReLU(),
+        nn.Linear(16, 16, rng=rng),
+        nn.ReLU(),
+        nn.Linear(16, 10, rng=rng),
     )
     images, labels = (array[:32] for array in data.digits().train)
     loss = nn.cross_entropy(model(images), labels)
@@ -64,7 +68,9 @@ def main(arguments=None):
     """Write a picture and a film of each, and in Jupyter show them; what went wrong, if anything."""
     parser = program.parser(__doc__)
     parser.add_argument(
-        "--format", default="svg", help="svg, png, or whatever else your Graphviz writes (default: %(default)s)"
+        "--format",
+        default="svg",
+        help="svg, png, or whatever else your Graphviz writes (default: %(default)s)",
     )
     options = parser.parse_args(program.arguments() if arguments is None else arguments)
     try:
@@ -81,11 +87,17 @@ def main(arguments=None):
             print(f"{make.__doc__}\n    {picture}\n    {played}")
             program.show(drawing)
             program.show(played)
-    except (OSError, RuntimeError, ValueError) as error:  # a folder that cannot be written, no program, an unknown format
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # a folder that cannot be written, no program, an unknown format
         return str(error)
     except KeyboardInterrupt:
         return "stopped"
-    print("\nOpen the .html files in a browser: they play the computation forward, and then backward.")
+    print(
+        "\nOpen the .html files in a browser: they play the computation forward, and then backward."
+    )
     return None
 
 

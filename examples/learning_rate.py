@@ -13,17 +13,38 @@ import program
 from microgd import Value, data, grad, gradients, hvp, nn, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--rates", type=program.at_least(10), default=60, help="rates to try on a bowl (default: %(default)s)")
-parser.add_argument("--network-rate", type=program.rate, default=0.5, help="the network's learning rate (default: %(default)s)")
-parser.add_argument("--steps", type=program.at_least(40), default=400, help="of the network's training (default: %(default)s)")
 parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for the network's first weights (default: %(default)s)"
+    "--rates",
+    type=program.at_least(10),
+    default=60,
+    help="rates to try on a bowl (default: %(default)s)",
+)
+parser.add_argument(
+    "--network-rate",
+    type=program.rate,
+    default=0.5,
+    help="the network's learning rate (default: %(default)s)",
+)
+parser.add_argument(
+    "--steps",
+    type=program.at_least(40),
+    default=400,
+    help="of the network's training (default: %(default)s)",
+)
+parser.add_argument(
+    "--seed",
+    type=program.at_least(0),
+    default=0,
+    help="for the network's first weights (default: %(default)s)",
 )
 options = program.options(parser)
 
 length, mass = program.penguins("flipper_length_mm", "body_mass_g")[0].T
 mass = mass / 1000  # kg
-BOWLS = {"flat": (length - length.mean()) / 10, "steep": length - length.mean()}  # cm and mm, from the mean
+BOWLS = {
+    "flat": (length - length.mean()) / 10,
+    "steep": length - length.mean(),
+}  # cm and mm, from the mean
 UNITS = {"flat": "cm", "steep": "mm"}
 
 
@@ -49,7 +70,9 @@ def curvatures(feature):
 CURVATURES = {name: curvatures(feature) for name, feature in BOWLS.items()}
 LIMIT = {name: 2 / large for name, (_, large) in CURVATURES.items()}
 for name, (small, large) in CURVATURES.items():
-    print(f"{name:5s} bowl: curvatures {small:.3g} and {large:.3g}, so the zone should end at 2/λ = {LIMIT[name]:.4g}")
+    print(
+        f"{name:5s} bowl: curvatures {small:.3g} and {large:.3g}, so the zone should end at 2/λ = {LIMIT[name]:.4g}"
+    )
 
 
 # %% Measured: how many steps until both weights are within 1 % of what they should be?
@@ -76,21 +99,31 @@ for name, feature in BOWLS.items():
     arrives, diverges = np.isfinite(STEPS[name]), np.isinf(STEPS[name])
     if not (arrives.any() and diverges.any()):
         what = "arrives" if not arrives.any() else "diverges"
-        sys.exit(f"{name} bowl: none of the rates from {RATES[0]:.2g} to {RATES[-1]:.2g} {what}: try others, or more steps")
-    good, bad = RATES[arrives].max(), RATES[diverges].min()  # the end of the zone is between these two
+        sys.exit(
+            f"{name} bowl: none of the rates from {RATES[0]:.2g} to {RATES[-1]:.2g} {what}: try others, or more steps"
+        )
+    good, bad = (
+        RATES[arrives].max(),
+        RATES[diverges].min(),
+    )  # the end of the zone is between these two
     for _ in range(12):  # halve that, again and again
         middle = (good + bad) / 2
         good, bad = (middle, bad) if np.isfinite(descend(feature, middle)) else (good, middle)
     ZONE[name] = good
     best = np.nanargmin(STEPS[name])
-    print(f"{name:5s} bowl: measured, it ends at {good:.4g}, {good / LIMIT[name]:.1%} of that.", end=" ")
+    print(
+        f"{name:5s} bowl: measured, it ends at {good:.4g}, {good / LIMIT[name]:.1%} of that.",
+        end=" ",
+    )
     print(f"The best of the rates tried, {RATES[best]:.2g}, takes {STEPS[name][best]:.0f} steps.")
 print()
 far = {share: descend(BOWLS["flat"], share * LIMIT["flat"], (1e4, -1e5)) for share in (0.9, 1.1)}
 elongated = {name: large / small for name, (small, large) in CURVATURES.items()}
 program.say(
     f"In the flat bowl the rate may be {ZONE['flat'] / ZONE['steep']:.0f} times as large. From a start 10,000 times as far off",
-    "the zone is the same: 0.9 · 2/λ " + ("arrives" if np.isfinite(far[0.9]) else "does not arrive") + " and",
+    "the zone is the same: 0.9 · 2/λ "
+    + ("arrives" if np.isfinite(far[0.9]) else "does not arrive")
+    + " and",
     "1.1 · 2/λ " + ("does." if np.isfinite(far[1.1]) else "does not."),
     f"(In one direction the steep bowl is {elongated['steep']:.0f} times as curved as in the other, the flat one",
     f"{elongated['flat']:.1f} times. It is this that makes it slow: a rate that is small enough for the one is far too small",
@@ -103,15 +136,34 @@ LOOKS = {
     "steep": (plots.VERMILION, {"marker": "s", "ms": 8, "mfc": "none"}),
 }
 for name, (colour, look) in LOOKS.items():
-    on.plot(RATES, STEPS[name], ls="", color=colour, label=f"{name} bowl (length in {UNITS[name]}), measured", **look)
-    on.axvline(LIMIT[name], color=colour, linestyle="--", label=f"its predicted end, 2/λ = {LIMIT[name]:.3g}")
+    on.plot(
+        RATES,
+        STEPS[name],
+        ls="",
+        color=colour,
+        label=f"{name} bowl (length in {UNITS[name]}), measured",
+        **look,
+    )
+    on.axvline(
+        LIMIT[name],
+        color=colour,
+        linestyle="--",
+        label=f"its predicted end, 2/λ = {LIMIT[name]:.3g}",
+    )
 for height, (name, (colour, _)) in zip((3 * MOST, 5 * MOST), LOOKS.items(), strict=True):
     for outcome, mark, kind in (
         (np.isnan(STEPS[name]), "<", f"still on its way after {MOST:,} steps"),
         (np.isinf(STEPS[name]), "x", "diverges"),
     ):
         label = f"{name} bowl, {kind}"
-        on.plot(RATES[outcome], np.full(outcome.sum(), height), mark, color=colour, markersize=5, label=label)
+        on.plot(
+            RATES[outcome],
+            np.full(outcome.sum(), height),
+            mark,
+            color=colour,
+            markersize=5,
+            label=label,
+        )
 on.axhline(2 * MOST, color="0.7", linewidth=1)  # what is above this line has no number of steps
 on.set(
     xscale="log",
@@ -120,7 +172,8 @@ on.set(
     yticks=[1, 10, 100, 1000],
     xlabel="learning rate",
     ylabel="steps until both weights are within 1%",
-    title="The zone ends at 2/λ:\n" + ", ".join(f"{name} {ZONE[name]:.4g} (predicted {LIMIT[name]:.4g})" for name in BOWLS),
+    title="The zone ends at 2/λ:\n"
+    + ", ".join(f"{name} {ZONE[name]:.4g} (predicted {LIMIT[name]:.4g})" for name in BOWLS),
 )
 on.legend(loc="lower left", fontsize="small")
 program.save(figure, options.out / "learning_rate.png")
@@ -158,7 +211,9 @@ for on, share in zip(axes, SHOTS_AT, strict=True):
         ylim=(0, 3.7),
     )
     for n, w in [(0, path[0]), (2, path[2])]:
-        on.annotate(n, (w, loss_at((w, b), flat)), (7 if w < target else -14, 7), textcoords="offset points")
+        on.annotate(
+            n, (w, loss_at((w, b), flat)), (7 if w < target else -14, 7), textcoords="offset points"
+        )
 program.save(figure, options.out / "learning_rate_shots.png")
 
 # %% What the rate multiplies is the slope. To multiply the weight by it, again and again, leads to 0 if the rate is below 1,
@@ -169,7 +224,10 @@ print(f"learning rate {lr:.2g}:   w − lr · slope      loss (kg²)         lr 
 for step, (w, product) in enumerate(zip(shots(-0.2, lr), PRODUCTS, strict=True)):
     losses = [loss_at((each, b), flat) for each in (w, product)]
     print(f"{step:19d} {w:18.4f} {losses[0]:15.4f} {product:14.4f} {losses[1]:15.4f}")
-print(f"The smallest loss there is is {loss_at((target, b), flat):.4f}. The rate stays the same:", end=" ")
+print(
+    f"The smallest loss there is is {loss_at((target, b), flat):.4f}. The rate stays the same:",
+    end=" ",
+)
 print("the steps become smaller because the slope does.\n")
 
 # %% A network's loss is no bowl: how curved it is differs from place to place. The Hessian of these 12,730 weights would have
@@ -178,7 +236,9 @@ print("the steps become smaller because the slope does.\n")
 images, labels = (array[:300] for array in data.digits().train)
 images, wanted = images.astype(float), data.one_hot(labels, 10).astype(float)
 rng = np.random.default_rng(options.seed)
-model = nn.Sequential(nn.Linear(784, 16, rng=rng, dtype=float), nn.Tanh(), nn.Linear(16, 10, rng=rng, dtype=float))
+model = nn.Sequential(
+    nn.Linear(784, 16, rng=rng, dtype=float), nn.Tanh(), nn.Linear(16, 10, rng=rng, dtype=float)
+)
 weights = model.parameters()
 
 
@@ -212,7 +272,10 @@ def changes_by_a_step(vector, rates):
         nn.vector_to_parameters(here + t * along, weights)
         return network_loss()
 
-    slope = sum(np.sum(g * v) for g, v in zip(gradients(loss_at_distance(PUSH), weights), vector, strict=True))
+    slope = sum(
+        np.sum(g * v)
+        for g, v in zip(gradients(loss_at_distance(PUSH), weights), vector, strict=True)
+    )
     losses = [loss_at_distance(PUSH - rate * slope).item() for rate in (0, *rates)]
     nn.vector_to_parameters(here, weights)
     return np.array(losses[1:]) - losses[0]
@@ -225,7 +288,9 @@ vector, curvature_at, loss_after, tried = [rng.normal(size=p.shape) for p in wei
 for step in range(options.steps + 1):
     loss = network_loss()
     if not loss.item() < 1e3:
-        sys.exit(f"the network's loss is {loss.item():.3g} at step {step}: try a smaller --network-rate")
+        sys.exit(
+            f"the network's loss is {loss.item():.3g} at step {step}: try a smaller --network-rate"
+        )
     optimizer.zero_grad()
     loss.backward()
     if step % 20 == 0 or step in MOMENTS:
@@ -240,7 +305,9 @@ print("network: step     loss      λ      2/λ   a step there breaks even at a 
 for step, changes in tried.items():
     up = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))
     if not len(up):
-        sys.exit(f"at step {step} the loss is no bowl, not even for small steps: try a smaller --network-rate")
+        sys.exit(
+            f"at step {step} the loss is no bowl, not even for small steps: try a smaller --network-rate"
+        )
     first = up[0]  # between this one and the next it is back at 0
     part = -changes[first] / (changes[first + 1] - changes[first])
     BREAK_EVEN[step] = SHARES[first] + part * (SHARES[first + 1] - SHARES[first])
@@ -259,7 +326,9 @@ program.say(
 )
 
 figure, (left, right) = plots.panels(2, width=9.5, height=4.3)
-for (step, changes), colour, line in zip(tried.items(), plots.COLOURS, ("-", "--", ":"), strict=False):
+for (step, changes), colour, line in zip(
+    tried.items(), plots.COLOURS, ("-", "--", ":"), strict=False
+):
     left.plot(SHARES, changes / -changes.min(), line, color=colour, label=f"at step {step}")
 left.axhline(0, color="black", linewidth=1)
 worst = max(abs(share - 1) for share in BREAK_EVEN.values())
@@ -269,9 +338,14 @@ left.set(
     ylabel="change of loss (the most it falls = −1)",
 )
 left.legend()
-right.plot(list(curvature_at), list(curvature_at.values()), "o-", color=plots.BLUE, label="λ, measured")
+right.plot(
+    list(curvature_at), list(curvature_at.values()), "o-", color=plots.BLUE, label="λ, measured"
+)
 right.axhline(
-    2 / options.network_rate, color=plots.VERMILION, linestyle="--", label=f"2 / learning rate = {2 / options.network_rate:.3g}"
+    2 / options.network_rate,
+    color=plots.VERMILION,
+    linestyle="--",
+    label=f"2 / learning rate = {2 / options.network_rate:.3g}",
 )
 right.set(
     title=f"λ moves as the loss falls from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f}:\n"

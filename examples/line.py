@@ -14,7 +14,12 @@ import program
 from microgd import Value, grad, nn, optim, plots, train
 
 parser = program.parser(__doc__)
-parser.add_argument("--lr", type=program.rate, default=0.1, help="the learning rate of the line (default: %(default)s)")
+parser.add_argument(
+    "--lr",
+    type=program.rate,
+    default=0.1,
+    help="the learning rate of the line (default: %(default)s)",
+)
 options = program.options(parser)
 
 millimetres, grams = program.penguins("flipper_length_mm", "body_mass_g")[0].T
@@ -32,7 +37,9 @@ def loss(w, b=4.0):
 
 
 slope = grad(loss)
-nearest = np.sum(length * (mass - 4.0)) / np.sum(length**2)  # where the minimum is: known here, to check what is said below
+nearest = np.sum(length * (mass - 4.0)) / np.sum(
+    length**2
+)  # where the minimum is: known here, to check what is said below
 
 
 def shots(w, lr, count):
@@ -62,25 +69,39 @@ START, RATES = -0.6, (0.15, 0.8, 1.04)
 for lr in RATES:
     tried = shots(START, lr, 7)
     print(f"learning rate {lr}")
-    print("   shot   w (kg/sd)   loss (kg²)   slope (kg)   the minimum is   this shot went   its distance")
+    print(
+        "   shot   w (kg/sd)   loss (kg²)   slope (kg)   the minimum is   this shot went   its distance"
+    )
     for n, (w, verdict) in enumerate(zip(tried, verdicts(tried), strict=True)):
         side = "on the right" if slope(w) < 0 else "on the left"
-        print(f"{n:7d} {w:11.3f} {loss(w):12.3f} {slope(w):12.3f}   {side:14s}   {verdict:14s} {abs(w - nearest):14.3f}")
+        print(
+            f"{n:7d} {w:11.3f} {loss(w):12.3f} {slope(w):12.3f}   {side:14s}   {verdict:14s} {abs(w - nearest):14.3f}"
+        )
     print()
 
 STARTS = (-50.0, -1.0, 0.0, 3.0, 50.0)
 ENDS = [shots(start, 0.15, 60)[-1] for start in STARTS]
-print("Any start will do in a bowl: from " + ", ".join(f"{start:g}" for start in STARTS) + " to", end=" ")
+print(
+    "Any start will do in a bowl: from " + ", ".join(f"{start:g}" for start in STARTS) + " to",
+    end=" ",
+)
 print(", ".join(f"{end:.4f}" for end in ENDS) + f"; the minimum is at {nearest:.4f}.\n")
 
 figure, axes = plots.panels(len(RATES), width=max(5.0, 9.5 * len(RATES) / 3), height=4.0)
 for lr, on in zip(RATES, axes, strict=True):
     tried = shots(START, lr, 7)
     said = verdicts(tried)
-    way = {"toward": "toward the minimum", "away": "away from the minimum", "as far": "neither nearer nor farther"}
+    way = {
+        "toward": "toward the minimum",
+        "away": "away from the minimum",
+        "as far": "neither nearer nor farther",
+    }
     plots.curve(
         loss,
-        {kind: [w for w, now in zip(tried, said, strict=True) if now == kind] for kind in ("start", *way)},
+        {
+            kind: [w for w, now in zip(tried, said, strict=True) if now == kind]
+            for kind in ("start", *way)
+        },
         span=(-1.6, 3.0),
         ax=on,
         title=f"Learning rate {lr}: the shots go\n{' or '.join(way[kind] for kind in way if kind in said)}",
@@ -118,9 +139,15 @@ losses, lines = fit(options.lr, 10_000, STRICT)
 print("step   loss (kg²)   w (kg/sd)      b (kg)   slope of w   slope of b")
 for step, (value, line) in enumerate(zip(losses, lines, strict=True)):
     if step % 10 == 0:
-        print(f"{step:4d} {value:12.5f} {line[0]:11.5f} {line[1]:11.5f} {line[2]:12.5f} {line[3]:12.5f}")
+        print(
+            f"{step:4d} {value:12.5f} {line[0]:11.5f} {line[1]:11.5f} {line[2]:12.5f} {line[3]:12.5f}"
+        )
 if not train.has_converged(losses, STRICT):
-    what = "diverges: try a smaller --lr" if losses[-1] > losses[0] else "is still falling: try a larger --lr"
+    what = (
+        "diverges: try a smaller --lr"
+        if losses[-1] > losses[0]
+        else "is still falling: try a larger --lr"
+    )
     sys.exit(f"not converged after {len(losses):,} steps, and the loss {what}")
 w, b = lines[-1][:2]
 print(f"At step {len(losses) - 1} the loss has stopped changing:", end=" ")
@@ -134,7 +161,9 @@ print(f"least squares:    mass = {exact[0]:.4f} g/mm * length {exact[1]:+.2f} g\
 ARRIVED = np.allclose(found, exact, rtol=1e-4)
 if not ARRIVED:
     steep = np.hypot(*lines[-1][2:])
-    program.say(f"These differ. The loss has stopped changing, but the slope is {steep:.2g} kg: this is no minimum.")
+    program.say(
+        f"These differ. The loss has stopped changing, but the slope is {steep:.2g} kg: this is no minimum."
+    )
 
 # %% "The loss changes extremely slowly" is how convergence is noticed, but it is not what convergence is.
 # With a tiny learning rate every step is tiny, wherever it starts. What is small at a minimum is the slope.
@@ -158,11 +187,20 @@ for step, shade in zip((0, 2, 5, 10, len(lines) - 1), (0.15, 0.3, 0.5, 0.7, 1.0)
     if step < len(lines):
         y = lines[step][0] * (ends - mean) / deviation + lines[step][1]
         left.plot(ends, y, color=plots.BLUE, alpha=shade, linewidth=2)
-        if step == len(lines) - 1 or abs(lines[step][1] - b) > 0.3:  # the labels would be on top of each other
-            left.annotate(f"step {step}", (ends[1], y[1]), (4, 0), textcoords="offset points", va="center")
+        if (
+            step == len(lines) - 1 or abs(lines[step][1] - b) > 0.3
+        ):  # the labels would be on top of each other
+            left.annotate(
+                f"step {step}", (ends[1], y[1]), (4, 0), textcoords="offset points", va="center"
+            )
 finding = "that of least squares" if ARRIVED else f"but that of least squares has {exact[0]:.1f}"
 title = f"The line arrives at {found[0]:.1f} g per mm,\n{finding}"
-left.set(title=title, xlabel="flipper length (mm)", ylabel="body mass (kg)", xlim=(ends[0] - 2, ends[1] + 13))
+left.set(
+    title=title,
+    xlabel="flipper length (mm)",
+    ylabel="body mass (kg)",
+    xlim=(ends[0] - 2, ends[1] + 13),
+)
 finding = "Both nearly stop changing" if len(CONVERGED) > 1 else "It nearly stops changing"
 if not all(STOPPED.values()):
     finding = "Not all stop changing"

@@ -18,7 +18,9 @@ from PIL import Image
 def parser(documentation):
     """A parser of the command line with --out, the folder to save pictures in."""
     new = argparse.ArgumentParser(
-        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        description=documentation,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     new.add_argument(
         "--out",
@@ -62,7 +64,9 @@ def at_least(least):
 
     def number(text):
         if not text.strip().lstrip("-+").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, but is {text}")
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number, {least} or more, but is {text}"
+            )
         return int(text)
 
     return number
@@ -112,10 +116,18 @@ def formula(function):
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     except (OSError, TypeError, SyntaxError):
         return ""
-    if not isinstance(definition, ast.FunctionDef) or [each.arg for each in definition.args.args] != ["x"]:
+    if not isinstance(definition, ast.FunctionDef) or [
+        each.arg for each in definition.args.args
+    ] != ["x"]:
         return ""
-    statements = [each for each in definition.body if not isinstance(each, ast.Expr)]  # all but the docstring
-    if len(statements) != 1 or not isinstance(statements[0], ast.Return) or statements[0].value is None:
+    statements = [
+        each for each in definition.body if not isinstance(each, ast.Expr)
+    ]  # all but the docstring
+    if (
+        len(statements) != 1
+        or not isinstance(statements[0], ast.Return)
+        or statements[0].value is None
+    ):
         return ""
     text = ast.unparse(statements[0].value)
     text = re.sub(r"\b(np|operations)\.", "", text)
@@ -129,8 +141,12 @@ def formula(function):
 def penguins(*columns):
     """A row for each penguin that has all of these measured, a column for each; and its species."""
     with open(Path(__file__).parent / "data" / "penguins.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if all(row[column] != "NA" for column in columns)]
-    return np.array([[float(row[column]) for column in columns] for row in rows]), [row["species"] for row in rows]
+        rows = [
+            row for row in csv.DictReader(file) if all(row[column] != "NA" for column in columns)
+        ]
+    return np.array([[float(row[column]) for column in columns] for row in rows]), [
+        row["species"] for row in rows
+    ]
 
 
 def _quietly(kind, error, trace):

@@ -29,7 +29,9 @@ def on_paper(x):
 
 
 slope = grad(f)
-curvature = grad(slope)  # the slope of the slope: how fast that changes. To descend, the slope is enough.
+curvature = grad(
+    slope
+)  # the slope of the slope: how fast that changes. To descend, the slope is enough.
 
 
 def value(function, x):
@@ -38,7 +40,11 @@ def value(function, x):
     return found if math.isfinite(found) else math.nan
 
 
-at = [x for x in np.linspace(-1, 2, 301).tolist() if math.isfinite(value(f, x) + slope(x) + value(on_paper, x))]
+at = [
+    x
+    for x in np.linspace(-1, 2, 301).tolist()
+    if math.isfinite(value(f, x) + slope(x) + value(on_paper, x))
+]
 error = max([abs(slope(x) - value(on_paper, x)) for x in at], default=math.nan)
 PAPER = program.formula(on_paper) or "on_paper"
 if not at:
@@ -143,7 +149,9 @@ for x, kind in zip(LEVEL, KINDS, strict=True):
     here = f"At x = {x:z.4f} the slope is 0."
     bend = f"({curvature(x):+.2f})"
     if has_kink(x):
-        print(f"At x = {x:z.4f} f has a kink: the slope jumps from {slope(x - 1e-8):z.2f} to {slope(x + 1e-8):z.2f}.")
+        print(
+            f"At x = {x:z.4f} f has a kink: the slope jumps from {slope(x - 1e-8):z.2f} to {slope(x + 1e-8):z.2f}."
+        )
     elif kind == "minimum":
         print(f"{here} There the slope grows, from below 0 to above: a bowl {bend}, a minimum.")
     elif kind == "maximum":
@@ -178,7 +186,10 @@ def falls_without_end(side):
 ENDLESS = {"left": falls_without_end(-1), "right": falls_without_end(1)}
 if MINIMA:
     lowest = min(MINIMA, key=lambda x: value(f, x))
-    side, lower = "left", first_lower(lowest, -0.001)  # go left, over the hill, until it is lower again
+    side, lower = (
+        "left",
+        first_lower(lowest, -0.001),
+    )  # go left, over the hill, until it is lower again
     if lower is None:
         side, lower = "right", first_lower(lowest, 0.001)
     here = f"f({lowest:z.3f}) = {value(f, lowest):z.3f}"
@@ -247,7 +258,9 @@ def frame(function, values, marked):
     peak = sizes.argmax()
     closer = np.linspace(across[max(peak - 1, 0)], across[min(peak + 1, len(across) - 1)], 1001)
     around = [abs(value(function, x)) for x in closer.tolist()]
-    if np.ptp(values[np.isfinite(values)]) > 0 and not np.nanmax(around) > 5 * max(most, np.nanmedian(around)):
+    if np.ptp(values[np.isfinite(values)]) > 0 and not np.nanmax(around) > 5 * max(
+        most, np.nanmedian(around)
+    ):
         return None
     low, high = max(np.nanmin(values), -most), min(np.nanmax(values), most)
     low, high = min(low, 0.0), max(high, 0.0)
@@ -308,20 +321,29 @@ plots.curve(
     ylim=limits,
 )
 if KINKS:
-    above.plot(KINKS, [value(f, x) for x in KINKS], "X", color=plots.ORANGE, label="kink: the slope jumps")
+    above.plot(
+        KINKS, [value(f, x) for x in KINKS], "X", color=plots.ORANGE, label="kink: the slope jumps"
+    )
     above.legend()
 TEXTS = []
 for x in POINTS:  # beside the tangent, on the side that it leaves free
     if WAYS[x] in ("ascends", "descends"):
         side, far = ("right", -6) if slope(x) > 0 else ("left", 6)
         text = f"slope {slope(x):z.2f}".replace("-", "−").replace("inf", "∞")
-        TEXTS.append(above.annotate(text, (x, value(f, x)), (far, 7), textcoords="offset points", ha=side))
+        TEXTS.append(
+            above.annotate(text, (x, value(f, x)), (far, 7), textcoords="offset points", ha=side)
+        )
 below.plot(across, d, color="0.4")
 below.axhline(0, color="black", linewidth=1)
-looks = {"above 0: f ascends": (d > 0, plots.BLUE, ""), "below 0: f descends": (d < 0, plots.VERMILION, "//")}
+looks = {
+    "above 0: f ascends": (d > 0, plots.BLUE, ""),
+    "below 0: f descends": (d < 0, plots.VERMILION, "//"),
+}
 for label, (where, colour, hatch) in looks.items():
     if where.any():
-        below.fill_between(across, d, where=where, color=colour, alpha=0.3, hatch=hatch, label=label)
+        below.fill_between(
+            across, d, where=where, color=colour, alpha=0.3, hatch=hatch, label=label
+        )
 if WAYS.get(0.0) in ("ascends", "descends", "is level") and math.isfinite(slope(0.0)):
     below.plot(0, slope(0.0), "o", color=plots.BLUE)
     text = f"{slope(0.0):z.4g} at x = 0".replace("-", "−")

@@ -12,8 +12,15 @@ import program
 from microgd import Value, grad, nn, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--lr", type=program.rate, default=0.2, help="the learning rate (default: %(default)s)")
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="for where directions are tried (default: %(default)s)")
+parser.add_argument(
+    "--lr", type=program.rate, default=0.2, help="the learning rate (default: %(default)s)"
+)
+parser.add_argument(
+    "--seed",
+    type=program.at_least(0),
+    default=0,
+    help="for where directions are tried (default: %(default)s)",
+)
 options = program.options(parser)
 
 table, _ = program.penguins("flipper_length_mm", "bill_depth_mm", "body_mass_g")
@@ -34,7 +41,9 @@ optimizer = optim.SGD([weights], lr=options.lr)
 path, nudges = [weights.data], []
 for step in range(STEPS):
     if not loss(path[-1]) <= 100 * loss(path[0]):
-        sys.exit(f"the loss has grown from {loss(path[0]):.4g} to {loss(path[-1]):.4g} in {step} steps: try a smaller --lr")
+        sys.exit(
+            f"the loss has grown from {loss(path[0]):.4g} to {loss(path[-1]):.4g} in {step} steps: try a smaller --lr"
+        )
     optimizer.zero_grad()
     loss(weights).backward()
     nudges += optimizer.nudges()  # −lr · gradient: the nudge, a column vector
@@ -53,7 +62,9 @@ def column(vector, row):
 
 print("step     point          nudge        next point        loss")
 for step, (point, nudge, after) in enumerate(list(zip(path, nudges, path[1:], strict=False))[:5]):
-    print(f"{step:4d}  {column(point, 0)}  +  {column(nudge, 0)}  =  {column(after, 0)} {loss(point):11.4f}")
+    print(
+        f"{step:4d}  {column(point, 0)}  +  {column(nudge, 0)}  =  {column(after, 0)} {loss(point):11.4f}"
+    )
     print(f"      {column(point, 1)}     {column(nudge, 1)}     {column(after, 1)}")
 print(f"After {len(nudges)} steps w is [{path[-1][0]:.4f}, {path[-1][1]:.4f}];", end=" ")
 print(f"least squares: [{lowest[0]:.4f}, {lowest[1]:.4f}].\n")
@@ -67,8 +78,12 @@ ASIDE = []
 for point, nudge in zip(path[:4], nudges[:4], strict=False):
     there = lowest - point
     cosine = nudge @ there / max(np.linalg.norm(nudge) * np.linalg.norm(there), 1e-300)
-    ASIDE.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))  # rounding may have made it a little more than 1
-print("The first nudges point past the lowest point by", ", ".join(f"{angle:.0f}°" for angle in ASIDE))
+    ASIDE.append(
+        np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    )  # rounding may have made it a little more than 1
+print(
+    "The first nudges point past the lowest point by", ", ".join(f"{angle:.0f}°" for angle in ASIDE)
+)
 print("Their lengths are", ", ".join(f"{np.linalg.norm(nudge):.3f}" for nudge in nudges[:4]), "\n")
 
 # %% Is the gradient really the direction of steepest increase? Try 360 directions, a degree apart, from the same point.
@@ -79,7 +94,9 @@ TINY = 1e-6
 
 def changes(point):
     """By how much the loss changes along each direction, per unit of length: up a tiny step, less down one."""
-    return np.array([(loss(point + TINY * d) - loss(point - TINY * d)) / (2 * TINY) for d in DIRECTIONS])
+    return np.array(
+        [(loss(point + TINY * d) - loss(point - TINY * d)) / (2 * TINY) for d in DIRECTIONS]
+    )
 
 
 start = path[0]
@@ -116,7 +133,9 @@ for name, units in UNITS.items():
     same = start / units  # predicts the same masses as before
     GRADIENTS[name], LOSSES[name] = grad(loss_in_units)(same), loss_in_units(same)
     larger = "w1" if abs(GRADIENTS[name][0]) > abs(GRADIENTS[name][1]) else "w2"
-    print(f"{name:30s} {GRADIENTS[name][0]:11.4f} {GRADIENTS[name][1]:11.4f} {larger:>13s} {LOSSES[name]:14.4f}")
+    print(
+        f"{name:30s} {GRADIENTS[name][0]:11.4f} {GRADIENTS[name][1]:11.4f} {larger:>13s} {LOSSES[name]:14.4f}"
+    )
 
 # At the lowest point both elements are 0, though the line needs both weights, and the one far more than the other.
 RATIOS = [abs(g[0] / g[1]) if g[1] else np.inf for g in (grad(loss)(point) for point in path[:4])]
@@ -145,11 +164,25 @@ plots.contours(
 )
 degrees = np.degrees(angles)
 right.plot(degrees, slopes, color="0.4", label="360 directions, tried")
-right.plot(angle, steepness, "o", color=plots.VERMILION, label=f"the gradient: its angle and length, {steepness:.2f}")
-right.plot((angle + 360) % 360 - 180, -steepness, "s", color=plots.BLUE, label="the opposite: steepest down")
+right.plot(
+    angle,
+    steepness,
+    "o",
+    color=plots.VERMILION,
+    label=f"the gradient: its angle and length, {steepness:.2f}",
+)
+right.plot(
+    (angle + 360) % 360 - 180,
+    -steepness,
+    "s",
+    color=plots.BLUE,
+    label="the opposite: steepest down",
+)
 right.axhline(0, color="black", linewidth=1)
 right.set(
-    title=f"{'No' if not beaten else 'A'} direction of 360 is steeper\nthan the gradient's, {angle:.0f}°".replace("-", "−"),
+    title=f"{'No' if not beaten else 'A'} direction of 360 is steeper\nthan the gradient's, {angle:.0f}°".replace(
+        "-", "−"
+    ),
     xlabel="direction (degrees, 0 is along w1)",
     ylabel="change of loss (kg²) per unit of length (kg/sd)",
     ylim=(-1.1 * steepness, 1.75 * steepness),

@@ -10,20 +10,33 @@ import program
 from microgd import data, nn, no_grad, operations, optim, plots, train
 
 parser = program.parser(__doc__)
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="for the first split (default: %(default)s)")
-parser.add_argument("--splits", type=program.at_least(2), default=10, help="ways to split the birds (default: %(default)s)")
+parser.add_argument(
+    "--seed", type=program.at_least(0), default=0, help="for the first split (default: %(default)s)"
+)
+parser.add_argument(
+    "--splits",
+    type=program.at_least(2),
+    default=10,
+    help="ways to split the birds (default: %(default)s)",
+)
 options = program.options(parser)
 
-sizes, species = program.penguins("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+sizes, species = program.penguins(
+    "bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"
+)
 MEASURED = ["bill length (mm)", "bill depth (mm)", "flipper length (mm)", "body mass (g)"]
 
 # %% Words to numbers: a sum of words times weights means nothing, so each species gets a number, in alphabetical order.
 labels, names = data.encode_labels(species)
-print(f"{len(species)} penguins, of the species {', '.join(f'{name} ({number})' for number, name in enumerate(names))}")
+print(
+    f"{len(species)} penguins, of the species {', '.join(f'{name} ({number})' for number, name in enumerate(names))}"
+)
 # To predict a quantity, as line.py does, is called regression; to choose among names, classification. These numbers are
 # names, too, and no quantities: 2 is not twice 1. So the network has an output for each species, not one output that should
 # come near 0, 1 or 2; and cross-entropy, its loss, asks only for the probability of the right one.
-print(f"For a bird of the species {species[0]} ({labels[0]}) the best answer is {data.one_hot(labels[:1], len(names))[0]}.\n")
+print(
+    f"For a bird of the species {species[0]} ({labels[0]}) the best answer is {data.one_hot(labels[:1], len(names))[0]}.\n"
+)
 
 
 # %% Learn from three quarters of the birds; the others are held out, to see what it says of birds that it has never seen.
@@ -41,7 +54,9 @@ def learn(columns, seed):
     network = nn.Linear(len(columns), len(names), rng=rng, dtype=float)
     optimizer = optim.SGD(network.parameters(), lr=0.5)
     x, y = standardized(sizes[:, columns]), labels
-    for _ in train.fit(network, nn.cross_entropy, optimizer, x[known], y[known], epochs=50, batch_size=32, rng=rng):
+    for _ in train.fit(
+        network, nn.cross_entropy, optimizer, x[known], y[known], epochs=50, batch_size=32, rng=rng
+    ):
         pass
     return network, standardized, held_out
 
@@ -57,19 +72,28 @@ network, standardized, held_out = learn(ALL, options.seed)
 p = probabilities(network, standardized(sizes[held_out][:, ALL]))
 said = p.argmax(axis=1)
 unsure = np.argsort(p.max(axis=1))[:3]
-print("Numbers to words again. Three of the birds held out, and the three of which the network is least sure:")
+print(
+    "Numbers to words again. Three of the birds held out, and the three of which the network is least sure:"
+)
 print(
     f"{'bill (mm)':>14s} {'flipper (mm)':>13s} {'mass (g)':>9s}   {'  '.join(f'{name:>9s}' for name in names)}   {'says':9s} is"
 )
 for n in (*range(3), *unsure):
     length, depth, flipper, mass = sizes[held_out[n]]
     chances = "  ".join(f"{chance:9.1%}" for chance in p[n])
-    print(f"{length:6.1f} × {depth:5.1f} {flipper:13.0f} {mass:9.0f}   {chances}   {names[said[n]]:9s} {species[held_out[n]]}")
+    print(
+        f"{length:6.1f} × {depth:5.1f} {flipper:13.0f} {mass:9.0f}   {chances}   {names[said[n]]:9s} {species[held_out[n]]}"
+    )
 print()
 
 # %% How good is it? One split may be lucky, so: several.
 PAIR = [0, 1]  # the bill alone: two measurements, which fit on a map
-NUMBERS = {1: "one measurement", 2: "two measurements", 3: "three measurements", 4: "four measurements"}
+NUMBERS = {
+    1: "one measurement",
+    2: "two measurements",
+    3: "three measurements",
+    4: "four measurements",
+}
 ALONE = " and ".join(MEASURED[column].split(" (")[0] for column in PAIR) + " alone"
 if PAIR == [0, 1]:
     ALONE = "the bill alone"
@@ -81,10 +105,15 @@ for what, columns in ((NUMBERS[len(ALL)], ALL), (ALONE, PAIR)):
         said = probabilities(network, standardized(sizes[held_out][:, columns])).argmax(axis=1)
         right.append(np.mean(said == labels[held_out]))
     ACCURACY[what] = right
-    print(f"{what:18s}: {np.mean(right):.1%} of the birds held out named rightly, on average over {len(right)} splits", end=" ")
+    print(
+        f"{what:18s}: {np.mean(right):.1%} of the birds held out named rightly, on average over {len(right)} splits",
+        end=" ",
+    )
     print(f"({min(right):.1%} to {max(right):.1%})")
 most = np.bincount(labels).max() / len(labels)
-print(f"(To say {names[np.bincount(labels).argmax()]} of every bird would be right {most:.1%} of the time.)\n")
+print(
+    f"(To say {names[np.bincount(labels).argmax()]} of every bird would be right {most:.1%} of the time.)\n"
+)
 
 # %% The map: what the network says of every possible bill, and the birds held out in the last split.
 measured, right = sizes[held_out][:, PAIR], said == labels[held_out]
@@ -92,7 +121,9 @@ measured, right = sizes[held_out][:, PAIR], said == labels[held_out]
 across, up = np.meshgrid(np.linspace(left, side, 300), np.linspace(low, top, 300))
 p = probabilities(network, standardized(np.stack([across.ravel(), up.ravel()], axis=1)))
 figure, [on] = plots.panels(width=8.0, height=5.0)
-for number, (name, colour, marker, hatch) in enumerate(zip(names, plots.COLOURS, "osD", ("", "//", ".."), strict=False)):
+for number, (name, colour, marker, hatch) in enumerate(
+    zip(names, plots.COLOURS, "osD", ("", "//", ".."), strict=False)
+):
     chance = p[:, number].reshape(across.shape)
     here = (p.argmax(axis=1) == number).reshape(across.shape).astype(float)
     on.contourf(across, up, here, [0.5, 1.5], colors=[colour], alpha=0.2, hatches=[hatch])
@@ -100,7 +131,14 @@ for number, (name, colour, marker, hatch) in enumerate(zip(names, plots.COLOURS,
     of_it = labels[held_out] == number
     on.plot(*measured[of_it].T, marker, color=colour, markeredgecolor="black", label=name)
 on.plot([], [], "--", color="0.4", label="a probability of 90%")
-on.plot(*measured[~right].T, "o", color="none", markeredgecolor="black", markersize=16, label="named wrongly")
+on.plot(
+    *measured[~right].T,
+    "o",
+    color="none",
+    markeredgecolor="black",
+    markersize=16,
+    label="named wrongly",
+)
 on.set(
     title=f"By {ALONE} {np.mean(right):.1%} of {len(held_out)} birds held out are named rightly\n"
     f"(the last of {options.splits} splits; on average {np.mean(ACCURACY[ALONE]):.1%})",

@@ -13,7 +13,11 @@ from time import perf_counter, sleep
 
 import numpy as np
 
-SETTINGS = [(sizes, batch) for sizes in ((784, 10), (784, 16, 16, 10), (784, 128, 10)) for batch in (10, 32, 256)]
+SETTINGS = [
+    (sizes, batch)
+    for sizes in ((784, 10), (784, 16, 16, 10), (784, 128, 10))
+    for batch in (10, 32, 256)
+]
 LEARNING_RATE = 0.01
 CHECKED_STEPS = 50  # after these all must have arrived at the same loss
 
@@ -84,7 +88,9 @@ def by_torch(layers):
     parts = []
     for w, b in layers:
         linear = torch.nn.Linear(*w.T.shape)
-        linear.load_state_dict({"weight": torch.from_numpy(w.copy()), "bias": torch.from_numpy(b.copy())})
+        linear.load_state_dict(
+            {"weight": torch.from_numpy(w.copy()), "bias": torch.from_numpy(b.copy())}
+        )
         parts += [linear, torch.nn.ReLU()]
     model, cross_entropy = torch.nn.Sequential(*parts[:-1]), torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
@@ -106,7 +112,10 @@ def by_mygrad(layers):
     from mygrad.nnet.losses import softmax_crossentropy
 
     mygrad.turn_memory_guarding_off()
-    weights, biases = [mygrad.tensor(w.T.copy()) for w, _ in layers], [mygrad.tensor(b.copy()) for _, b in layers]
+    weights, biases = (
+        [mygrad.tensor(w.T.copy()) for w, _ in layers],
+        [mygrad.tensor(b.copy()) for _, b in layers],
+    )
 
     def step(x, y):
         for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
@@ -151,8 +160,16 @@ def problem(sizes, batch):
     rng, layers = np.random.default_rng(0), []
     for inputs, outputs in pairwise(sizes):
         bound = inputs**-0.5
-        layers.append([rng.uniform(-bound, bound, shape).astype(np.float32) for shape in ((outputs, inputs), outputs)])
-    return layers, [(rng.random((batch, sizes[0]), np.float32), rng.integers(0, sizes[-1], batch)) for _ in range(20)]
+        layers.append(
+            [
+                rng.uniform(-bound, bound, shape).astype(np.float32)
+                for shape in ((outputs, inputs), outputs)
+            ]
+        )
+    return layers, [
+        (rng.random((batch, sizes[0]), np.float32), rng.integers(0, sizes[-1], batch))
+        for _ in range(20)
+    ]
 
 
 def prepare(names, sizes, batch):
@@ -163,7 +180,9 @@ def prepare(names, sizes, batch):
         step, endless = globals()[f"by_{name}"](layers), cycle(batches)
         losses = [step(*next(endless)) for _ in range(CHECKED_STEPS)]
         prepared[name] = step, endless, losses[-1]
-    return prepared, max(5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start)))  # 5 milliseconds
+    return prepared, max(
+        5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start))
+    )  # 5 milliseconds
 
 
 def work_steps(names, threads):
@@ -181,7 +200,9 @@ def work_steps(names, threads):
         if int(line) != setting:
             setting = int(line)
             prepared, count = prepare(names.split(","), *SETTINGS[setting])
-        sleep(0.1)  # the threads of the process that was at work before go on turning for a while, in the way of this one
+        sleep(
+            0.1
+        )  # the threads of the process that was at work before go on turning for a while, in the way of this one
         times = {name: [] for name in prepared}
         for turn in range(-6, 8):
             for name in list(prepared)[:: 1 if turn % 2 else -1]:
@@ -221,14 +242,18 @@ def two_moons(number, steps):
     micrograd.nn.Value = number  # its classes take whatever has this name
     rng = np.random.default_rng(0)
     angle, side = rng.random(100) * np.pi, np.repeat([1, -1], 50)
-    points = np.stack([np.cos(angle) * side + (side < 0), np.sin(angle) * side + 0.5 * (side < 0)], axis=1)
+    points = np.stack(
+        [np.cos(angle) * side + (side < 0), np.sin(angle) * side + 0.5 * (side < 0)], axis=1
+    )
     points += rng.normal(0, 0.1, points.shape)
     random.seed(0)
     model, times = micrograd.nn.MLP(2, [16, 16, 1]), []
     for step in range(steps):
         start = perf_counter()
         scores = [model([number(x) for x in point]) for point in points.tolist()]
-        margins = [(1 + -sign * score).relu() for sign, score in zip(side.tolist(), scores, strict=True)]
+        margins = [
+            (1 + -sign * score).relu() for sign, score in zip(side.tolist(), scores, strict=True)
+        ]
         loss = sum(margins) * (1.0 / len(margins)) + 1e-4 * sum(p * p for p in model.parameters())
         model.zero_grad()
         loss.backward()
@@ -305,7 +330,14 @@ def work_train_microgd(folder):
     model = nn.Sequential(nn.Linear(784, 10, rng=rng))
     optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
     training = train.fit(
-        model, nn.cross_entropy, optimizer, *digits.train, epochs=MOST_EPOCHS, batch_size=BATCH, rng=rng, test=digits.test
+        model,
+        nn.cross_entropy,
+        optimizer,
+        *digits.train,
+        epochs=MOST_EPOCHS,
+        batch_size=BATCH,
+        rng=rng,
+        test=digits.test,
     )
     for epoch in training:
         if epoch.test_accuracy >= GOAL:
@@ -322,10 +354,14 @@ def work_train_torch(folder, threads):
     torch.set_num_threads(int(threads))
 
     def read(name, skip):
-        return np.frombuffer(gzip.decompress((Path(folder) / f"{name}-ubyte.gz").read_bytes()), np.uint8, offset=skip)
+        return np.frombuffer(
+            gzip.decompress((Path(folder) / f"{name}-ubyte.gz").read_bytes()), np.uint8, offset=skip
+        )
 
     def images(name):
-        return torch.from_numpy(read(f"{name}-images-idx3", 16).reshape(-1, 784).astype(np.float32) / np.float32(255))
+        return torch.from_numpy(
+            read(f"{name}-images-idx3", 16).reshape(-1, 784).astype(np.float32) / np.float32(255)
+        )
 
     def labels(name):
         return torch.from_numpy(read(f"{name}-labels-idx1", 8).astype(np.int64))
@@ -334,8 +370,13 @@ def work_train_torch(folder, threads):
     rng = np.random.default_rng(0)
     model, cross_entropy = torch.nn.Linear(784, 10), torch.nn.CrossEntropyLoss()
     bound = 1 / np.sqrt(784)
-    state = {"weight": rng.uniform(-bound, bound, (10, 784)), "bias": rng.uniform(-bound, bound, 10)}
-    model.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in state.items()})
+    state = {
+        "weight": rng.uniform(-bound, bound, (10, 784)),
+        "bias": rng.uniform(-bound, bound, 10),
+    }
+    model.load_state_dict(
+        {name: torch.from_numpy(array.astype(np.float32)) for name, array in state.items()}
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
     accuracy, epoch = 0.0, 0
     while accuracy < GOAL and epoch < MOST_EPOCHS:
@@ -351,6 +392,8 @@ def work_train_torch(folder, threads):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this silently: benchmark.py says that it has stopped
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # Ctrl-C ends this silently: benchmark.py says that it has stopped
     for result in globals()[f"work_{sys.argv[1]}"](*sys.argv[2:]):
         print(json.dumps(result), flush=True)

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["GradientError", "Value", "check_gradients", "data", "draw", "film", "grad", "gradients", "hvp", "nn", "no_grad",
            "operation", "operations", "optim", "plots", "train", "value_and_grad"]  # fmt: skip
 
-_HOME = {"GradientError": "gradcheck", "check_gradients": "gradcheck", "draw": "pictures.draw", "film": "pictures.film"}
+_HOME = {
+    "GradientError": "gradcheck",
+    "check_gradients": "gradcheck",
+    "draw": "pictures.draw",
+    "film": "pictures.film",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -35,7 +40,11 @@ def __getattr__(name: str) -> Any:
 
     if name not in __all__:
         raise AttributeError(f"module 'microgd' has no attribute {name!r}")
-    return getattr(import_module(f"microgd.{_HOME[name]}"), name) if name in _HOME else import_module(f"microgd.{name}")
+    return (
+        getattr(import_module(f"microgd.{_HOME[name]}"), name)
+        if name in _HOME
+        else import_module(f"microgd.{name}")
+    )
 
 
 def __dir__() -> list[str]:

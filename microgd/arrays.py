@@ -23,7 +23,9 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     if type(x) is ndarray and (x.dtype is _FLOAT32 or x.dtype is _FLOAT64) and x.ndim:
         return x
     if isinstance(x, int) and x.bit_length() > 1023:
-        raise ValueError(f"expected numbers below 9e307, but got an integer of {x.bit_length()} bits")
+        raise ValueError(
+            f"expected numbers below 9e307, but got an integer of {x.bit_length()} bits"
+        )
     if isinstance(x, (float, int, np.float32)):
         return float(x)
     array = as_plain_array(x)
@@ -32,7 +34,9 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     elif array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     else:
-        raise TypeError(f"expected a number or an array of float32, float64, integers or booleans, but got {_kind(x, array)}")
+        raise TypeError(
+            f"expected a number or an array of float32, float64, integers or booleans, but got {_kind(x, array)}"
+        )
     return array if array.ndim else float(array)
 
 
@@ -57,7 +61,9 @@ def as_plain_array(x: Any) -> NDArray[Any]:
             "np.asarray(x) makes it an array, whose matrix product is @"
         )
     if isinstance(x, ndarray) and kind.__array_ufunc__ not in _PLAIN_ARITHMETIC:
-        raise TypeError(f"{expected} {_named(kind)}, whose own arithmetic would be lost: np.asarray(x) makes it an array")
+        raise TypeError(
+            f"{expected} {_named(kind)}, whose own arithmetic would be lost: np.asarray(x) makes it an array"
+        )
     if callable(getattr(x, "toarray", None)):
         raise TypeError(f"{expected} {_named(kind)}: x.toarray() makes it an array")
     try:

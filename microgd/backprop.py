@@ -50,8 +50,19 @@ class Node:
     with the last name for its output, at any depth. Slots, for operands too, keep a million nodes of numbers at 170 MB.
     """
 
-    __slots__ = ("__weakref__", "_a", "_b", "_held", "_operation", "_ticket", "_x", "_y", "grad", "name")
-    _held: Data  # a Python float, or an array of float32 or float64
+    __slots__ = (
+        "__weakref__",
+        "_a",
+        "_b",
+        "_numbers",
+        "_operation",
+        "_ticket",
+        "_x",
+        "_y",
+        "grad",
+        "name",
+    )
+    _numbers: Data  # a Python float, or an array of float32 or float64
     _operation: "Operation | None"  # None for a leaf
     # One or two operands are in _x and _y, and what they held then is in _a and _b. Of other operations all operands are
     # in _x, as a tuple, and what they held, followed by the options, in _a. A leaf has none of these.
@@ -62,6 +73,11 @@ class Node:
     _ticket: int  # when it was computed: later nodes have larger ones; 0 for a leaf
     grad: Data | None
     name: str | None
+
+    @property
+    def _computed(self) -> bool:
+        """Whether an operation computed it, even within `no_grad`; else it was made by `Value(...)`."""
+        return self._ticket != 0
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -99,7 +115,9 @@ class Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}  # every operation there is, by its name
-NUMPY: dict[Any, Function] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
+NUMPY: dict[
+    Any, Function
+] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
 _new, _next_ticket = object.__new__, count(1).__next__
 
 
@@ -128,15 +146,25 @@ def operation(*rules: Function | None, name: str | None = None,
 
     def decorate(forward: Function) -> Function:
         named = getattr(forward, "__name__", None) if name is None else name
-        right = callable(forward) and (rules or jointly) and all(f is None or callable(f) for f in (*rules, jointly))
+        right = (
+            callable(forward)
+            and (rules or jointly)
+            and all(f is None or callable(f) for f in (*rules, jointly))
+        )
         if not right or not isinstance(named, str):
-            raise TypeError("write @operation(rule, ...), with a derivative rule for each operand, above the function")
+            raise TypeError(
+                "write @operation(rule, ...), with a derivative rule for each operand, above the function"
+            )
         built_in = isinstance(forward, np.ufunc | BuiltinFunctionType)  # they take operands only
         # A function that is built in is made an operation elsewhere, by whoever calls this one.
-        module = sys._getframe(1).f_globals.get("__name__", "") if built_in else forward.__module__ or ""
+        module = (
+            sys._getframe(1).f_globals.get("__name__", "") if built_in else forward.__module__ or ""
+        )
         check_name(named, module)
         parameters = [] if built_in else list(inspect.signature(forward).parameters.values())
-        options = {p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL}
+        options = {
+            p.name: p.default for p in parameters[len(rules) :] if p.kind is not p.VAR_POSITIONAL
+        }
         few = 0 if options or None in rules or len(rules) > 2 else len(rules)
         checked = rules, jointly
         if not module.startswith("microgd."):
@@ -154,7 +182,11 @@ def operation(*rules: Function | None, name: str | None = None,
         if built_in:  # its signature, such as NumPy's out=, where=, is not the operation's
             apply.__module__ = module
             apply.__name__ = apply.__qualname__ = named
-            apply.__doc__ = f"Elementwise, as `numpy.{named}`." if numpys(named) else f"As `{forward.__name__}`."
+            apply.__doc__ = (
+                f"Elementwise, as `numpy.{named}`."
+                if numpys(named)
+                else f"As `{forward.__name__}`."
+            )
         else:
             apply = wraps(forward)(apply)
             if apply.__name__ == "<lambda>":
@@ -228,7 +260,7 @@ def _one_operand(op: Operation, forward: Function) -> Function:
     def apply(x: Any, /) -> Any:
         if not isinstance(x, Node):
             return forward(as_data(x))  # a number or an array: nothing to record
-        a = x._held if type(x._held) is float else _kept(x)
+        a = x._numbers if type(x._numbers) is float else _kept(x)
         return _record(type(x), forward(a), op, x, None, a, None)
 
     return apply
@@ -240,10 +272,16 @@ def _two_operands(op: Operation, forward: Function) -> Function:
     def apply(x: Any, y: Any, /) -> Any:
         # An operand that is no node is a constant: it is recorded too, but no gradient is ever computed for it.
         if isinstance(x, Node):
-            kind, a = type(x), x._held if type(x._held) is float else _kept(x)
-            b = as_data(y, a) if not isinstance(y, Node) else y._held if type(y._held) is float else _kept(y)
+            kind, a = type(x), x._numbers if type(x._numbers) is float else _kept(x)
+            b = (
+                as_data(y, a)
+                if not isinstance(y, Node)
+                else y._numbers
+                if type(y._numbers) is float
+                else _kept(y)
+            )
         elif isinstance(y, Node):
-            kind, b = type(y), y._held if type(y._held) is float else _kept(y)
+            kind, b = type(y), y._numbers if type(y._numbers) is float else _kept(y)
             a = as_data(x, b)
         else:
             return forward(as_data(x), as_data(y))  # numbers and arrays alone: nothing to record
@@ -258,14 +296,18 @@ def _any_operands(op: Operation, forward: Function) -> Function:
     def apply(*given: Any, **named: Any) -> Any:
         node = None
         for x in (*given, *named.values()) if named else given:
-            if isinstance(x, Node) and (node is None or type(node._held) is float):
+            if isinstance(x, Node) and (node is None or type(node._numbers) is float):
                 node = x  # an array if there is one: constants take its dtype
         if node is None:
             return forward(*given, **named)
         arity = len(op.rules) or len(given)
         given, extra = given[:arity], given[arity:]
         # Rules get every option, those that were left out too, as they are by default.
-        options = {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values() if op.options else ()
+        options = (
+            {**op.options, **dict(zip(op.options, extra, strict=False)), **named}.values()
+            if op.options
+            else ()
+        )
         if options and any(map(_has_node, options)):
             if not op.module.startswith("microgd."):
                 raise TypeError(
@@ -277,15 +319,17 @@ def _any_operands(op: Operation, forward: Function) -> Function:
                 "as int(value.item()); bounds are constants (np.maximum and np.minimum take Values)"
             )
         if len(given) < arity:
-            raise TypeError(f"{op.name} takes {arity} operands, all by position, but got {len(given)}")
+            raise TypeError(
+                f"{op.name} takes {arity} operands, all by position, but got {len(given)}"
+            )
         saved: list[Any] = []
         for x, rule in zip(given, op.rules or repeat(op.jointly)):  # noqa: B905 (`strict` would cost more than the loop)
             if isinstance(x, Node):
-                held: Any = x._held if type(x._held) is float else _kept(x)
+                held: Any = x._numbers if type(x._numbers) is float else _kept(x)
                 if not rule:  # the condition of `where`, say, has no derivative: no gradient ever goes that way
                     given = (*given[: len(saved)], held, *given[len(saved) + 1 :])
             elif rule:
-                held = as_data(x, node._held)
+                held = as_data(x, node._numbers)
             elif isinstance(x, ndarray) and type(x) is not ndarray:
                 held = as_plain_array(x)  # a condition with a mask, say, is refused
             else:
@@ -302,7 +346,9 @@ def _any_operands(op: Operation, forward: Function) -> Function:
 
 def _has_node(option: Any) -> bool:
     """Whether it is a node, or a tuple, such as an index, with a node in it."""
-    return isinstance(option, Node) or (type(option) is tuple and any(isinstance(x, Node) for x in option))
+    return isinstance(option, Node) or (
+        type(option) is tuple and any(isinstance(x, Node) for x in option)
+    )
 
 
 def _kept(x: Any) -> Any:
@@ -313,12 +359,12 @@ def _kept(x: Any) -> Any:
     """
     if x._operation is None:
         # Two references are the leaf's own and this question's. (A view refers to the array that it is a view of.)
-        if getrefcount(x._held) > 2 and x._held.flags.writeable:
-            copy = x._held.copy("K")
+        if getrefcount(x._numbers) > 2 and x._numbers.flags.writeable:
+            copy = x._numbers.copy("K")
             copy.setflags(False)
             return copy
-        x._held.setflags(False)
-    return x._held
+        x._numbers.setflags(False)
+    return x._numbers
 
 
 def _record(kind: type[Any], data: Any, op: Operation, x: Any, y: Any, a: Any, b: Any) -> Any:
@@ -328,7 +374,7 @@ def _record(kind: type[Any], data: Any, op: Operation, x: Any, y: Any, a: Any, b
         if type(data) is ndarray:
             data.setflags(False)  # type: ignore[call-arg]  # that is write=False, and faster
     node = _new(kind)
-    node._held, node._ticket = data, _next_ticket()
+    node._numbers, node._ticket = data, _next_ticket()
     node._operation = node.grad = node.name = None
     if is_recording():  # else, within `no_grad`, for using a network rather than training it, the operands need not be kept
         node._operation, node._x, node._y, node._a, node._b = op, x, y, a, b
@@ -347,8 +393,13 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     depends on it, d number / d output in the shape of `output`. Else `ValueError`. An error leaves every `grad` as it was.
     """
     taken: set[int] = set()  # the memory that some grad has
-    found = list(reverse_pass(output, seed(output, gradient)))  # all is computed before any is stored
-    sums = [g if node._operation is not None or node.grad is None else gradient_so_far(node) + g for node, g in found]
+    found = list(
+        reverse_pass(output, seed(output, gradient))
+    )  # all is computed before any is stored
+    sums = [
+        g if node._operation is not None or node.grad is None else gradient_so_far(node) + g
+        for node, g in found
+    ]
     for (node, _), g in zip(found, sums):  # noqa: B905
         node.grad = g if type(g) is float else owned(g, taken)
 
@@ -362,34 +413,44 @@ def reverse_pass(output: Node, g: Any, create_graph: bool = False) -> Iterator[t
     those that something has come in for. And there is no recursion: a graph may be a million nodes deep.
     """
     if output._operation is None and output._ticket:
-        raise ValueError("nothing was recorded: this value was computed within no_grad, so no gradient leads back from it")
+        raise ValueError(
+            "nothing was recorded: this value was computed within no_grad, so no gradient leads back from it"
+        )
     gradients: dict[Node, Any] = {}  # what has come in so far
     # A heap: its first is the last recorded. (The id is there for copies, which have the same ticket.)
     waiting: list[tuple[int, int, Any]] = []
 
     def arrive(x: Node, share: Any, held: Any, op: Any) -> None:
         kind = type(held)  # `fit` would find out that it fits already, but later
-        if type(share) is not kind or (kind is ndarray and (share.shape != held.shape or share.dtype is not held.dtype)):
+        if type(share) is not kind or (
+            kind is ndarray and (share.shape != held.shape or share.dtype is not held.dtype)
+        ):
             share = fit(share, held, op, create_graph)
-        if x in gradients:  # used twice, x moves the output in two ways at once: the total change is their sum
+        if (
+            x in gradients
+        ):  # used twice, x moves the output in two ways at once: the total change is their sum
             share = gradients[x] + share
         elif x._operation is not None:
             heappush(waiting, (-x._ticket, id(x), x))
         gradients[x] = share
 
-    arrive(output, g, output._held, output._operation)  # the first one comes from outside
+    arrive(output, g, output._numbers, output._operation)  # the first one comes from outside
     while waiting:
         node = heappop(waiting)[2]
-        g, out, op = gradients.pop(node), node._held, node._operation
+        g, out, op = gradients.pop(node), node._numbers, node._operation
         yield node, g
-        if op.few == 2 and not create_graph:  # the last case written out for what most nodes are: it takes half as long
+        if (
+            op.few == 2 and not create_graph
+        ):  # the last case written out for what most nodes are: it takes half as long
             x, y, a, b = node._x, node._y, node._a, node._b
             if isinstance(x, Node):
                 arrive(x, op.rules[0](g, out, a, b), a, op)
             if isinstance(y, Node):
                 arrive(y, op.rules[1](g, out, a, b), b, op)
         elif op.few and not create_graph:
-            arrive(node._x, op.rules[0](g, out, node._a), node._a, op)  # a node, or nothing would have been recorded
+            arrive(
+                node._x, op.rules[0](g, out, node._a), node._a, op
+            )  # a node, or nothing would have been recorded
         else:
             for x, share, held in shares(node, g, create_graph):
                 arrive(x, share, held, op)
@@ -402,12 +463,14 @@ def shares(node: Any, g: Any, create_graph: bool = False) -> Iterator[tuple[Node
     Given the nodes in place of the numbers (`create_graph`), what rules compute is recorded, and can be differentiated.
     """
     op, operands, saved = node._operation, node.inputs, node.saved
-    arity, out, given = len(operands), node._held, saved
+    arity, out, given = len(operands), node._numbers, saved
     if create_graph:
         out, given = node, (*map(_unchanged, operands, saved), *saved[arity:])
     arguments, jointly = (g, out, *given), None
     if op.jointly:
-        jointly = op.jointly(*arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True)))
+        jointly = op.jointly(
+            *arguments[: 2 + arity], **dict(zip(op.options, given[arity:], strict=True))
+        )
     for i, x in enumerate(operands):
         if isinstance(x, Node):
             yield x, jointly[i] if jointly else op.rules[i](*arguments), saved[i]
@@ -417,8 +480,10 @@ def _unchanged(x: Any, saved: Any) -> Any:
     """The operand, if it still holds what the result was computed from, as a leaf may not; for a constant its numbers."""
     if not isinstance(x, Node):
         return saved
-    if not same(x._held, saved):
-        raise RuntimeError(f"{x.name or 'a leaf'} has changed since it was used: compute the output again, then differentiate")
+    if not same(x._numbers, saved):
+        raise RuntimeError(
+            f"{x.name or 'a leaf'} has changed since it was used: compute the output again, then differentiate"
+        )
     return x
 
 
@@ -435,9 +500,14 @@ def fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
     if g.shape != shape:
         # Broadcasting used one element of x in many places. Each place is a use, and gradients of uses add up.
         extra = g.ndim - len(shape)
-        total = g.sum(axis=tuple(i for i in range(g.ndim) if i < extra or shape[i - extra] == 1), keepdims=True)
+        total = g.sum(
+            axis=tuple(i for i in range(g.ndim) if i < extra or shape[i - extra] == 1),
+            keepdims=True,
+        )
         if extra < 0 or total.shape[extra:] != shape:
-            raise ValueError(f"a rule of {op.name} gave a gradient of shape {g.shape} for an operand of shape {shape}")
+            raise ValueError(
+                f"a rule of {op.name} gave a gradient of shape {g.shape} for an operand of shape {shape}"
+            )
         g = total.reshape(shape)
     if isinstance(x, float):
         return g if isinstance(g, Node) else float(g)
@@ -446,29 +516,33 @@ def fit(g: Any, x: Data, op: Operation, create_graph: bool = False) -> Any:
 
 def seed(output: Node, gradient: Any = None) -> Data:
     """Where the reverse pass begins: d output / d output, which is 1, or the gradient that the caller gives."""
-    data = output._held
+    data = output._numbers
     if gradient is None:
         if not isinstance(data, float) and data.size != 1:
-            raise ValueError(f"a value of shape {data.shape} has no gradient by itself: sum it, or give backward a gradient")
+            raise ValueError(
+                f"a value of shape {data.shape} has no gradient by itself: sum it, or give backward a gradient"
+            )
         return 1.0 if isinstance(data, float) else np.ones_like(data)
     given = as_data(gradient, data)
     if np.shape(given) != np.shape(data):
-        raise ValueError(f"expected a gradient of shape {np.shape(data)}, as the value's, but got shape {np.shape(given)}")
+        raise ValueError(
+            f"expected a gradient of shape {np.shape(data)}, as the value's, but got shape {np.shape(given)}"
+        )
     return given if isinstance(data, float) else np.array(given, data.dtype)
 
 
 def gradient_so_far(leaf: Node) -> Data:
     """A leaf's `grad`, which is not None, as a number or array like its data. A plain 0 stands for zeros."""
-    shape = () if isinstance(leaf._held, float) else leaf._held.shape
-    grad = as_data(leaf.grad, leaf._held)
-    if isinstance(grad, float) and grad == 0 and not isinstance(leaf._held, float):
-        return np.zeros_like(leaf._held)  # `p.grad = 0`, as one writes it for micrograd
+    shape = () if isinstance(leaf._numbers, float) else leaf._numbers.shape
+    grad = as_data(leaf.grad, leaf._numbers)
+    if isinstance(grad, float) and grad == 0 and not isinstance(leaf._numbers, float):
+        return np.zeros_like(leaf._numbers)  # `p.grad = 0`, as one writes it for micrograd
     if np.shape(grad) != shape:
         raise ValueError(
             f"expected a gradient of shape {shape}, as the value's, but got shape {np.shape(grad)}, since grad was set by "
             "hand: set it to None, and backward starts a new sum"
         )
-    return grad if isinstance(leaf._held, float) else np.array(grad, leaf._held.dtype)
+    return grad if isinstance(leaf._numbers, float) else np.array(grad, leaf._numbers.dtype)
 
 
 def owned(g: Any, taken: set[int]) -> Any:

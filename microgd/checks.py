@@ -56,7 +56,9 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
             f"if they are one-hot, {given}.argmax(axis=1) makes integers of them"
         )
     if array.dtype.kind not in "iu":
-        raise TypeError(f"expected labels that are integers, but got dtype {array.dtype}{_label_hint(array, given)}")
+        raise TypeError(
+            f"expected labels that are integers, but got dtype {array.dtype}{_label_hint(array, given)}"
+        )
     if array.shape != (examples,):
         hint = f": {given}[:, 0] is that" if array.shape == (examples, 1) else ""
         raise ValueError(
@@ -84,7 +86,9 @@ def _range_hint(labels: NDArray[Any], classes: int) -> str:
 
 def _label_hint(labels: NDArray[Any], given: str) -> str:
     """How to make integers of these labels, if that is to be had without losing anything."""
-    texts = labels.dtype.kind == "U" or (labels.dtype == object and all(isinstance(x, str) for x in labels.flat))
+    texts = labels.dtype.kind == "U" or (
+        labels.dtype == object and all(isinstance(x, str) for x in labels.flat)
+    )
     if texts:
         return "; data.encode_labels turns text into integers"
     if labels.ndim != 1:

@@ -15,8 +15,13 @@ from microgd.storage import StrPath
 Rng: TypeAlias = np.random.Generator | None
 
 # The SHA-256 of MNIST's four files by name, as they are downloaded, gzipped, and of what is in them.
-_SHA256 = dict(line.split()[::-1] for line in Path(__file__).with_name("mnist.sha256").read_text().splitlines())
-_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_SHA256 = dict(
+    line.split()[::-1] for line in Path(__file__).with_name("mnist.sha256").read_text().splitlines()
+)
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 
 
 class Examples(NamedTuple):
@@ -60,7 +65,13 @@ def _download() -> Path:
         failures = []
         for mirror in _MIRRORS:
             try:
-                pooch.retrieve(f"{mirror}{name}", f"sha256:{_SHA256[name]}", name, cache, progressbar=bool(find_spec("tqdm")))
+                pooch.retrieve(
+                    f"{mirror}{name}",
+                    f"sha256:{_SHA256[name]}",
+                    name,
+                    cache,
+                    progressbar=bool(find_spec("tqdm")),
+                )
                 break
             except (OSError, ValueError) as error:  # no answer, or an answer with another checksum
                 failures.append(f"{mirror}: {error}")
@@ -97,8 +108,12 @@ def _read_idx(folder: Path, name: str, check: bool) -> NDArray[np.uint8]:
         raise ValueError(f"{path} is not a whole gzip file: {error}") from error
     axes = 3 if "images" in name else 1
     lengths = np.frombuffer(content[4 : 4 + 4 * axes].ljust(4 * axes, b"\0"), ">u4")
-    if content[:4] != bytes([0, 0, 8, axes]) or len(content) != 4 + 4 * axes + np.prod(lengths, dtype=np.int64):
-        raise ValueError(f"{path} is not an IDX file of {'images' if axes == 3 else 'labels'}, or not a whole one")
+    if content[:4] != bytes([0, 0, 8, axes]) or len(content) != 4 + 4 * axes + np.prod(
+        lengths, dtype=np.int64
+    ):
+        raise ValueError(
+            f"{path} is not an IDX file of {'images' if axes == 3 else 'labels'}, or not a whole one"
+        )
     if check and hashlib.sha256(content).hexdigest() != _SHA256[name]:
         raise ValueError(f"{path} is not MNIST's {name}: its content has another SHA-256")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(lengths)
@@ -152,7 +167,9 @@ def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Minib
     """
     x, y = as_plain_array(x), as_plain_array(y)
     if not x.ndim or x.shape[:1] != y.shape[:1]:
-        raise ValueError(f"expected as many labels as examples, but got examples of shape {x.shape} and labels of {y.shape}")
+        raise ValueError(
+            f"expected as many labels as examples, but got examples of shape {x.shape} and labels of {y.shape}"
+        )
     if not len(x):
         raise ValueError("expected at least one example, but got none")
     size = check_count("batch size", size, 1)
@@ -161,7 +178,9 @@ def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Minib
 
 def check_rng(rng: Rng) -> np.random.Generator:
     """The random generator; a new one, with a seed that nobody knows, for None."""
-    check_type("rng to be a generator such as np.random.default_rng(0)", np.random.Generator | None, rng)
+    check_type(
+        "rng to be a generator such as np.random.default_rng(0)", np.random.Generator | None, rng
+    )
     return np.random.default_rng() if rng is None else rng
 
 
@@ -179,7 +198,9 @@ def encode_labels(texts: Sequence[str]) -> Encoded:
     >>> labels.tolist(), names
     ([0, 1, 0], ['cat', 'dog'])
     """
-    names, labels = np.unique(np.array(check_list("labels", texts, str, "text"), object), return_inverse=True)
+    names, labels = np.unique(
+        np.array(check_list("labels", texts, str, "text"), object), return_inverse=True
+    )
     return Encoded(labels.astype(np.int64), list(map(str, names)))
 
 

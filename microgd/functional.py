@@ -31,10 +31,15 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     check_type("an output that is a Value", Value, output)
     check_flag("create_graph", create_graph)
     wanted = set(inputs)
-    reached = ((node, g) for node, g in reverse_pass(output, seed(output), create_graph) if node in wanted)
+    reached = (
+        (node, g) for node, g in reverse_pass(output, seed(output), create_graph) if node in wanted
+    )
     found = dict(islice(reached, len(wanted)))  # no further back than to the last of them
     taken: set[int] = set()
-    results = [found.get(x, 0.0 if isinstance(x._held, float) else np.zeros_like(x._held)) for x in inputs]
+    results = [
+        found.get(x, 0.0 if isinstance(x._numbers, float) else np.zeros_like(x._numbers))
+        for x in inputs
+    ]
     if create_graph:
         return [g if isinstance(g, Value) else Value(g) for g in results]
     return [owned(g, taken) for g in results]
@@ -55,17 +60,25 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     check_type("vectors to be a list, a part for each input", Sequence | np.ndarray, vectors)
     if len(vectors) != len(inputs):
         raise ValueError(f"expected a vector for each input, {len(inputs)}, but got {len(vectors)}")
-    parts = [seed(x, as_data(v, x._held)) for x, v in zip(inputs, vectors, strict=True)]
+    parts = [seed(x, as_data(v, x._numbers)) for x, v in zip(inputs, vectors, strict=True)]
     with recording(True):
         slopes = gradients(output, inputs, create_graph=True)
-        return gradients(sum(((slope * part).sum() for slope, part in zip(slopes, parts, strict=True)), Value(0.0)), inputs)
+        return gradients(
+            sum(
+                ((slope * part).sum() for slope, part in zip(slopes, parts, strict=True)),
+                Value(0.0),
+            ),
+            inputs,
+        )
 
 
 # The arguments that the calls of `grad` around this one differentiate with respect to.
 _enclosing: ContextVar[tuple[Value, ...]] = ContextVar("enclosing", default=())
 
 
-def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def value_and_grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0
+) -> Callable[..., Any]:
     """The function that returns `function`'s value and its gradient, as a pair.
 
     `argnums` says by position which arguments to differentiate with respect to; for several of them the gradient is a
@@ -84,7 +97,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     def differentiated(*arguments: Any, **options: Any) -> tuple[Any, Any]:
         for position in positions:
             if not -len(arguments) <= position < len(arguments):
-                raise TypeError(f"argument {position} is to be differentiated, but {len(arguments)} came by position")
+                raise TypeError(
+                    f"argument {position} is to be differentiated, but {len(arguments)} came by position"
+                )
         values_given = any(isinstance(arguments[position], Value) for position in positions)
         inside_no_grad = not is_recording()
         inner = list(arguments)
@@ -104,7 +119,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             out = single(out)
             # A function may use the argument of a `grad` around this one. Then the result depends on it too, and has
             # to be recorded, or the outer derivative would lack a term.
-            create_graph = (values_given and not inside_no_grad) or not set(outer).isdisjoint(ancestors(out) if outer else ())
+            create_graph = (values_given and not inside_no_grad) or not set(outer).isdisjoint(
+                ancestors(out) if outer else ()
+            )
             slopes = gradients(out, tracked, create_graph=create_graph)
         if not create_graph:
             out = out.detach().data
@@ -136,7 +153,9 @@ def single(out: Data | Value) -> Value:
     """The function's result as a Value; one that does not depend on the arguments may be a number."""
     value = out if isinstance(out, Value) else Value(as_data(out))
     if value.size != 1:
-        raise ValueError(f"grad needs a function that computes one element, but this one gave shape {value.shape}")
+        raise ValueError(
+            f"grad needs a function that computes one element, but this one gave shape {value.shape}"
+        )
     return value
 
 

@@ -19,18 +19,32 @@ Weighed = tuple[Value, float, float]  # see `_weigh`
 class GradientError(AssertionError):
     """A gradient differs from finite differences: `operand`, `index`, `expected` and `got` say where, and by how much."""
 
-    def __init__(self, order: int, operand: int, index: tuple[int, ...], expected: float, got: float) -> None:
-        self.order, self.operand, self.index, self.expected, self.got = order, operand, index, expected, got
+    def __init__(
+        self, order: int, operand: int, index: tuple[int, ...], expected: float, got: float
+    ) -> None:
+        self.order, self.operand, self.index, self.expected, self.got = (
+            order,
+            operand,
+            index,
+            expected,
+            got,
+        )
         wrong = f"the gradient{' of the gradient' * (order == 2)} for operand {operand} at index {index} is wrong"
         found = f"finite differences expect {expected:.9g}, backpropagation got {got:.9g}"
-        super().__init__(f"{wrong}: {found} (the derivative of f, or of a weighted sum of its elements)")
+        super().__init__(
+            f"{wrong}: {found} (the derivative of f, or of a weighted sum of its elements)"
+        )
         self._arguments = order, operand, index, expected, got
 
-    def __reduce__(self) -> Any:  # else unpickling, as by a pool of processes, would give the message as the order
+    def __reduce__(
+        self,
+    ) -> Any:  # else unpickling, as by a pool of processes, would give the message as the order
         return type(self), self._arguments
 
 
-def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: int = 1, tolerance: float = 1e-6) -> None:
+def check_gradients(
+    f: Callable[..., Any], *inputs: ArrayLike | Value, order: int = 1, tolerance: float = 1e-6
+) -> None:
     """Raise a `GradientError` unless f's gradients for all its inputs agree with central differences, in float64.
 
     f takes as many Values as there are inputs and returns one, of any shape. `order=2` also checks the gradients of the
@@ -54,7 +68,11 @@ def check_gradients(f: Callable[..., Any], *inputs: ArrayLike | Value, order: in
     def weighed_gradients(values: list[Value]) -> Weighed:
         slopes = gradients(weighed(values)[0], values, create_graph=True)
         parts = [_weigh(slope, seed) for seed, slope in enumerate(slopes, 1)]
-        return sum((total for total, _, _ in parts), Value(0.0)), sum(size for _, size, _ in parts), 1.0
+        return (
+            sum((total for total, _, _ in parts), Value(0.0)),
+            sum(size for _, size, _ in parts),
+            1.0,
+        )
 
     with recording(True):
         first, again = (weighed([Value(point) for point in points])[0].item() for _ in range(2))
@@ -77,14 +95,18 @@ def _weigh(value: Any, seed: int) -> Weighed:
     value = value if isinstance(value, Value) else Value(value)  # f need not depend on its inputs
     data = np.asarray(value.data, np.float64)
     if not np.isfinite(data).all():
-        raise ValueError("f, or its gradient, is not finite at these inputs or right beside them: cannot check it there")
+        raise ValueError(
+            "f, or its gradient, is not finite at these inputs or right beside them: cannot check it there"
+        )
     rng = np.random.default_rng(seed)
     weights = rng.uniform(0.5, 1.5, data.shape) * rng.choice([-1.0, 1.0], data.shape)
     total = (value * (weights if data.ndim else float(weights))).sum()
     return total, float(np.abs(data * weights).sum()), weights.item() if data.size == 1 else 1.0
 
 
-def _compare(f: Callable[..., Weighed], points: list[Any], order: int, graph: bool, tolerance: float) -> None:
+def _compare(
+    f: Callable[..., Weighed], points: list[Any], order: int, graph: bool, tolerance: float
+) -> None:
     """Compare every partial derivative of f."""
     values = [Value(point) for point in points]
     out, size, scale = f(values)
@@ -95,7 +117,9 @@ def _compare(f: Callable[..., Weighed], points: list[Any], order: int, graph: bo
             x, f_at = float(point[index]), partial(_moved, f, points, operand, index)
             # Small next to x, to stay in the domain of log or sqrt, and next to sin's waves; but more than x is rounded by.
             step = max(1e-6, 1e-4 * min(abs(x), 1.0), 1e-8 * abs(x))
-            near, far = ((f_at(x + h) - f_at(x - h)) / ((x + h) - (x - h)) for h in (step, 2 * step))
+            near, far = (
+                (f_at(x + h) - f_at(x - h)) / ((x + h) - (x - h)) for h in (step, 2 * step)
+            )
             # Richardson's extrapolation: the error of a central difference shrinks with h², so this cancels it.
             expected, got = float(4 * near - far) / 3, float(got_all[index])
             rounding = 100 * np.finfo(np.float64).eps * size / step
@@ -103,7 +127,9 @@ def _compare(f: Callable[..., Weighed], points: list[Any], order: int, graph: bo
                 raise GradientError(order, operand, index, expected / scale, got / scale)
 
 
-def _moved(f: Callable[..., Weighed], points: list[Any], operand: int, index: tuple[int, ...], to: Any) -> float:
+def _moved(
+    f: Callable[..., Weighed], points: list[Any], operand: int, index: tuple[int, ...], to: Any
+) -> float:
     """f with one number of one operand changed."""
     values = [p.copy() for p in points]
     values[operand][index] = to

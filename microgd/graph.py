@@ -30,15 +30,24 @@ class Graph:
         computed: list[Any] = [node for node in ancestors(output) if node._operation]
         self.output, self.steps = output, sorted(computed, key=lambda node: node._ticket)
         # (After what the operands held, `saved` has the options.)
-        uses = [use for step in self.steps for use in zip(step.inputs, step.saved, strict=False) if isinstance(use[0], Value)]
-        self.held: dict[Value, list[Data]] = {}  # each Value's data when it was used, if not the same at each use
-        for x, held in [*uses, (output, output._held)]:
+        uses = [
+            use
+            for step in self.steps
+            for use in zip(step.inputs, step.saved, strict=False)
+            if isinstance(use[0], Value)
+        ]
+        self.held: dict[
+            Value, list[Data]
+        ] = {}  # each Value's data when it was used, if not the same at each use
+        for x, held in [*uses, (output, output._numbers)]:
             if not any(same(held, other) for other in self.held.setdefault(x, [])):
                 self.held[x].append(held)
         # The leaves that have changed since. (Not a list: there `in` would compare what Values hold.)
-        self.moved = dict.fromkeys(x for x, held in uses if not same(x._held, held))
+        self.moved = dict.fromkeys(x for x, held in uses if not same(x._numbers, held))
         # Once there has been a reverse pass, what it sent: along each edge, in order; to each Value, one by one; and in all.
-        self.contributions: dict[tuple[Value, int], Contribution] = {}  # by the result and the position of the operand
+        self.contributions: dict[
+            tuple[Value, int], Contribution
+        ] = {}  # by the result and the position of the operand
         self.shares: dict[Value, list[Data]] = {x: [] for x in self.held}
         self.gradient: dict[Value, Data] = {}
 
@@ -49,8 +58,14 @@ class Graph:
         It starts with the `grad` of the output; where that is None, with 1 (`ValueError` if there is more than one element).
         """
         self.gradient[self.output] = seed(self.output, self.output.grad)
-        for result in reversed(self.steps):  # what used a result was recorded after it, so the result's gradient is complete
-            op, g, number = result._operation, self.gradient[result], isinstance(result._held, float)
+        for result in reversed(
+            self.steps
+        ):  # what used a result was recorded after it, so the result's gradient is complete
+            op, g, number = (
+                result._operation,
+                self.gradient[result],
+                isinstance(result._numbers, float),
+            )
             flows: list[Any] = list(shares(result, g))
             # The local derivative is what the rule makes of an upstream gradient of 1.
             slopes = shares(result, 1.0) if number else flows
@@ -60,4 +75,6 @@ class Graph:
                 share, before = fit(share, held, op), self.gradient.get(x)
                 self.gradient[x] = share if before is None else before + share
                 self.shares[x].append(share)
-                self.contributions[result, i] = Contribution(result, i, x, g, slope, share, before, self.gradient[x])
+                self.contributions[result, i] = Contribution(
+                    result, i, x, g, slope, share, before, self.gradient[x]
+                )

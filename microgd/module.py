@@ -40,7 +40,7 @@ class Part(NamedTuple):
     @property
     def is_parameter(self) -> bool:
         """Whether it is a leaf. (What an operation computed, recorded or not, has a ticket.)"""
-        return isinstance(self.part, Value) and not self.part._ticket
+        return isinstance(self.part, Value) and not self.part._computed
 
     @property
     def is_saved_array(self) -> bool:
@@ -127,15 +127,15 @@ class Module(metaclass=_ModuleType):
         old = vars(self).get(name)
         # `layer.weight = layer.weight - step` would put a computed value there, which nothing
         # trains and nothing saves.
-        stays = x is None or (isinstance(x, Value) and not x._ticket)
-        if isinstance(old, Value) and not old._ticket and not stays:
+        stays = x is None or (isinstance(x, Value) and not x._computed)
+        if isinstance(old, Value) and not old._computed and not stays:
             raise TypeError(
                 f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step. "
                 f"(A state that forward computes begins as an array, or as None.)"
             )
         # A result in the place of an array, such as the state of a recurrent network, is saved as the
         # array was.
-        if isinstance(old, ndarray) and isinstance(x, Value) and x._ticket:
+        if isinstance(old, ndarray) and isinstance(x, Value) and x._computed:
             object.__setattr__(self, "_were_arrays", _Names({*self._were_arrays, name}))
         # NumPy turns an array without axes into a number as soon as it computes with it:
         # `self.count = self.count + 1`. It stays an array, and is saved.
@@ -188,7 +188,7 @@ class Module(metaclass=_ModuleType):
             name, part, *_ = found
             if not isinstance(part, Value) or part in seen:
                 continue
-            if not part._ticket:
+            if not part._computed:
                 seen.add(part)
                 yield name, part
             elif name in self._made_with:  # `self.weights[0] = self.weights[0] * 0.1`
@@ -253,7 +253,7 @@ class Module(metaclass=_ModuleType):
         parts = self._state()
         like: dict[str, Any] = {}
         for name, each in parts.items():
-            like[name] = each.part._held if isinstance(each.part, Value) else each.part
+            like[name] = each.part._numbers if isinstance(each.part, Value) else each.part
         new = fitted(state, like, own_dtype=[name for name in parts if parts[name].is_saved_array])
         for name, data in new.items():
             parts[name].check_put(data)
@@ -281,7 +281,9 @@ def _contents(module: Module) -> Iterator[Part]:
     return map(Part._make, _inside("", module, False, (id(module),)))
 
 
-def _inside(path: str, holder: Any, left_out: bool, above: tuple[int, ...]) -> Iterator[tuple[str, Any, Any, Any, bool]]:
+def _inside(
+    path: str, holder: Any, left_out: bool, above: tuple[int, ...]
+) -> Iterator[tuple[str, Any, Any, Any, bool]]:
     """The fields of a `Part` for each part of a module or a container.
 
     `above` are the modules and containers that it is in, and itself.
@@ -292,8 +294,8 @@ def _inside(path: str, holder: Any, left_out: bool, above: tuple[int, ...]) -> I
         if isinstance(part, _NOTHING_INSIDE):
             continue
         name = f"{path}.{key}" if path else str(key)
-        if in_module and isinstance(part, Value) and part._ticket and key in holder._were_arrays:
-            part = np.broadcast_to(part._held, part.shape)  # read-only
+        if in_module and isinstance(part, Value) and part._computed and key in holder._were_arrays:
+            part = np.broadcast_to(part._numbers, part.shape)  # read-only
         unsaved = left_out or (in_module and str(key).startswith("_"))
         is_module = _is_module(part)
         if not is_module and not isinstance(part, _CONTAINERS):
@@ -301,7 +303,9 @@ def _inside(path: str, holder: Any, left_out: bool, above: tuple[int, ...]) -> I
         elif id(part) not in above:
             if is_module:
                 yield name, part, holder, key, unsaved
-                unsaved = False  # an underscore is about the arrays of the module whose attribute it is
+                unsaved = (
+                    False  # an underscore is about the arrays of the module whose attribute it is
+                )
             yield from _inside(name, part, unsaved, (*above, id(part)))
 
 
@@ -327,7 +331,7 @@ def _check_new(module: Module) -> None:
     found = {id(module), *(id(each.part) for each in _contents(module))}
     for each in _contents(module):
         part = each.part
-        if isinstance(part, Value) and part._ticket:
+        if isinstance(part, Value) and part._computed:
             raise TypeError(f"{name}: {_computed(each)}")
         if isinstance(part, _ONCE):
             raise TypeError(
@@ -335,7 +339,7 @@ def _check_new(module: Module) -> None:
                 f"and hides its parameters: make a list of it"
             )
         hidden = [inner for inner in _hidden_in(part) if id(inner) not in found]
-        if any(isinstance(inner, Module) or not inner._ticket for inner in hidden):
+        if any(isinstance(inner, Module) or not inner._computed for inner in hidden):
             raise TypeError(f"{name}: {each.path} {_cure(part)}")
     _check_class(type(module))
     names = _Names(each.name for each in _contents(module) if each.is_parameter)
@@ -363,7 +367,9 @@ def _check_class(kind: type) -> None:
                     f"all its modules would share, and not a parameter: set self.{attribute} in __init__"
                 )
         if issubclass(above, Module) and vars(above).get("__slots__"):
-            raise TypeError(f"{kind.__name__} has __slots__, in which parameters are not found: leave it out")
+            raise TypeError(
+                f"{kind.__name__} has __slots__, in which parameters are not found: leave it out"
+            )
 
 
 def _hidden_in(part: Any) -> list[Any]:
@@ -400,7 +406,9 @@ def _cure(part: Any) -> str:
     """What to do about parameters that a module does not find in there."""
     kind = type(part).__name__
     if isinstance(part, MethodType) and isinstance(part.__self__, Module):
-        return "is a method of a module, whose parameters are not found there: give the module itself"
+        return (
+            "is a method of a module, whose parameters are not found there: give the module itself"
+        )
     if isinstance(part, set | frozenset | deque | ndarray | Mapping):
         return f"is a {kind}, in which parameters are not found: put them in a list, a tuple or a dictionary"
     if isinstance(part, FunctionType | partial):

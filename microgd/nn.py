@@ -30,9 +30,15 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
     One of another length, or a computed parameter, is a `ValueError`, before anything has changed.
     """
     parameters = check_list("parameters", parameters)
-    array, sizes, computed = np.asarray(as_data(vector)), [p.size for p in parameters], [p.op for p in parameters if p.op]
+    array, sizes, computed = (
+        np.asarray(as_data(vector)),
+        [p.size for p in parameters],
+        [p.op for p in parameters if p.op],
+    )
     if array.shape != (sum(sizes),) or computed:
-        raise ValueError(f"expected leaves, and a vector of shape ({sum(sizes)},), but got {computed or array.shape}")
+        raise ValueError(
+            f"expected leaves, and a vector of shape ({sum(sizes)},), but got {computed or array.shape}"
+        )
     for p, part in zip(parameters, np.split(array, np.cumsum(sizes[:-1])), strict=True):
         p.data = part.reshape(p.shape)
 
@@ -68,7 +74,9 @@ def _weight_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number
 
 def _bias_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
     g = _rows(g)
-    return _product(_ones(g.shape[0], g.dtype), g)  # the sum over the examples: BLAS is faster at it than `sum`
+    return _product(
+        _ones(g.shape[0], g.dtype), g
+    )  # the sum over the examples: BLAS is faster at it than `sum`
 
 
 # One node for what would be three (transpose, matmul, add). For an example x and its gradient g, the weight's gradient
@@ -92,7 +100,9 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None,
                  dtype: DTypeLike = np.float32) -> None:  # fmt: skip
-        in_features, out_features = (check_count("number of features", n, 1) for n in (in_features, out_features))
+        in_features, out_features = (
+            check_count("number of features", n, 1) for n in (in_features, out_features)
+        )
         check_type("bias to be True or False (rng is given by name)", bool, bias)
         check_dtype(dtype)
         rng, bound = check_rng(rng), 1 / np.sqrt(in_features)
@@ -105,12 +115,23 @@ class Linear(Module):
     def forward(self, x: Number) -> Number:
         """The weighted sums for each example; `ValueError` where x does not have `in_features` columns."""
         try:
-            return operations.matmul(x, self.weight.T) if self.bias is None else linear(x, self.weight, self.bias)
-        except (ValueError, AttributeError) as error:  # not looked at beforehand: that would cost every step a microsecond
+            return (
+                operations.matmul(x, self.weight.T)
+                if self.bias is None
+                else linear(x, self.weight, self.bias)
+            )
+        except (
+            ValueError,
+            AttributeError,
+        ) as error:  # not looked at beforehand: that would cost every step a microsecond
             shape, (outputs, features) = np.shape(_numbers(x)), self.weight.shape
             if shape[-1:] == (features,):
                 raise
-            hint = ": x[:, None] makes it a column, an example a row" if features == 1 and len(shape) == 1 else ""
+            hint = (
+                ": x[:, None] makes it a column, an example a row"
+                if features == 1 and len(shape) == 1
+                else ""
+            )
             raise ValueError(
                 f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}{hint}"
             ) from error
@@ -125,11 +146,15 @@ class Sequential(Module):
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for layer in layers:
             if not callable(layer) or isinstance(layer, type):
-                raise TypeError(f"expected modules such as ReLU(), or functions, but got {shown(layer)}")
+                raise TypeError(
+                    f"expected modules such as ReLU(), or functions, but got {shown(layer)}"
+                )
         self.layers = list(layers)
 
     def _parts(self) -> Mapping[Any, Any]:
-        return {name: part for name, part in vars(self).items() if name != "layers"} | dict(enumerate(self.layers))
+        return {name: part for name, part in vars(self).items() if name != "layers"} | dict(
+            enumerate(self.layers)
+        )
 
     def forward(self, x: Any) -> Any:
         """What the last layer makes of what the one before it makes of x, and so on."""
@@ -183,25 +208,31 @@ def mse_loss(prediction: Any, target: Any) -> Any:
             hint = f": {_as_column('target', target, len(wanted))}"
         elif wanted == (*shape, 1) and shape:
             hint = f": {_as_column('prediction', prediction, len(shape))}"
-        raise ValueError(f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}{hint}")
+        raise ValueError(
+            f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}{hint}"
+        )
     return mean(square(operations.subtract(prediction, target)))
 
 
 def _as_column(name: str, x: Any, ndim: int) -> str:
     """How to give what came one axis more."""
     given = name if isinstance(x, Value | ndarray) else f"np.asarray({name})"
-    return f"{given}[:, None] makes it a column" if ndim == 1 else f"{given}[..., None] has that shape"
+    return (
+        f"{given}[:, None] makes it a column" if ndim == 1 else f"{given}[..., None] has that shape"
+    )
 
 
 def _numbers(x: Any) -> Data:
-    return x._held if isinstance(x, Value) else as_data(x)
+    return x._numbers if isinstance(x, Value) else as_data(x)
 
 
 # The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: what the network says, less
 # what it should have said. (Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.) Computing the loss
 # gives the softmax on the way, so the difference is put into `kept`, a list that comes in empty: the way for the result's
 # computation to hand the rule more than the result. Only a graph of gradients has to have it computed by operations.
-def _cross_entropy_rule(g: Number, out: Number, logits: Number, labels: Any, kept: list[Any]) -> Number:
+def _cross_entropy_rule(
+    g: Number, out: Number, logits: Number, labels: Any, kept: list[Any]
+) -> Number:
     if isinstance(logits, Value):
         kept = [softmax(logits) - one_hot(labels, logits.shape[1])]
     return kept[0] * (g * (1 / len(labels)))
@@ -213,7 +244,10 @@ def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
     # the logits, less their maximum (softmax is the same, and exp cannot overflow), the powers, softmax, the difference.
     p, examples = logits.T.copy(), len(labels)
     p -= np.maximum.reduce(p, 0)  # as p.max(0), without the wrapper
-    flat, here = p.ravel(), labels * examples + np.arange(examples)  # where the labels are, in the rows end to end
+    flat, here = (
+        p.ravel(),
+        labels * examples + np.arange(examples),
+    )  # where the labels are, in the rows end to end
     picked = flat[here]
     np.exp(p, p)
     sums = np.add.reduce(p, 0)
@@ -231,7 +265,11 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     """
     held = _numbers(logits)
     if isinstance(held, float) or held.ndim != 2 or not len(held):
-        raise ValueError(f"expected logits (examples, classes), with at least one example, but got shape {np.shape(held)}")
+        raise ValueError(
+            f"expected logits (examples, classes), with at least one example, but got shape {np.shape(held)}"
+        )
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
-    return _cross_entropy(logits if isinstance(logits, Value) else held, check_labels(labels, *held.shape), [])
+    return _cross_entropy(
+        logits if isinstance(logits, Value) else held, check_labels(labels, *held.shape), []
+    )

@@ -105,7 +105,7 @@ def _divide_y(g: Number, out: Number, x: Number, y: Number) -> Number:
 
 def _is_moderate(x: Number) -> bool:
     """Whether no number is so large, or so small, that the product of two such is out of range."""
-    numbers = x._held if isinstance(x, Node) else x
+    numbers = x._numbers if isinstance(x, Node) else x
     if isinstance(numbers, float):
         return numbers == 0 or 1e-145 <= abs(numbers) <= 1e145
     size = np.abs(numbers)
@@ -214,7 +214,11 @@ def where(condition: Any, x: Number, y: Number) -> Number:
 
 # Where clipping left x as it was, the derivative is 1; so it is at the bounds, to let descent leave them again. (If the lower
 # one is above the upper one, all results are the upper one, and x may happen to be.)
-@operation(lambda g, out, x, min, max: where((x == out) & (True if min is None else x >= as_data(min)), g, 0.0))
+@operation(
+    lambda g, out, x, min, max: where(
+        (x == out) & (True if min is None else x >= as_data(min)), g, 0.0
+    )
+)
 def clip(x: Number, min: Any = None, max: Any = None) -> Number:
     """x, but no less than `min` and no more than `max`, elementwise; either may be None, or an array."""
     low, high = (bound if bound is None else as_data(bound, as_data(x)) for bound in (min, max))
@@ -238,7 +242,9 @@ def _count(x: Number, out: Number) -> float:
 
 def _to_ties(g: Number, out: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
     """The gradient of a maximum or minimum: the elements that tie for it share it equally."""
-    ties = (x == _spread(out, x, axis, keepdims)) | (x != x)  # a nan, unequal to itself, is the result where there is one
+    ties = (x == _spread(out, x, axis, keepdims)) | (
+        x != x
+    )  # a nan, unequal to itself, is the result where there is one
     share = divide(g, np.maximum(np.sum(ties, axis=axis, keepdims=keepdims), 1.0))
     return where(ties, _spread(share, x, axis, keepdims), 0.0)
 
@@ -256,8 +262,13 @@ def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callabl
 
 
 sum = reduction(np.sum, lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims))
-mean = reduction(np.mean, lambda g, out, x, axis, keepdims: _spread(divide(g, _count(x, out)), x, axis, keepdims))
-max, min = reduction(np.max, _to_ties), reduction(np.min, _to_ties)  # from here on not Python's own, and nor is sum
+mean = reduction(
+    np.mean, lambda g, out, x, axis, keepdims: _spread(divide(g, _count(x, out)), x, axis, keepdims)
+)
+max, min = (
+    reduction(np.max, _to_ties),
+    reduction(np.min, _to_ties),
+)  # from here on not Python's own, and nor is sum
 
 
 def var(x: Number, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Number:
@@ -272,12 +283,20 @@ def _shifted(x: Number, axis: Axis) -> Any:
     return x - np.max(as_data(x), axis=axis, keepdims=True, initial=-np.inf)
 
 
-@operation(lambda g, out, x, axis, keepdims: _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims)))
+@operation(
+    lambda g, out, x, axis, keepdims: (
+        _spread(g, x, axis, keepdims) * exp(x - _spread(out, x, axis, keepdims))
+    )
+)
 def logsumexp(x: Number, axis: Axis = None, keepdims: bool = False) -> Number:
     """log(sum(exp(x))), finite wherever x is."""
     check_flag("keepdims", keepdims)
-    largest = np.max(as_data(x), axis=axis, keepdims=True, initial=-np.inf)  # of nothing, the logarithm of 0
-    largest = np.where(np.isinf(largest), 0.0, largest)  # an infinite one is not taken off: inf - inf is nan
+    largest = np.max(
+        as_data(x), axis=axis, keepdims=True, initial=-np.inf
+    )  # of nothing, the logarithm of 0
+    largest = np.where(
+        np.isinf(largest), 0.0, largest
+    )  # an infinite one is not taken off: inf - inf is nan
     out = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=keepdims))
     return out + np.reshape(largest, np.shape(out))
 
@@ -339,7 +358,11 @@ def reshape(x: Number, shape: int | tuple[int, ...]) -> Number:
     return np.reshape(x, shape)
 
 
-@operation(lambda g, out, x, axes: transpose(g, axes if axes is None else np.argsort(np.mod(axes, len(axes)))))
+@operation(
+    lambda g, out, x, axes: transpose(
+        g, axes if axes is None else np.argsort(np.mod(axes, len(axes)))
+    )
+)
 def transpose(x: Number, axes: tuple[int, ...] | None = None) -> Number:
     """The axes in another order, or in reverse. (`argsort`, in the rule, finds the order that undoes an order.)"""
     return np.transpose(x, axes)
@@ -395,7 +418,11 @@ def _concatenate(*arrays: Number, axis: int) -> Number:
 
 def concatenate(arrays: Sequence[Number], axis: int | None = 0) -> Number:
     """The arrays joined along an axis that they have; with None, flattened first."""
-    return _concatenate(*map(ravel, arrays), axis=0) if axis is None else _concatenate(*arrays, axis=axis)
+    return (
+        _concatenate(*map(ravel, arrays), axis=0)
+        if axis is None
+        else _concatenate(*arrays, axis=axis)
+    )
 
 
 @operation(jointly=lambda g, out, *arrays, axis: _parts(g, axis, range(len(arrays))), name="stack")
@@ -410,7 +437,9 @@ def stack(arrays: Sequence[Number], axis: int = 0) -> Number:
 
 def squeeze(x: Number, axis: Axis = None) -> Number:
     """x without its axes of length 1, or without those that `axis` names."""
-    return reshape(x, np.squeeze(np.broadcast_to(0.0, _shape(x)), axis).shape)  # NumPy finds the shape on a dummy
+    return reshape(
+        x, np.squeeze(np.broadcast_to(0.0, _shape(x)), axis).shape
+    )  # NumPy finds the shape on a dummy
 
 
 def ravel(x: Number) -> Number:
@@ -419,4 +448,7 @@ def ravel(x: Number) -> Number:
 
 
 # NumPy's functions of these names, too, lead here. (np.concatenate and np.stack take a list, as the functions above do.)
-NUMPY.update({getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, ravel, var)} | {np.amax: max, np.amin: min})
+NUMPY.update(
+    {getattr(np, f.__name__): f for f in (concatenate, stack, squeeze, ravel, var)}
+    | {np.amax: max, np.amin: min}
+)

@@ -30,7 +30,14 @@ class SGD:
     A setting that is negative, infinite or nan is a `ValueError`, and so is nesterov without momentum.
     """
 
-    __slots__ = ("_velocity", "lr", "momentum", "nesterov", "parameters", "weight_decay")  # a typo is an error
+    __slots__ = (
+        "_velocity",
+        "lr",
+        "momentum",
+        "nesterov",
+        "parameters",
+        "weight_decay",
+    )  # a typo is an error
 
     def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0,
                  nesterov: bool = False) -> None:  # fmt: skip
@@ -42,10 +49,17 @@ class SGD:
                     "first, and make a Value of the result, as in Value(rng.normal(size=3) * 0.1)"
                 )
         if not self.parameters:
-            raise ValueError("expected at least one parameter: a module's are the Values that it holds as attributes")
+            raise ValueError(
+                "expected at least one parameter: a module's are the Values that it holds as attributes"
+            )
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError("expected each parameter once, but one of them came again")
-        self.lr, self.momentum, self.weight_decay, self.nesterov = lr, momentum, weight_decay, nesterov
+        self.lr, self.momentum, self.weight_decay, self.nesterov = (
+            lr,
+            momentum,
+            weight_decay,
+            nesterov,
+        )
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
         self._velocity: list[Any] = [None] * len(self.parameters)
@@ -53,7 +67,9 @@ class SGD:
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "nesterov":
             check_flag(name, value)
-        object.__setattr__(self, name, check_number(name, value) if name in _SETTINGS[:3] else value)
+        object.__setattr__(
+            self, name, check_number(name, value) if name in _SETTINGS[:3] else value
+        )
 
     def zero_grad(self) -> None:
         """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
@@ -77,31 +93,45 @@ class SGD:
         nudges, self._velocity[:] = self._moves()
         for p, nudge in zip(self.parameters, nudges):  # noqa: B905 (`strict` takes time)
             if nudge is not None:
-                old: Any = p._held
+                old: Any = p._numbers
                 nudge += old  # its memory becomes the new weights'
                 if type(old) is ndarray:
-                    old.setflags(write=False)  # who still holds the old array gets an error, and does not write in vain
-                p._held = nudge
+                    old.setflags(
+                        write=False
+                    )  # who still holds the old array gets an error, and does not write in vain
+                p._numbers = nudge
 
     def nudges(self) -> list[Data]:
         """What the next `step()` will add to each parameter, in its shape and dtype: a step down the slope.
 
         It changes nothing. A parameter whose `grad` is None gets zeros.
         """
-        still = (np.zeros_like(p._held) if p.shape else 0.0 for p in self.parameters)
-        return [zeros if nudge is None else nudge for zeros, nudge in zip(still, self._moves()[0], strict=True)]
+        still = (np.zeros_like(p._numbers) if p.shape else 0.0 for p in self.parameters)
+        return [
+            zeros if nudge is None else nudge
+            for zeros, nudge in zip(still, self._moves()[0], strict=True)
+        ]
 
     def _moves(self) -> tuple[list[Any], list[Data | None]]:
         """Each parameter's nudge, in memory of its own, or None if it has no gradient; and the new velocities."""
         nudges: list[Any] = []
-        velocity, momentum, decay, factor = list(self._velocity), self.momentum, self.weight_decay, -self.lr
+        velocity, momentum, decay, factor = (
+            list(self._velocity),
+            self.momentum,
+            self.weight_decay,
+            -self.lr,
+        )
         for i, p in enumerate(self.parameters):
             g: Any = p.grad
-            held: Any = p._held
+            held: Any = p._numbers
             if g is None:
                 nudges.append(None)
                 continue
-            alike = type(g) is type(held) is ndarray and g.shape == held.shape and g.strides == held.strides
+            alike = (
+                type(g) is type(held) is ndarray
+                and g.shape == held.shape
+                and g.strides == held.strides
+            )
             if not (alike and g.dtype is held.dtype):
                 g = gradient_so_far(p)  # what somebody has put there
                 if p.shape:  # A parameter keeps its order in memory: another would round differently in matrix products.
@@ -123,8 +153,10 @@ class SGD:
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over settings and velocities; or an error, as of the constructor and `Module.load_state_dict`, and no change."""
-        velocity = {f"velocity.{i}": p._held for i, p in enumerate(self.parameters)}
-        new: dict[str, Any] = fitted(state, dict.fromkeys(_SETTINGS, 0.0) | velocity, optional=velocity)
+        velocity = {f"velocity.{i}": p._numbers for i, p in enumerate(self.parameters)}
+        new: dict[str, Any] = fitted(
+            state, dict.fromkeys(_SETTINGS, 0.0) | velocity, optional=velocity
+        )
         new["nesterov"] = {0.0: False, 1.0: True}.get(new["nesterov"], new["nesterov"])
         checked = SGD(self.parameters, *(new[name] for name in _SETTINGS))
         for name in _SETTINGS:

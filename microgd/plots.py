@@ -31,7 +31,14 @@ from microgd.value import Value
 if TYPE_CHECKING:
     from microgd.pictures.figure import Figure
 
-COLOURS = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
+COLOURS = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#aa4499",
+    "#e69f00",
+    "#56b4e9",
+)
 _MARKERS, _LINES = "osDv^P", ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _LOOKS = [(COLOURS[i % 6], _MARKERS[(i + i // 6) % 6], _LINES[(i + i // 6) % 6]) for i in range(36)]
 
@@ -106,8 +113,24 @@ def contours(f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: 
     on.contour(x, y, z, levels, colors="0.4", linewidths=0.5)
     label, ticks = labels.pop("zlabel", "loss"), _matplotlib().ticker.MaxNLocator(6)
     on.figure.colorbar(shades, ax=on, label=label, ticks=ticks, spacing="proportional")
-    on.quiver(*steps[:-1].T, *np.diff(steps, axis=0).T, angles="xy", scale_units="xy", scale=1, color=VERMILION, width=0.006)
-    on.plot(*steps[:1].T, "o", *steps[-1:].T, "*", color=VERMILION, markeredgecolor="black", markersize=11)
+    on.quiver(
+        *steps[:-1].T,
+        *np.diff(steps, axis=0).T,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        color=VERMILION,
+        width=0.006,
+    )
+    on.plot(
+        *steps[:1].T,
+        "o",
+        *steps[-1:].T,
+        "*",
+        color=VERMILION,
+        markeredgecolor="black",
+        markersize=11,
+    )
     return _labelled(on, {"xlim": across, "ylim": up, **labels})
 
 
@@ -132,9 +155,15 @@ def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **label
             name = f"{name} (no finite loss)"
         on.plot(x, y, color=colour, linestyle=line, label=name, marker="." if len(y) == 1 else None)
         # (The last 6 losses are all that `has_converged` looks at.)
-        for n in [n for n in range(len(y)) if tolerance is not None and has_converged(y[max(0, n - 5) : n + 1], tolerance)][:1]:
+        for n in [
+            n
+            for n in range(len(y))
+            if tolerance is not None and has_converged(y[max(0, n - 5) : n + 1], tolerance)
+        ][:1]:
             note = f"nearly stops changing: {unit} {x[n]}"
-            on.plot(x[n], y[n], "*", color=colour, markeredgecolor="black", markersize=14, label=note)
+            on.plot(
+                x[n], y[n], "*", color=colour, markeredgecolor="black", markersize=14, label=note
+            )
     low, high = on.dataLim.intervaly
     on.set(yscale="log" if low > 0 else "linear", ylabel="loss")
     if 0 < high < 1e4 * low:  # beyond that the ticks at powers of 10 are enough
@@ -286,7 +315,14 @@ def confusion_matrix(labels: Any, said: Any, names: Any = None, *, ax: Any = Non
     # Shaded by their root, for among hundreds on the diagonal the few beside it would all look the same.
     on.imshow(np.sqrt(counts), cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
-        on.text(column, row, count or "·", ha="center", va="center", color="white" if 2 * count > counts.max() else "black")
+        on.text(
+            column,
+            row,
+            count or "·",
+            ha="center",
+            va="center",
+            color="white" if 2 * count > counts.max() else "black",
+        )
     for axis in (on.xaxis, on.yaxis):
         axis.set_ticks(range(classes), names)
     return _labelled(on, {"xlabel": "said", "ylabel": "is", **captions})
@@ -380,7 +416,9 @@ def random_direction(parameters: Sequence[Value], rng: np.random.Generator) -> N
     """
     length = partial(np.linalg.norm, axis=-1, keepdims=True)
     drawn = [(p, check_rng(rng).normal(size=p.shape)) for p in check_list(_PARAMETERS, parameters)]
-    return np.concatenate([np.ravel(d / length(d) * length(p.data) if p.ndim > 1 else 0 * d) for p, d in drawn])
+    return np.concatenate(
+        [np.ravel(d / length(d) * length(p.data) if p.ndim > 1 else 0 * d) for p, d in drawn]
+    )
 
 
 _PARAMETERS = "parameters, such as model.parameters()"
@@ -445,8 +483,14 @@ def _path(given: Any, size: int) -> NDArray[Any]:
 def _span(span: Any, shape: tuple[int, ...]) -> Any:
     """(low, high), or two of these; a `ValueError` where it is something else."""
     ends = _numbers("span", span)
-    if ends.shape != shape or not np.isfinite(ends).all() or not (ends[..., 0] < ends[..., 1]).all():
-        raise ValueError(f"expected a span of shape {shape}, from low to high, but got {shown(span)}")
+    if (
+        ends.shape != shape
+        or not np.isfinite(ends).all()
+        or not (ends[..., 0] < ends[..., 1]).all()
+    ):
+        raise ValueError(
+            f"expected a span of shape {shape}, from low to high, but got {shown(span)}"
+        )
     return ends
 
 

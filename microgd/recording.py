@@ -12,7 +12,9 @@ R = TypeVar("R")
 
 # Context variables, not globals: another thread or asyncio task neither sees nor disturbs this one's setting.
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-_before: ContextVar[tuple[bool, ...]] = ContextVar("before", default=())  # the settings to return to, the last one first
+_before: ContextVar[tuple[bool, ...]] = ContextVar(
+    "before", default=()
+)  # the settings to return to, the last one first
 is_recording = _recording.get
 _evaluating: ContextVar[bool] = ContextVar("evaluating", default=False)
 is_evaluating = _evaluating.get
@@ -36,8 +38,12 @@ class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function,
     def __call__(self, function: Any) -> Any:
         """Make the function run within the context."""
         # The body of these runs after the call has returned, and would be recorded after all.
-        if not callable(function) or any(f(function) for f in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
-            raise TypeError("no_grad decorates functions; in a generator or a coroutine, use `with no_grad():` around no yield")
+        if not callable(function) or any(
+            f(function) for f in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
+        ):
+            raise TypeError(
+                "no_grad decorates functions; in a generator or a coroutine, use `with no_grad():` around no yield"
+            )
         return super().__call__(function)
 
 

@@ -23,8 +23,12 @@ def write_whole(path: StrPath, write: Callable[[IO[bytes]], object]) -> None:
     """
     from pathlib import Path
 
-    path = Path(os.path.realpath(path))  # of a link, the file that it leads to: renaming would replace the link
-    if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/null, say: renaming would put a file in its place
+    path = Path(
+        os.path.realpath(path)
+    )  # of a link, the file that it leads to: renaming would replace the link
+    if path.exists() and not (
+        path.is_file() or path.is_dir()
+    ):  # /dev/null, say: renaming would put a file in its place
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
@@ -36,7 +40,9 @@ def write_whole(path: StrPath, write: Callable[[IO[bytes]], object]) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None  # the name that the caller knows
+        raise type(error)(
+            error.errno, error.strerror, os.fspath(path)
+        ) from None  # the name that the caller knows
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -80,8 +86,12 @@ def load_arrays(path: StrPath) -> dict[str, Any]:
                         if content.read(1) or name in arrays:  # (At the end its CRC-32 is checked.)
                             raise ValueError(f"{name} is not one array, but more")
                     arrays[name] = array
-        except Exception as error:  # zipfile and NumPy raise a dozen kinds, from EOFError to TokenError
-            raise ValueError(f"{os.fspath(path)} is no whole .npz file of arrays: {type(error).__name__}: {error}") from error
+        except (
+            Exception
+        ) as error:  # zipfile and NumPy raise a dozen kinds, from EOFError to TokenError
+            raise ValueError(
+                f"{os.fspath(path)} is no whole .npz file of arrays: {type(error).__name__}: {error}"
+            ) from error
     return arrays
 
 
@@ -108,7 +118,9 @@ def fitted(
     for name, data in state.items():
         came = as_plain_array(data) if name in own_dtype else as_data(data)
         if np.shape(came) != np.shape(like[name]):
-            raise ValueError(f"{name} has shape {np.shape(like[name])}, but shape {np.shape(came)} came")
+            raise ValueError(
+                f"{name} has shape {np.shape(like[name])}, but shape {np.shape(came)} came"
+            )
         if name in own_dtype:
             if not hasattr(data, "dtype"):  # a list of numbers
                 came = np.asarray(came, np.asarray(like[name]).dtype)

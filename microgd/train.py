@@ -34,9 +34,13 @@ class Epoch:
     """What one pass over all examples came to."""
 
     number: int  # 1 for the first
-    loss: float  # the mean over the examples, each measured just before the step that it took part in
+    loss: (
+        float  # the mean over the examples, each measured just before the step that it took part in
+    )
     test_loss: float | None  # on the test examples, after the epoch; None without any
-    test_accuracy: float | None  # the share of test examples named rightly, 0 to 1; None where there are no classes
+    test_accuracy: (
+        float | None
+    )  # the share of test examples named rightly, 0 to 1; None where there are no classes
     seconds: float  # how long training took, without the test
     lr: float  # the learning rate
 
@@ -64,14 +68,20 @@ def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayL
     epochs = check_count("number of epochs", epochs, 0)
     initial_epoch = check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
-    minibatches(inputs, targets, batch_size)  # complains about examples that will not do now, not in the first epoch
+    minibatches(
+        inputs, targets, batch_size
+    )  # complains about examples that will not do now, not in the first epoch
     if test is not None:
         if not isinstance(test, (tuple, list)) or len(test) != 2:
             raise TypeError(f"expected test to be the pair (x, y), but got {type(test).__name__}")
         minibatches(*test, batch_size)
 
     if isinstance(model, Module) and not model.training:
-        warnings.warn("the model is in evaluation, as after eval(): model.train() ends that", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            "the model is in evaluation, as after eval(): model.train() ends that",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def run(unused: _Unused) -> Iterator[Epoch]:
         unused.warns = False
@@ -82,7 +92,9 @@ def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayL
                 where = f"epoch {number}, batch {batch}"
                 total += len(a) * _step(model, loss, optimizer, a, b, where, is_first)
             seconds = perf_counter() - start
-            test_loss, test_accuracy = (None, None) if test is None else evaluate(model, loss, *test)
+            test_loss, test_accuracy = (
+                (None, None) if test is None else evaluate(model, loss, *test)
+            )
             yield Epoch(number, total / len(inputs), test_loss, test_accuracy, seconds, lr)
 
     return run(_Unused())
@@ -102,8 +114,12 @@ class _Unused:
 def _check_optimizer(optimizer: Any) -> None:
     """A `TypeError` that names what `fit` needs and this lacks."""
     if isinstance(optimizer, type):
-        raise TypeError(f"expected an optimizer, but got the class {optimizer.__name__}: call it, with the parameters")
-    lacks = [name for name in ("parameters", "lr", "zero_grad", "step") if not hasattr(optimizer, name)]
+        raise TypeError(
+            f"expected an optimizer, but got the class {optimizer.__name__}: call it, with the parameters"
+        )
+    lacks = [
+        name for name in ("parameters", "lr", "zero_grad", "step") if not hasattr(optimizer, name)
+    ]
     if lacks:
         raise TypeError(
             "expected an optimizer with a list of parameters, a number lr, and methods zero_grad() and step(), as "
@@ -111,10 +127,14 @@ def _check_optimizer(optimizer: Any) -> None:
         )
     if not check_list("parameters of the optimizer", optimizer.parameters):
         raise ValueError("expected an optimizer with at least one parameter, but its list is empty")
-    check_type("methods zero_grad and step of the optimizer", Callable, optimizer.zero_grad, optimizer.step)
+    check_type(
+        "methods zero_grad and step of the optimizer", Callable, optimizer.zero_grad, optimizer.step
+    )
 
 
-def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str, is_first: bool) -> float:
+def _step(
+    model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str, is_first: bool
+) -> float:
     """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
     output = model(x)
     if output is None:
@@ -126,11 +146,15 @@ def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where
     # Before the first step there are no gradients from an earlier one.
     never_moved = is_first and all(p.grad is None for p in optimizer.parameters)
     if not isfinite(number):
-        raise DivergedError(f"the loss became {number} in {where}: {_cause(optimizer, x, y, never_moved)}")
+        raise DivergedError(
+            f"the loss became {number} in {where}: {_cause(optimizer, x, y, never_moved)}"
+        )
     optimizer.zero_grad()
     is_own = not isinstance(optimizer, SGD)
     if is_own and any(p.grad is not None and np.any(p.grad) for p in optimizer.parameters):
-        raise ValueError("the optimizer's zero_grad() left gradients, to which this step's would be added: set grad to None")
+        raise ValueError(
+            "the optimizer's zero_grad() left gradients, to which this step's would be added: set grad to None"
+        )
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError(
@@ -138,10 +162,14 @@ def _step(model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where
             ".item() taken on the way?"
         )
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, never_moved)}")
+        raise DivergedError(
+            f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, never_moved)}"
+        )
     before = [np.array(p.data) for p in optimizer.parameters] if is_own and is_first else []
     optimizer.step()
-    if before and all(np.array_equal(old, p.data) for old, p in zip(before, optimizer.parameters, strict=True)):
+    if before and all(
+        np.array_equal(old, p.data) for old, p in zip(before, optimizer.parameters, strict=True)
+    ):
         words = f"the optimizer's step() changed no parameter in {where}: to change one, write p.data -= ..."
         warnings.warn(words, RuntimeWarning, stacklevel=3)
     return number
@@ -154,8 +182,13 @@ def _warn_of_a_square(loss: Value, examples: int) -> None:
     """
     column, row, square = (examples, 1), (examples,), (examples, examples)
     for node in ancestors(loss):
-        shapes = [np.shape(x._held if isinstance(x, Value) else x) for x in node.inputs]
-        if examples > 1 and np.shape(node._held) == square and column in shapes and row in shapes:
+        shapes = [np.shape(x._numbers if isinstance(x, Value) else x) for x in node.inputs]
+        if (
+            examples > 1
+            and np.shape(node._numbers) == square
+            and column in shapes
+            and row in shapes
+        ):
             words = (
                 f"the loss computes {node._operation.name} of shapes {column} and {row}, which broadcast to {square}: "  # type: ignore[union-attr]
                 "if that is not meant, y[:, None] makes the targets a column"
@@ -171,7 +204,9 @@ def _cause(optimizer: Any, x: Any, y: Any, never_moved: bool) -> str:
     """Where to look for what made a number infinite or nan, as far as the data and the parameters tell."""
     for what, array in (("examples", x), ("targets", y)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return f"look at the data, for there is nan or infinity in the {what} of this mini-batch"
+            return (
+                f"look at the data, for there is nan or infinity in the {what} of this mini-batch"
+            )
     parameter = max(_largest(p.data) for p in optimizer.parameters)
     if not isfinite(parameter):
         return "look at the parameters, for one of them holds nan or infinity"
@@ -186,9 +221,7 @@ def _cause(optimizer: Any, x: Any, y: Any, never_moved: bool) -> str:
         return f"{grown}: begin with smaller ones" if never_moved else f"{grown}, so {smaller}"
     if never_moved:
         return f"no step was made yet, so look in the model, the loss and the data for {suspects}"
-    return (
-        f"no parameter is larger than {parameter:.2g}, so look first in the model and the loss for {suspects}; then {smaller}"
-    )
+    return f"no parameter is larger than {parameter:.2g}, so look first in the model and the loss for {suspects}; then {smaller}"
 
 
 def _largest(x: Any) -> float:
@@ -197,17 +230,23 @@ def _largest(x: Any) -> float:
 
 def _one(loss: Any) -> Value:
     if not isinstance(loss, Value) or loss.size != 1:
-        raise TypeError(f"expected a loss that is a Value of one element, the mean over the batch, but got {loss!r}")
+        raise TypeError(
+            f"expected a loss that is a Value of one element, the mean over the batch, but got {loss!r}"
+        )
     return loss
 
 
 def _is_finite(g: Data) -> bool:
     """Whether all elements are; their sum says so at a fraction of the cost, except where finite ones overflow it."""
-    return isfinite(g if isinstance(g, float) else np.add.reduce(g, axis=None)) or bool(np.isfinite(g).all())
+    return isfinite(g if isinstance(g, float) else np.add.reduce(g, axis=None)) or bool(
+        np.isfinite(g).all()
+    )
 
 
 @evaluation
-def evaluate(model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int = 1000) -> tuple[float, float | None]:
+def evaluate(
+    model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int = 1000
+) -> tuple[float, float | None]:
     """The mean loss over the examples, and the accuracy: the share of them that the model names rightly.
 
     It names the class of the largest output; an example with an output of nan is named wrongly. There is an accuracy where
@@ -239,7 +278,9 @@ def _are_of_classes(scores: Any, targets: Any) -> bool:
     return bool(targets.min() >= 0 and targets.max() < scores.shape[1])
 
 
-def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int) -> None:
+def save_checkpoint(
+    path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int
+) -> None:
     """Write what training depends on, after that many epochs, to an .npz file: whole, or not at all.
 
     That is the weights, the optimizer's settings and velocities, and the state of `rng`. So call this in the loop over `fit`,
@@ -265,7 +306,9 @@ def save_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
     arrays = {f"model.{name}": data for name, data in model.state_dict().items()}
     arrays |= {f"optimizer.{name}": data for name, data in optimizer.state_dict().items()}
     state = json.dumps([rng.bit_generator.state, names], default=np.ndarray.tolist)
-    save_arrays(path, arrays | {"rng": np.frombuffer(state.encode(), np.uint8), "epoch": float(epoch)})
+    save_arrays(
+        path, arrays | {"rng": np.frombuffer(state.encode(), np.uint8), "epoch": float(epoch)}
+    )
 
 
 def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator) -> int:
@@ -282,14 +325,20 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
         if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
             raise ValueError("the random state is out of its range")
         prefixes = "model.", "optimizer."
-        weights, moves = ({n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes)
+        weights, moves = (
+            {n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes
+        )
         matched = model._matched(weights)
         same_dtypes = all(np.result_type(new) == weights[part.name].dtype for part, new in matched)
         if moved != names or not same_dtypes:
-            raise ValueError(f"its optimizer moves {moved}, not {names}, or its weights have another dtype")
+            raise ValueError(
+                f"its optimizer moves {moved}, not {names}, or its weights have another dtype"
+            )
         optimizer.load_state_dict(moves)
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}"
+        ) from error
     for part, new in matched:
         part.put(new)
     rng.bit_generator.state = state
@@ -302,7 +351,9 @@ def _names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]
         check_type(f"a {kind.__name__}", kind, part)
     names = {p: name for name, p in model.named_parameters()}
     if not set(optimizer.parameters) <= names.keys():
-        raise ValueError("expected an optimizer of the model's parameters, but it has others, which the file would lack")
+        raise ValueError(
+            "expected an optimizer of the model's parameters, but it has others, which the file would lack"
+        )
     return [names[p] for p in optimizer.parameters]
 
 
@@ -319,4 +370,8 @@ def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -
     """
     window, allowed = check_count("window", window, 1), check_number("tolerance", tolerance)
     recent = np.ravel(np.asarray(as_data(losses), np.float64))[-window - 1 :]
-    return bool(len(recent) > window and np.isfinite(recent).all() and np.ptp(recent) <= allowed * np.abs(recent).max())
+    return bool(
+        len(recent) > window
+        and np.isfinite(recent).all()
+        and np.ptp(recent) <= allowed * np.abs(recent).max()
+    )

@@ -23,14 +23,24 @@ def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def apply(*operands: Any, **options: Any) -> Any:
-        return function(*(x._held if isinstance(x, Value) else x for x in operands), **options)
+        return function(*(x._numbers if isinstance(x, Value) else x for x in operands), **options)
 
     apply.__module__ = __name__
     return apply
 
 
 # NumPy's comparisons and tests have no derivative, and neither has what asks only for a shape: plain results.
-_TESTS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isinf, np.isnan)
+_TESTS = (
+    np.equal,
+    np.not_equal,
+    np.less,
+    np.less_equal,
+    np.greater,
+    np.greater_equal,
+    np.isfinite,
+    np.isinf,
+    np.isnan,
+)
 _SHAPES = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like)
 NUMPY.update({function: _on_data(function) for function in (*_TESTS, *_SHAPES)})
 
@@ -41,7 +51,10 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
     def apply(self: "Value", other: Any) -> Any:
         if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
             return NotImplemented  # so that Python says that a Value does not equal None
-        result = test(self._held, other._held if isinstance(other, Value) else as_data(other, self._held))
+        result = test(
+            self._numbers,
+            other._numbers if isinstance(other, Value) else as_data(other, self._numbers),
+        )
         return result if np.ndim(result) else bool(result)
 
     return apply
@@ -50,7 +63,12 @@ def _compared(test: np.ufunc) -> Callable[..., Any]:
 def _is_descent(symbol: str, step: Any, gradient: Any) -> bool:
     """Whether `p -= step` or `p += step` is a step against the gradient, in every element of several."""
     sign = {"-=": 1.0, "+=": -1.0}.get(symbol)
-    if sign is None or not isinstance(gradient, np.ndarray) or gradient.size < 2 or np.shape(step) != gradient.shape:
+    if (
+        sign is None
+        or not isinstance(gradient, np.ndarray)
+        or gradient.size < 2
+        or np.shape(step) != gradient.shape
+    ):
         return False
     steepest = np.argmax(np.abs(gradient))
     if not gradient.flat[steepest]:
@@ -66,8 +84,10 @@ def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
         # What computes in this way adds up Values: `total = self.bias; total += weight * x`. A number on the right is
         # a step, `p -= lr * p.grad`, as in PyTorch: it would give another Value to the name `p`, and train nothing.
         # (While a model is evaluated nobody makes steps.)
-        is_number = not self._ticket and not isinstance(other, Value)
-        if is_number and (_is_descent(symbol, other, self.grad) if is_recording() else not is_evaluating()):
+        is_number = not self._computed and not isinstance(other, Value)
+        if is_number and (
+            _is_descent(symbol, other, self.grad) if is_recording() else not is_evaluating()
+        ):
             name = self.name or "p"
             raise TypeError(
                 f"{name} {symbol} ... would make {name} the name of another Value, and leave this leaf as it is: "
@@ -109,7 +129,7 @@ class Value(Node):
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
         given = as_data(data)
-        self._held = given if isinstance(given, float) else np.array(given)
+        self._numbers = given if isinstance(given, float) else np.array(given)
         self.grad = None
         if not isinstance(name, str | None):
             raise TypeError(f"expected a name that is text, but got a {type(name).__name__}")
@@ -126,45 +146,54 @@ class Value(Node):
         numbers, and its gradients stay right. An array, or a view, that was taken before an assignment or an optimizer's
         step is the leaf's no longer: it keeps the old numbers.
         """
-        held = self._held
+        held = self._numbers
         if type(held) is not np.ndarray:
             return held
         if self._operation is not None:
             return held.view(ReadOnly)
         if not held.flags.writeable:
             # A record keeps this array (`_kept` in backprop.py), and the caller may write into it: the leaf gets another.
-            self._held = held.copy("K")
-        return self._held
+            self._numbers = held.copy("K")
+        return self._numbers
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
         if self._operation is not None:
             raise AttributeError(COMPUTED)
-        if new is self._held:  # after `value.data -= step`, which has already changed the array
+        if new is self._numbers:  # after `value.data -= step`, which has already changed the array
             return
-        given = as_data(new, self._held)
+        given = as_data(new, self._numbers)
         if np.shape(given) != self.shape:
-            raise ValueError(f"expected data of shape {self.shape}, but got shape {np.shape(given)}")
-        if not isinstance(self._held, float):
-            source, given = given, np.empty_like(self._held)  # of the same dtype, and in the same order in memory
+            raise ValueError(
+                f"expected data of shape {self.shape}, but got shape {np.shape(given)}"
+            )
+        if not isinstance(self._numbers, float):
+            source, given = (
+                given,
+                np.empty_like(self._numbers),
+            )  # of the same dtype, and in the same order in memory
             given[...] = source
-            self._held.flags.writeable = False  # who still holds the old array gets an error, and does not write in vain
-        self._held = given
+            self._numbers.flags.writeable = (
+                False  # who still holds the old array gets an error, and does not write in vain
+            )
+        self._numbers = given
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""
         if self.size != 1:
-            raise ValueError(f"only a value of one element has an item; this one has shape {self.shape}")
-        return self._held if isinstance(self._held, float) else float(self._held.item())
+            raise ValueError(
+                f"only a value of one element has an item; this one has shape {self.shape}"
+            )
+        return self._numbers if isinstance(self._numbers, float) else float(self._numbers.item())
 
     def detach(self) -> "Value":
         """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
-        return type(self)(self._held)
+        return type(self)(self._numbers)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the axes; () is a number."""
-        return () if isinstance(self._held, float) else self._held.shape
+        return () if isinstance(self._numbers, float) else self._numbers.shape
 
     @property
     def ndim(self) -> int:
@@ -174,12 +203,12 @@ class Value(Node):
     @property
     def size(self) -> int:
         """The number of elements."""
-        return 1 if isinstance(self._held, float) else self._held.size
+        return 1 if isinstance(self._numbers, float) else self._numbers.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64; float64 for a number."""
-        return np.dtype(np.float64) if isinstance(self._held, float) else self._held.dtype
+        return np.dtype(np.float64) if isinstance(self._numbers, float) else self._numbers.dtype
 
     @property
     def op(self) -> str | None:
@@ -205,12 +234,45 @@ class Value(Node):
         )
 
     abs, square, sqrt, sign = ops.absolute, ops.square, ops.sqrt, ops.sign
-    exp, exp2, expm1, log, log2, log10, log1p = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
+    exp, exp2, expm1, log, log2, log10, log1p = (
+        ops.exp,
+        ops.exp2,
+        ops.expm1,
+        ops.log,
+        ops.log2,
+        ops.log10,
+        ops.log1p,
+    )
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
-    arcsin, arccos, arctan, sigmoid, relu = ops.arcsin, ops.arccos, ops.arctan, ops.sigmoid, ops.relu
-    sum, mean, max, min, var, logsumexp = ops.sum, ops.mean, ops.max, ops.min, ops.var, ops.logsumexp
-    softmax, log_softmax, maximum, minimum, clip = ops.softmax, ops.log_softmax, ops.maximum, ops.minimum, ops.clip
-    broadcast_to, squeeze, flatten, ravel, astype = ops.broadcast_to, ops.squeeze, ops.ravel, ops.ravel, ops.astype
+    arcsin, arccos, arctan, sigmoid, relu = (
+        ops.arcsin,
+        ops.arccos,
+        ops.arctan,
+        ops.sigmoid,
+        ops.relu,
+    )
+    sum, mean, max, min, var, logsumexp = (
+        ops.sum,
+        ops.mean,
+        ops.max,
+        ops.min,
+        ops.var,
+        ops.logsumexp,
+    )
+    softmax, log_softmax, maximum, minimum, clip = (
+        ops.softmax,
+        ops.log_softmax,
+        ops.maximum,
+        ops.minimum,
+        ops.clip,
+    )
+    broadcast_to, squeeze, flatten, ravel, astype = (
+        ops.broadcast_to,
+        ops.squeeze,
+        ops.ravel,
+        ops.ravel,
+        ops.astype,
+    )
 
     dot, std, prod, cumsum, take, repeat = (_Missing() for _ in range(6))
     argmax, argmin, argsort, any, all = (_Missing() for _ in range(5))
@@ -222,13 +284,17 @@ class Value(Node):
 
     def transpose(self, *axes: Any) -> Any:
         """The axes in another order, `transpose(1, 0, 2)` or `transpose((1, 0, 2))`; without any, in reverse."""
-        return ops.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+        return ops.transpose(
+            self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        )
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
     # `hash` is identity, so that Values can be keys, while == compares what they hold, as in PyTorch.
     __eq__, __ne__, __hash__ = _compared(np.equal), _compared(np.not_equal), object.__hash__
-    __lt__, __le__, __gt__, __ge__ = map(_compared, (np.less, np.less_equal, np.greater, np.greater_equal))
+    __lt__, __le__, __gt__, __ge__ = map(
+        _compared, (np.less, np.less_equal, np.greater, np.greater_equal)
+    )
 
     # NumPy's functions, np.exp(value) and np.sum(value, axis=0), and its operators, array * value, come here.
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
@@ -298,9 +364,13 @@ class Value(Node):
 
     def __repr__(self) -> str:
         def shown(x: Data) -> str:
-            return np.array2string(x, separator=", ", prefix="Value(") if isinstance(x, np.ndarray) else repr(x)
+            return (
+                np.array2string(x, separator=", ", prefix="Value(")
+                if isinstance(x, np.ndarray)
+                else repr(x)
+            )
 
         dtype = ", dtype=float32" if self.dtype == np.float32 else ""
         named = f", name={self.name!r}" if self.name else ""
         grad = "" if self.grad is None else f", grad={shown(self.grad)}"
-        return f"Value({shown(self._held)}{dtype}{named}{grad})"
+        return f"Value({shown(self._numbers)}{dtype}{named}{grad})"

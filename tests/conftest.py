@@ -9,7 +9,11 @@ from microgd.backprop import NUMPY, OPERATIONS
 
 
 def pytest_addoption(parser):
-    parser.addoption("--sweep", action="store_true", help="as many graphs, kills and inputs as the README reports, not a few")
+    parser.addoption(
+        "--sweep",
+        action="store_true",
+        help="as many graphs, kills and inputs as the README reports, not a few",
+    )
 
 
 @pytest.fixture
@@ -23,7 +27,9 @@ def pytest_terminal_summary(terminalreporter):
     counts = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if getattr(report, "when", None) == "call":  # and not what went before and came after, which say the same
+            if (
+                getattr(report, "when", None) == "call"
+            ):  # and not what went before and came after, which say the same
                 for name, n in report.user_properties:
                     counts[name] += n
     if counts:

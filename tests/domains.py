@@ -39,24 +39,41 @@ def distinct(draw, shape, offset=0.0):
 
 def shapes(min_dims=0, max_dims=4, min_side=0):
     """Shapes of any number of axes, empty ones and ones of length 1 among them."""
-    any_shape = hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4)
+    any_shape = hnp.array_shapes(
+        min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4
+    )
     return any_shape.filter(lambda shape: np.prod(shape) <= MOST_ELEMENTS)
 
 
 @st.composite
 def broadcasting(draw, *intervals, draws=numbers):
     """Operands whose shapes broadcast with each other, one for each interval."""
-    drawn = hnp.mutually_broadcastable_shapes(num_shapes=len(intervals), max_dims=4, min_side=0, max_side=3)
+    drawn = hnp.mutually_broadcastable_shapes(
+        num_shapes=len(intervals), max_dims=4, min_side=0, max_side=3
+    )
     found = draw(drawn.filter(lambda s: np.prod(s.result_shape) <= MOST_ELEMENTS))
-    return [draws(draw, shape, *interval) for shape, interval in zip(found.input_shapes, intervals, strict=True)], {}
+    return [
+        draws(draw, shape, *interval)
+        for shape, interval in zip(found.input_shapes, intervals, strict=True)
+    ], {}
 
 
 @st.composite
 def reduced(draw, draws=numbers, min_side=0, with_keepdims=True):
     """One operand, some of its axes, and whether they are kept."""
     shape = draw(shapes(min_side=min_side))
-    axes = st.lists(st.integers(-len(shape), len(shape) - 1), unique_by=lambda a: a % len(shape)) if shape else st.just([])
-    axis = draw(st.one_of(st.none(), axes.map(tuple), *([st.integers(-len(shape), len(shape) - 1)] if shape else [])))
+    axes = (
+        st.lists(st.integers(-len(shape), len(shape) - 1), unique_by=lambda a: a % len(shape))
+        if shape
+        else st.just([])
+    )
+    axis = draw(
+        st.one_of(
+            st.none(),
+            axes.map(tuple),
+            *([st.integers(-len(shape), len(shape) - 1)] if shape else []),
+        )
+    )
     if not with_keepdims:  # softmax wants one axis or several, but always some
         axis = -1 if axis is None or (shape and axis == ()) else axis
         return [draws(draw, shape)], {"axis": axis}
@@ -67,7 +84,9 @@ def reduced(draw, draws=numbers, min_side=0, with_keepdims=True):
 def matrices(draw):
     """Two operands of @: vectors, matrices, or stacks of matrices that broadcast."""
     n, k, m = (draw(st.integers(0, 3)) for _ in range(3))
-    stacks = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, min_side=0, max_side=2))
+    stacks = draw(
+        hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, min_side=0, max_side=2)
+    )
     x_stack, y_stack = stacks.input_shapes
     x = draw(st.sampled_from([(k,), (n, k), (*x_stack, n, k)]))
     y = draw(st.sampled_from([(k,), (k, m), (*y_stack, k, m)]))
@@ -94,7 +113,9 @@ def transposed(draw):
 
 @st.composite
 def stretched(draw):
-    found = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=3))
+    found = draw(
+        hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=3)
+    )
     return [numbers(draw, found.input_shapes[0])], {"shape": found.result_shape}
 
 
@@ -105,7 +126,9 @@ def indexed(draw):
         hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True),
         hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(max_dims=2, max_side=3)),
         hnp.arrays(bool, shape),
-        st.lists(st.integers(-shape[0], shape[0] - 1), max_size=4).map(lambda rows: np.array(rows, int)),
+        st.lists(st.integers(-shape[0], shape[0] - 1), max_size=4).map(
+            lambda rows: np.array(rows, int)
+        ),
     )
     return [numbers(draw, shape)], {"index": draw(picks)}
 
@@ -158,8 +181,16 @@ def powers(draw):
 
 @st.composite
 def layered(draw):
-    batch, inputs, outputs = draw(shapes(max_dims=2)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    return [numbers(draw, (*batch, inputs)), numbers(draw, (outputs, inputs)), numbers(draw, (outputs,))], {}
+    batch, inputs, outputs = (
+        draw(shapes(max_dims=2)),
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 3)),
+    )
+    return [
+        numbers(draw, (*batch, inputs)),
+        numbers(draw, (outputs, inputs)),
+        numbers(draw, (outputs,)),
+    ], {}
 
 
 @st.composite
@@ -217,15 +248,34 @@ DOMAINS: dict[str, Domain] = {
 DOMAINS |= {
     "power": Domain(ops.power, powers(), np.power, elementwise=True),
     "_sech": Domain(ops._sech, broadcasting(()), lambda x: 1 / np.cosh(x), elementwise=True),
-    "_one_minus_square": Domain(ops._one_minus_square, broadcasting(()), lambda x: 1 - x * x, elementwise=True),
-    "_half_sech": Domain(ops._half_sech, broadcasting(()), lambda x: 0.5 / np.cosh(x / 2), elementwise=True),
-    "_hypotenuse": Domain(ops._hypotenuse, broadcasting(()), lambda x: np.sqrt(1 + x * x), elementwise=True),
-    "sigmoid": Domain(ops.sigmoid, broadcasting(()), lambda x: 1 / (1 + np.exp(-x)), elementwise=True),
-    "relu": Domain(ops.relu, broadcasting((0.25,), draws=distinct), lambda x: np.where(x > 0, x, 0), elementwise=True),
+    "_one_minus_square": Domain(
+        ops._one_minus_square, broadcasting(()), lambda x: 1 - x * x, elementwise=True
+    ),
+    "_half_sech": Domain(
+        ops._half_sech, broadcasting(()), lambda x: 0.5 / np.cosh(x / 2), elementwise=True
+    ),
+    "_hypotenuse": Domain(
+        ops._hypotenuse, broadcasting(()), lambda x: np.sqrt(1 + x * x), elementwise=True
+    ),
+    "sigmoid": Domain(
+        ops.sigmoid, broadcasting(()), lambda x: 1 / (1 + np.exp(-x)), elementwise=True
+    ),
+    "relu": Domain(
+        ops.relu,
+        broadcasting((0.25,), draws=distinct),
+        lambda x: np.where(x > 0, x, 0),
+        elementwise=True,
+    ),
     "sign": Domain(ops.sign, broadcasting((0.25,), draws=distinct), np.sign, elementwise=True),
-    "absolute": Domain(ops.absolute, broadcasting((0.25,), draws=distinct), np.absolute, elementwise=True),
-    "maximum": Domain(ops.maximum, broadcasting((), (0.25,), draws=distinct), np.maximum, elementwise=True),
-    "minimum": Domain(ops.minimum, broadcasting((), (0.25,), draws=distinct), np.minimum, elementwise=True),
+    "absolute": Domain(
+        ops.absolute, broadcasting((0.25,), draws=distinct), np.absolute, elementwise=True
+    ),
+    "maximum": Domain(
+        ops.maximum, broadcasting((), (0.25,), draws=distinct), np.maximum, elementwise=True
+    ),
+    "minimum": Domain(
+        ops.minimum, broadcasting((), (0.25,), draws=distinct), np.minimum, elementwise=True
+    ),
     "where": Domain(ops.where, chosen(), np.where),
     "clip": Domain(ops.clip, clipped(), lambda x, min, max: np.clip(x, min, max)),
     "sum": Domain(ops.sum, reduced(), np.sum),
@@ -233,14 +283,20 @@ DOMAINS |= {
     "max": Domain(ops.max, reduced(distinct, min_side=1), np.max),
     "min": Domain(ops.min, reduced(distinct, min_side=1), np.min),
     "logsumexp": Domain(ops.logsumexp, reduced(min_side=1), _logsumexp),
-    "softmax": Domain(ops.softmax, reduced(min_side=1, with_keepdims=False), lambda x, axis: np.exp(_log_softmax(x, axis))),
+    "softmax": Domain(
+        ops.softmax,
+        reduced(min_side=1, with_keepdims=False),
+        lambda x, axis: np.exp(_log_softmax(x, axis)),
+    ),
     "log_softmax": Domain(ops.log_softmax, reduced(min_side=1, with_keepdims=False), _log_softmax),
     "matmul": Domain(ops.matmul, matrices(), np.matmul),
     "reshape": Domain(ops.reshape, reshaped(), lambda x, shape: np.reshape(x, shape)),
     "transpose": Domain(ops.transpose, transposed(), np.transpose),
     "broadcast_to": Domain(ops.broadcast_to, stretched(), np.broadcast_to),
     "astype": Domain(
-        ops.astype, broadcasting(()).map(lambda c: (c[0], {"dtype": np.float64})), lambda x, dtype: np.asarray(x).astype(dtype)
+        ops.astype,
+        broadcasting(()).map(lambda c: (c[0], {"dtype": np.float64})),
+        lambda x, dtype: np.asarray(x).astype(dtype),
     ),
     "getitem": Domain(ops.getitem, indexed(), lambda x, index: np.asarray(x)[index]),
     "scatter": Domain(ops.scatter, scattered(), _add_at),
@@ -248,7 +304,9 @@ DOMAINS |= {
     "stack": Domain(_join(ops.stack), joined(True), _join(np.stack)),
     "linear": Domain(nn.linear, layered(), lambda x, weight, bias: x @ weight.T + bias),
     "cross_entropy": Domain(
-        nn.cross_entropy, classified(), lambda x, labels: -_log_softmax(x, 1)[np.arange(len(labels)), labels].mean()
+        nn.cross_entropy,
+        classified(),
+        lambda x, labels: -_log_softmax(x, 1)[np.arange(len(labels)), labels].mean(),
     ),
 }
 

@@ -15,12 +15,15 @@ def find_program(name):
 
 
 needs_program = pytest.mark.skipif(
-    not (find_program("dot") or find_program("graphviz-pure")), reason="neither dot nor graphviz-pure is installed"
+    not (find_program("dot") or find_program("graphviz-pure")),
+    reason="neither dot nor graphviz-pure is installed",
 )
 
 
 def lines(group):
-    return [text.text.replace("\u2060", "").strip() for text in group.iter(f"{SVG}text")]  # U+2060 cannot be seen
+    return [
+        text.text.replace("\u2060", "").strip() for text in group.iter(f"{SVG}text")
+    ]  # U+2060 cannot be seen
 
 
 class Rendered:
@@ -52,7 +55,12 @@ class Rendered:
 
     def labels(self, name):
         """What stands on the edges that leave the box."""
-        return sorted(label for (tail, _), labels in self.edges.items() if tail == self.key(name) for label in labels)
+        return sorted(
+            label
+            for (tail, _), labels in self.edges.items()
+            if tail == self.key(name)
+            for label in labels
+        )
 
     def of(self, look):
         """The boxes that look so."""

@@ -190,7 +190,9 @@ def test_a_gradient_that_is_a_value_is_a_type_error():
 def test_no_rule_is_ever_called_for_a_constant(registry):
     called = []
 
-    @operation(lambda g, out, x, y: called.append("x") or g, lambda g, out, x, y: called.append("y") or g)
+    @operation(
+        lambda g, out, x, y: called.append("x") or g, lambda g, out, x, y: called.append("y") or g
+    )
     def join(x, y):
         return x + y
 
@@ -209,8 +211,15 @@ def test_constants_are_recorded_as_operands():
 @pytest.mark.parametrize("constant", [np.array([1, 2]), np.array([True, False]), [1, 2], 2, True])
 def test_integer_and_boolean_constants_take_the_dtype_of_what_they_meet(constant):
     x = Value(np.ones(2, np.float32))
-    assert (x * constant).dtype == (constant * x).dtype == operations.where([True, False], x, constant).dtype == np.float32
-    assert (Value(np.ones(2)) * constant).dtype == (Value(1.0) * np.array([1, 2])).dtype == np.float64
+    assert (
+        (x * constant).dtype
+        == (constant * x).dtype
+        == operations.where([True, False], x, constant).dtype
+        == np.float32
+    )
+    assert (
+        (Value(np.ones(2)) * constant).dtype == (Value(1.0) * np.array([1, 2])).dtype == np.float64
+    )
 
 
 @pytest.mark.parametrize("number", [2.0, np.float64(2), np.float32(2), np.array(2.0), Value(2.0)])
@@ -259,8 +268,12 @@ def test_changing_a_leaf_leaves_the_recorded_gradients_right(change, read_before
     assert not np.array_equal(p.data, [1.0, 2.0])
 
 
-@pytest.mark.parametrize("view", [lambda data: data, lambda data: data[:1], lambda data: data.T.reshape(2, 1)[:, 0]])
-def test_an_array_or_a_view_taken_before_it_was_recorded_is_still_the_leafs_and_not_the_records(view):
+@pytest.mark.parametrize(
+    "view", [lambda data: data, lambda data: data[:1], lambda data: data.T.reshape(2, 1)[:, 0]]
+)
+def test_an_array_or_a_view_taken_before_it_was_recorded_is_still_the_leafs_and_not_the_records(
+    view,
+):
     p = Value([1.0, 2.0])
     taken = view(p.data)
     out = (p**2).sum()
@@ -273,7 +286,7 @@ def test_an_array_or_a_view_taken_before_it_was_recorded_is_still_the_leafs_and_
 def test_a_record_keeps_the_leafs_own_array_where_nobody_else_has_it():
     p = Value([1.0, 2.0])
     p.data[0] = 3.0  # the array was taken, but has been let go
-    assert (p * 2.0).saved[0] is p._held
+    assert (p * 2.0).saved[0] is p._numbers
 
 
 def test_a_rule_that_gives_what_was_recorded_does_not_give_it_away(registry):
@@ -480,7 +493,9 @@ def test_no_grad_holds_for_its_own_task_alone():
 
 
 def test_an_operation_of_ones_own_is_differentiated_twice_and_called_through_numpy(registry):
-    @operation(lambda g, out, x: g * operations.cos(x), name="sinc")  # not the real one: only the name matters here
+    @operation(
+        lambda g, out, x: g * operations.cos(x), name="sinc"
+    )  # not the real one: only the name matters here
     def mine(x):
         return np.sin(x)
 
@@ -533,7 +548,11 @@ def test_operands_given_by_name_or_left_out_are_a_type_error(registry):
     def scale(x, w, a=2.0):
         return x * w
 
-    for call in (lambda: scale(Value(3.0), w=5.0), lambda: scale(Value(3.0)), lambda: operations.where([True], Value([1.0]))):
+    for call in (
+        lambda: scale(Value(3.0), w=5.0),
+        lambda: scale(Value(3.0)),
+        lambda: operations.where([True], Value([1.0])),
+    ):
         with pytest.raises(TypeError, match="operands, all by position"):
             call()
     assert scale(Value(3.0), 5.0, a=1.0).data == 15.0
@@ -541,7 +560,11 @@ def test_operands_given_by_name_or_left_out_are_a_type_error(registry):
 
 def test_a_masked_array_is_a_type_error_from_both_sides():
     masked = np.ma.array([1.0, 2.0], mask=[True, False])
-    for call in (lambda: Value(masked), lambda: Value([1.0, 2.0]) * masked, lambda: masked * Value([1.0, 2.0])):
+    for call in (
+        lambda: Value(masked),
+        lambda: Value([1.0, 2.0]) * masked,
+        lambda: masked * Value([1.0, 2.0]),
+    ):
         with pytest.raises(TypeError):
             call()
     with pytest.raises(TypeError):
@@ -562,13 +585,17 @@ def test_a_copy_of_a_computed_value_is_another_value(copied):
     x = Value([1.0, 2.0])
     y = x * 2.0
     (y * copied(y)).sum().backward()
-    assert x.grad.tolist() == ([8.0, 16.0] if copied is copy.copy else [4.0, 8.0])  # a deep copy has an x of its own
+    assert x.grad.tolist() == (
+        [8.0, 16.0] if copied is copy.copy else [4.0, 8.0]
+    )  # a deep copy has an x of its own
 
 
 def test_a_grad_of_another_shape_that_somebody_set_leaves_all_grads_as_they_were():
     x, z = Value([1.0, 2.0]), Value([1.0, 2.0])
     z.grad = np.ones(3)
-    with pytest.raises(ValueError, match=r"expected a gradient of shape \(2,\), .* got shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"expected a gradient of shape \(2,\), .* got shape \(3,\)"
+    ):
         (x * z).sum().backward()
     assert x.grad is None
     assert z.grad.tolist() == [1.0, 1.0, 1.0]
@@ -602,12 +629,17 @@ def test_one_number_from_a_rule_holds_for_every_element(registry):
 
 
 @pytest.mark.parametrize(("dtype", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
-def test_a_rule_may_compute_in_another_dtype_and_the_gradient_is_still_the_operands(registry, dtype, other):
+def test_a_rule_may_compute_in_another_dtype_and_the_gradient_is_still_the_operands(
+    registry, dtype, other
+):
     @operation(lambda g, out, x: np.full(x.shape, 0.5, other))
     def half(x):
         return x * 0.5
 
-    @operation(lambda g, out, x, y: np.full(x.shape, 0.5, other), lambda g, out, x, y: np.full(y.shape, 0.5, other))
+    @operation(
+        lambda g, out, x, y: np.full(x.shape, 0.5, other),
+        lambda g, out, x, y: np.full(y.shape, 0.5, other),
+    )
     def middle(x, y):
         return 0.5 * (x + y)
 
@@ -624,7 +656,9 @@ def test_a_gradient_that_does_not_fit_the_operand_is_never_stretched_to_it(regis
         return x * 1.0
 
     x = Value(np.ones((2, 3)))
-    with pytest.raises(ValueError, match=r"crooked gave a gradient of shape .* for an operand of shape \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"crooked gave a gradient of shape .* for an operand of shape \(2, 3\)"
+    ):
         crooked(x).sum().backward()
 
 
@@ -713,7 +747,12 @@ def test_what_is_remembered_of_an_operation_cannot_be_changed():
 
 def test_the_first_value_that_a_program_computes_is_no_leaf():
     program = "from microgd import Value, nn; model = nn.Module(); model.y = Value(1.0) * 2.0; print(model.parameters())"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_an_array_without_axes_that_an_operation_gives_is_a_number(registry):
@@ -777,7 +816,9 @@ def unrecorded(x):
 )
 def test_what_was_computed_within_no_grad_has_no_way_back_and_says_so(use):
     x = Value([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"^nothing was recorded: this value was computed within no_grad"):
+    with pytest.raises(
+        ValueError, match=r"^nothing was recorded: this value was computed within no_grad"
+    ):
         use(x)
     assert x.grad is None
 
@@ -798,7 +839,9 @@ def test_backward_of_a_leaf_is_1():
     assert x.grad == 1.0
 
 
-@pytest.mark.parametrize("nothing", [0, 0.0, -0.0, np.float32(0), np.zeros(2), np.zeros(2, int), [0, 0]])
+@pytest.mark.parametrize(
+    "nothing", [0, 0.0, -0.0, np.float32(0), np.zeros(2), np.zeros(2, int), [0, 0]]
+)
 def test_a_grad_set_to_0_is_zeros(nothing):
     w = Value(np.ones(2, np.float32))
     w.grad = nothing
@@ -811,7 +854,10 @@ def test_a_grad_set_to_0_is_zeros(nothing):
 def test_a_grad_that_was_set_by_hand_to_another_shape_is_named_as_that(odd):
     w = Value([1.0, 2.0])
     w.grad = odd
-    with pytest.raises(ValueError, match="since grad was set by hand: set it to None, and backward starts a new sum"):
+    with pytest.raises(
+        ValueError,
+        match="since grad was set by hand: set it to None, and backward starts a new sum",
+    ):
         (w * 3.0).sum().backward()
 
 
@@ -824,22 +870,34 @@ def test_a_grad_set_to_0_is_no_step():
 
 # ── Operations by name ───────────────────────────────────────────────────────────────────────────────────────────────
 
-OF_THE_TABLE = sorted(name for name, op in OPERATIONS.items() if op.module == "microgd.operations" and not name.startswith("_"))
+OF_THE_TABLE = sorted(
+    name
+    for name, op in OPERATIONS.items()
+    if op.module == "microgd.operations" and not name.startswith("_")
+)
 
 
 @pytest.mark.parametrize("name", OF_THE_TABLE)
 def test_an_operation_is_microgds_own_by_module_name_signature_and_one_line(name):
     function = getattr(operations, name)
-    assert (function.__module__, function.__name__, function.__qualname__) == ("microgd.operations", name, name)
+    assert (function.__module__, function.__name__, function.__qualname__) == (
+        "microgd.operations",
+        name,
+        name,
+    )
     assert inspect.getdoc(function).splitlines()[0].endswith((".", ".)"))
     assert len(inspect.getdoc(function).splitlines()[0]) < 110
-    assert not {"out", "where", "casting", "order", "subok"} & set(inspect.signature(function).parameters)
+    assert not {"out", "where", "casting", "order", "subok"} & set(
+        inspect.signature(function).parameters
+    )
     assert pickle.loads(pickle.dumps(function)) is function
 
 
 def test_help_lists_every_operation():
     text = pydoc.plain(pydoc.render_doc(operations))
-    assert not [name for name in OF_THE_TABLE if not re.search(rf"^    {name}\(", text, re.MULTILINE)]
+    assert not [
+        name for name in OF_THE_TABLE if not re.search(rf"^    {name}\(", text, re.MULTILINE)
+    ]
 
 
 def test_a_sequential_with_operations_can_be_pickled():
@@ -886,7 +944,10 @@ TAKEN = [
 @pytest.mark.parametrize("name", TAKEN)
 def test_an_operation_with_the_name_of_one_of_microgds_own_is_refused_with_the_cure(name, registry):
     numpys, known = dict(NUMPY), dict(OPERATIONS)
-    with pytest.raises(ValueError, match=rf"^{name} is the name of one of microgd's own functions: .* such as my_{name}$"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{name} is the name of one of microgd's own functions: .* such as my_{name}$",
+    ):
         operation(lambda g, out, x: g, name=name)(lambda x: x)
     assert (known, numpys) == (OPERATIONS, NUMPY)
 
@@ -907,7 +968,9 @@ def test_a_first_try_at_exp_with_a_wrong_rule_leaves_numpys_exp_right(registry):
 def test_a_cell_that_defines_an_operation_again_goes_on_working_and_says_nothing(registry):
     for factor in (2.0, 3.0):
 
-        @operation(lambda g, out, x, factor: g * factor, name="sinc")  # NumPy has one, and microgd does not
+        @operation(
+            lambda g, out, x, factor: g * factor, name="sinc"
+        )  # NumPy has one, and microgd does not
         def stretched(x, factor=factor):
             return x * factor
 
@@ -932,7 +995,9 @@ def test_a_rule_that_writes_into_the_upstream_gradient_is_refused_with_the_cure(
 
     squared = operation(rule, name="squared")(lambda x: x * x)
     x = Value([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"a rule can't write into g and operands, .* g \* x in place of g \*= x"):
+    with pytest.raises(
+        ValueError, match=r"a rule can't write into g and operands, .* g \* x in place of g \*= x"
+    ):
         squared(x).backward([1.0, 1.0])
     assert x.grad is None
 
@@ -957,12 +1022,19 @@ def test_a_rule_may_return_the_upstream_gradient_as_it_came(registry):
 
 
 @pytest.mark.parametrize("rule", [lambda g, x: g * 2.0 * x, lambda g: g, lambda g, out, x, y: g])
-def test_a_rule_of_another_number_of_arguments_is_refused_where_the_operation_is_made(rule, registry):
-    with pytest.raises(TypeError, match=r"a rule of this operation takes \(g, out, x\): the upstream gradient, the result, "):
+def test_a_rule_of_another_number_of_arguments_is_refused_where_the_operation_is_made(
+    rule, registry
+):
+    with pytest.raises(
+        TypeError,
+        match=r"a rule of this operation takes \(g, out, x\): the upstream gradient, the result, ",
+    ):
         operation(rule, name="doubled")(lambda x: x * x)
 
 
-@pytest.mark.parametrize("rule", [lambda g, out, x, axis: g, lambda *everything: everything[0], lambda g, out, *rest: g])
+@pytest.mark.parametrize(
+    "rule", [lambda g, out, x, axis: g, lambda *everything: everything[0], lambda g, out, *rest: g]
+)
 def test_a_rule_takes_the_options_of_its_operation(rule, registry):
     @operation(rule, name="summed")
     def summed(x, axis=0):

@@ -25,7 +25,9 @@ class Model(nn.Module):
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
         self.layers = nn.Sequential(nn.Linear(6, 20, rng=rng), nn.Tanh(), nn.Linear(20, 5, rng=rng))
-        self.own = Value(rng.normal(size=(4, 5)).astype(np.float32, order="F"))  # its gradient has another order
+        self.own = Value(
+            rng.normal(size=(4, 5)).astype(np.float32, order="F")
+        )  # its gradient has another order
         self.scale, self.unused = Value(1.5), Value(np.ones(3))
 
     def forward(self, x):
@@ -48,17 +50,31 @@ def parts(seed, generator=np.random.PCG64, **settings):
 def bits(model, optimizer, rng):
     """All that training depends on."""
     state = {**model.state_dict(), **optimizer.state_dict()}
-    arrays = {name: (np.asarray(x).tobytes("A"), np.asarray(x).strides) for name, x in state.items()}
+    arrays = {
+        name: (np.asarray(x).tobytes("A"), np.asarray(x).strides) for name, x in state.items()
+    }
     return arrays, str(rng.bit_generator.state)
 
 
 def epochs(model, optimizer, rng, done=0):
     """Train, with a learning rate that falls; each epoch's record without its time, and what there is after it."""
     for epoch in train.fit(
-        model, nn.cross_entropy, optimizer, X, Y, epochs=EPOCHS, batch_size=7, rng=rng, test=(X, Y), initial_epoch=done
+        model,
+        nn.cross_entropy,
+        optimizer,
+        X,
+        Y,
+        epochs=EPOCHS,
+        batch_size=7,
+        rng=rng,
+        test=(X, Y),
+        initial_epoch=done,
     ):
         optimizer.lr *= 0.9
-        yield (epoch.number, epoch.loss, epoch.test_loss, epoch.test_accuracy, epoch.lr), bits(model, optimizer, rng)
+        yield (
+            (epoch.number, epoch.loss, epoch.test_loss, epoch.test_accuracy, epoch.lr),
+            bits(model, optimizer, rng),
+        )
 
 
 @pytest.fixture
@@ -66,10 +82,14 @@ def path(tmp_path):
     return tmp_path / "run.npz"
 
 
-@pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
+@pytest.mark.parametrize(
+    "generator", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64]
+)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("stop", range(EPOCHS + 1))
-def test_training_stopped_after_any_epoch_goes_on_as_if_it_had_not_stopped(path, settings, stop, generator, record_property):
+def test_training_stopped_after_any_epoch_goes_on_as_if_it_had_not_stopped(
+    path, settings, stop, generator, record_property
+):
     whole = list(epochs(*parts(0, generator, **settings)))
     first = parts(0, generator, **settings)
     for _ in zip(range(stop), epochs(*first), strict=False):
@@ -114,7 +134,9 @@ def test_the_weights_of_a_checkpoint_are_in_it_by_name(path):
     model, optimizer, rng = parts(0, lr=0.1)
     train.save_checkpoint(path, model, optimizer, rng, 3)
     arrays = load_arrays(path)
-    np.testing.assert_array_equal(arrays["model.layers.0.weight"], model.layers[0].weight.data, strict=True)
+    np.testing.assert_array_equal(
+        arrays["model.layers.0.weight"], model.layers[0].weight.data, strict=True
+    )
     assert (arrays["epoch"], arrays["optimizer.lr"]) == (3, 0.1)
 
 
@@ -137,13 +159,17 @@ WRONG = {
     "with a weight of another shape": lambda path: broken(path, model_own=np.ones(2)),
     "without a learning rate": lambda path: broken(path, optimizer_lr=None),
     "with a negative learning rate": lambda path: broken(path, optimizer_lr=np.array(-1.0)),
-    "with a velocity of another shape": lambda path: broken(path, **{"optimizer_velocity.0": np.ones(2)}),
+    "with a velocity of another shape": lambda path: broken(
+        path, **{"optimizer_velocity.0": np.ones(2)}
+    ),
     "of a network alone": lambda path: Model(0).save(path),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_file_that_is_no_checkpoint_of_these_is_refused_by_its_path_and_changes_nothing(path, kind):
+def test_a_file_that_is_no_checkpoint_of_these_is_refused_by_its_path_and_changes_nothing(
+    path, kind
+):
     train.save_checkpoint(path, *parts(0, lr=0.1, momentum=0.9), 3)
     WRONG[kind](path)
     here = parts(5, lr=0.2, momentum=0.3)
@@ -155,7 +181,9 @@ def test_a_file_that_is_no_checkpoint_of_these_is_refused_by_its_path_and_change
 
 
 @pytest.mark.parametrize("order", [lambda p: p[::-1], lambda p: p[1:], lambda p: p[:-1]])
-def test_a_checkpoint_of_an_optimizer_of_other_parameters_is_refused_and_changes_nothing(path, order):
+def test_a_checkpoint_of_an_optimizer_of_other_parameters_is_refused_and_changes_nothing(
+    path, order
+):
     model, _, rng = parts(0, lr=0.1)
     for p in model.parameters():
         p.data = np.ones(p.shape) if p.shape else 1.0
@@ -199,7 +227,11 @@ def test_a_checkpoint_for_another_kind_of_generator_is_refused_and_changes_nothi
     ],
 )
 def test_what_is_no_training_is_not_saved(path, change, error, message):
-    given = dict(zip(("model", "optimizer", "rng"), parts(0, lr=0.1), strict=True)) | {"epoch": 3} | change
+    given = (
+        dict(zip(("model", "optimizer", "rng"), parts(0, lr=0.1), strict=True))
+        | {"epoch": 3}
+        | change
+    )
     with pytest.raises(error, match=message):
         train.save_checkpoint(path, **given)
     assert not path.exists()
@@ -212,12 +244,21 @@ def test_what_is_no_training_is_not_saved(path, change, error, message):
 
 def test_training_begins_after_the_initial_epochs():
     model, optimizer, rng = parts(0, lr=0.1)
-    numbers = [e.number for e in train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=5, rng=rng, initial_epoch=3)]
+    numbers = [
+        e.number
+        for e in train.fit(
+            model, nn.cross_entropy, optimizer, X, Y, epochs=5, rng=rng, initial_epoch=3
+        )
+    ]
     assert numbers == [4, 5]
-    assert list(train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=3, initial_epoch=3)) == []
+    assert (
+        list(train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=3, initial_epoch=3)) == []
+    )
 
 
-@pytest.mark.parametrize(("initial_epoch", "error"), [(-1, ValueError), (1.0, TypeError), (True, TypeError)])
+@pytest.mark.parametrize(
+    ("initial_epoch", "error"), [(-1, ValueError), (1.0, TypeError), (True, TypeError)]
+)
 def test_initial_epochs_that_are_no_number_of_them_are_refused(initial_epoch, error):
     model, optimizer, _ = parts(0, lr=0.1)
     with pytest.raises(error, match="initial epochs"):
@@ -254,7 +295,12 @@ def test_an_optimizers_state_is_a_copy_and_so_is_what_is_loaded():
 def test_a_velocity_that_is_not_in_the_state_is_gone():
     optimizer = moved(lr=0.5, momentum=0.5)
     optimizer.load_state_dict({"lr": 1, "momentum": 0.5, "weight_decay": 0, "nesterov": True})
-    assert optimizer.state_dict() == {"lr": 1.0, "momentum": 0.5, "weight_decay": 0.0, "nesterov": 1.0}
+    assert optimizer.state_dict() == {
+        "lr": 1.0,
+        "momentum": 0.5,
+        "weight_decay": 0.0,
+        "nesterov": 1.0,
+    }
     assert (type(optimizer.lr), optimizer.nesterov) == (float, True)
 
 
@@ -288,17 +334,29 @@ class Tied(nn.Module):
 def test_a_number_that_a_model_holds_twice_comes_back_from_a_checkpoint(tmp_path):
     model, fresh = Tied(np.ones(2)), Tied(np.zeros(2))
     model.a.data = 5.0
-    train.save_checkpoint(tmp_path / "run.npz", model, SGD([model.a], lr=0.1), np.random.default_rng(0), 1)
-    train.load_checkpoint(tmp_path / "run.npz", fresh, SGD([fresh.a], lr=0.1), np.random.default_rng(0))
+    train.save_checkpoint(
+        tmp_path / "run.npz", model, SGD([model.a], lr=0.1), np.random.default_rng(0), 1
+    )
+    train.load_checkpoint(
+        tmp_path / "run.npz", fresh, SGD([fresh.a], lr=0.1), np.random.default_rng(0)
+    )
     assert (fresh.a.item(), fresh.b is fresh.a, fresh.held[0].tolist()) == (5.0, True, [1.0, 1.0])
 
 
 def test_a_checkpoint_with_an_array_that_cannot_be_set_is_refused_and_changes_nothing(tmp_path):
     model, fresh = Tied(np.ones(2)), Tied(np.zeros(2, np.float32))
     model.a.data = 5.0
-    train.save_checkpoint(tmp_path / "run.npz", model, SGD([model.a], lr=0.7), np.random.default_rng(0), 1)
+    train.save_checkpoint(
+        tmp_path / "run.npz", model, SGD([model.a], lr=0.7), np.random.default_rng(0), 1
+    )
     optimizer, rng = SGD([fresh.a], lr=0.1), np.random.default_rng(1)
     before = str(rng.bit_generator.state)
-    with pytest.raises(ValueError, match=r"run\.npz is no checkpoint of these: .*held\.0 is in a tuple"):
+    with pytest.raises(
+        ValueError, match=r"run\.npz is no checkpoint of these: .*held\.0 is in a tuple"
+    ):
         train.load_checkpoint(tmp_path / "run.npz", fresh, optimizer, rng)
-    assert (fresh.a.item(), optimizer.lr, str(rng.bit_generator.state) == before) == (1.0, 0.1, True)
+    assert (fresh.a.item(), optimizer.lr, str(rng.bit_generator.state) == before) == (
+        1.0,
+        0.1,
+        True,
+    )

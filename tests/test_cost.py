@@ -46,12 +46,16 @@ def epochs(count, images, batch_size=32):
     model = nn.Sequential(nn.Linear(784, 16, rng=rng), nn.ReLU(), nn.Linear(16, 10, rng=rng))
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     x, y = (array[:images] for array in data.digits().train)
-    return train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=count, batch_size=batch_size, rng=rng)
+    return train.fit(
+        model, nn.cross_entropy, optimizer, x, y, epochs=count, batch_size=batch_size, rng=rng
+    )
 
 
 def test_memory_does_not_grow_from_epoch_to_epoch(traced):
     held = [traced() for _ in epochs(16, images=256)]
-    assert max(held[8:]) - held[7] < 5_000  # (Python's own free lists are full by then.) One batch's graph holds 100,000
+    assert (
+        max(held[8:]) - held[7] < 5_000
+    )  # (Python's own free lists are full by then.) One batch's graph holds 100,000
 
 
 def test_an_epoch_of_twice_the_examples_records_twice_the_operations():
@@ -60,7 +64,9 @@ def test_an_epoch_of_twice_the_examples_records_twice_the_operations():
         list(epochs(1, images))
         return (Value(1.0) + 1.0)._ticket - first - 1
 
-    assert recorded(640) == 2 * recorded(320) == 2 * 10 * 4  # in each batch two layers, a ReLU and the loss
+    assert (
+        recorded(640) == 2 * recorded(320) == 2 * 10 * 4
+    )  # in each batch two layers, a ReLU and the loss
 
 
 @pytest.fixture
@@ -107,7 +113,9 @@ def test_unrolled_descent_within_a_grad_costs_as_much_each_step(counted):
 
 
 def test_no_gradient_is_computed_for_a_constant(registry):
-    @operation(lambda g, out, x, y: pytest.fail("a constant got a gradient"), lambda g, out, x, y: g * x)
+    @operation(
+        lambda g, out, x, y: pytest.fail("a constant got a gradient"), lambda g, out, x, y: g * x
+    )
     def times(x, y):
         return x * y
 
@@ -118,7 +126,9 @@ def test_no_gradient_is_computed_for_a_constant(registry):
 
 def test_the_benchmark_runs_and_finds_that_both_steps_compute_the_same():
     pytest.importorskip("tqdm")
-    shown = subprocess.run([sys.executable, BENCHMARK, "--quick"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [sys.executable, BENCHMARK, "--quick"], capture_output=True, text=True, check=True
+    ).stdout
     assert "784→10" in shown
     assert "microgd / by hand" in shown
 
@@ -127,27 +137,61 @@ def test_the_benchmark_refuses_a_step_that_computes_something_else(tmp_path):
     pytest.importorskip("tqdm")
     for name in ("benchmark.py", "workloads.py"):
         source = BENCHMARK.with_name(name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(source.replace("p[rows, y] -= 1\n", "p[rows, y] -= 1.01\n"), encoding="utf-8")
-    failed = subprocess.run([sys.executable, tmp_path / "benchmark.py", "--quick"], capture_output=True, text=True, check=False)
+        (tmp_path / name).write_text(
+            source.replace("p[rows, y] -= 1\n", "p[rows, y] -= 1.01\n"), encoding="utf-8"
+        )
+    failed = subprocess.run(
+        [sys.executable, tmp_path / "benchmark.py", "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert failed.returncode == 1
     assert "hand arrived at a loss of" in failed.stderr
 
 
 def run_python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_importing_microgd_loads_little_more_than_numpy():
     loaded = "import sys, {}; print(*sys.modules)"
-    extra = set(run_python(loaded.format("microgd")).split()) - set(run_python(loaded.format("numpy")).split())
-    slow = {"pathlib", "tempfile", "json", "zipfile", "gzip", "hashlib", "graphviz", "matplotlib", "pooch", "tqdm"}
-    assert extra.isdisjoint(slow | {f"microgd.{name}" for name in ("nn", "optim", "data", "train", "storage", "gradcheck")})
+    extra = set(run_python(loaded.format("microgd")).split()) - set(
+        run_python(loaded.format("numpy")).split()
+    )
+    slow = {
+        "pathlib",
+        "tempfile",
+        "json",
+        "zipfile",
+        "gzip",
+        "hashlib",
+        "graphviz",
+        "matplotlib",
+        "pooch",
+        "tqdm",
+    }
+    assert extra.isdisjoint(
+        slow
+        | {f"microgd.{name}" for name in ("nn", "optim", "data", "train", "storage", "gradcheck")}
+    )
 
 
 def test_what_loads_later_is_there_by_every_way_of_asking():
     names = sorted(microgd.__all__)
-    assert run_python("import microgd; print(*[n for n in dir(microgd) if getattr(microgd, n) is not None])").split() == names
-    assert run_python("from microgd import *; print(nn.Linear(1, 1), check_gradients)").startswith("Linear(1, 1) <function")
-    assert "GradientError" in run_python("from microgd import GradientError, data, train; print(GradientError)")
+    assert (
+        run_python(
+            "import microgd; print(*[n for n in dir(microgd) if getattr(microgd, n) is not None])"
+        ).split()
+        == names
+    )
+    assert run_python("from microgd import *; print(nn.Linear(1, 1), check_gradients)").startswith(
+        "Linear(1, 1) <function"
+    )
+    assert "GradientError" in run_python(
+        "from microgd import GradientError, data, train; print(GradientError)"
+    )
     with pytest.raises(AttributeError, match="has no attribute 'nm'"):
         _ = microgd.nm

@@ -23,7 +23,12 @@ from test_faults import longest_file
 from microgd import data
 
 MNIST = Path(__file__).parents[2] / "shared" / "mnist"
-NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 unhurried = settings(deadline=None)  # a busy machine breaks no claim
 
 
@@ -59,11 +64,16 @@ def test_the_samples_pixels_go_from_0_to_1(digits, part):
 
 
 def test_the_sample_tests_with_images_that_it_does_not_train_with(digits):
-    assert {image.tobytes() for image in digits.train.x}.isdisjoint(image.tobytes() for image in digits.test.x)
+    assert {image.tobytes() for image in digits.train.x}.isdisjoint(
+        image.tobytes() for image in digits.test.x
+    )
 
 
 def test_the_samples_files_are_small():
-    assert sum(file.stat().st_size for file in (Path(data.__file__).parent / "sample").iterdir()) <= 1.4e6
+    assert (
+        sum(file.stat().st_size for file in (Path(data.__file__).parent / "sample").iterdir())
+        <= 1.4e6
+    )
 
 
 def test_the_sample_needs_no_network_and_no_package_for_downloads(digits, monkeypatch):
@@ -129,7 +139,11 @@ def test_the_sample_is_a_part_of_mnist(mnist, digits, part):
 
 def idx(array):
     """The array in MNIST's format."""
-    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + np.array(array.shape, ">u4").tobytes()
+        + array.astype(np.uint8).tobytes()
+    )
 
 
 def stand_ins():
@@ -207,7 +221,9 @@ def test_a_gzipped_file_that_is_cut_off_anywhere_is_named(folder, name):
     path = folder / f"{name}.gz"
     packed = path.read_bytes()
     reasons = [refusal(folder, path, packed[:length]) for length in range(len(packed))]
-    assert [length for length, reason in enumerate(reasons) if str(path) not in (reason or "")] == []
+    assert [
+        length for length, reason in enumerate(reasons) if str(path) not in (reason or "")
+    ] == []
 
 
 def kind(name):
@@ -238,7 +254,10 @@ def test_a_file_that_does_not_begin_as_idx_files_do_is_named(folder, name, at):
     path = folder / name
     content = bytearray(path.read_bytes())
     content[at] += 1
-    assert refusal(folder, path, content) == f"{path} is not an IDX file of {kind(name)}, or not a whole one"
+    assert (
+        refusal(folder, path, content)
+        == f"{path} is not an IDX file of {kind(name)}, or not a whole one"
+    )
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
@@ -247,7 +266,10 @@ def test_an_unpacked_file_with_any_byte_changed_is_named(folder, name, flip):
     unpack(folder, name)
     path = folder / name
     content = path.read_bytes()
-    reasons = [refusal(folder, path, content[:i] + bytes([content[i] ^ flip]) + content[i + 1 :]) for i in range(len(content))]
+    reasons = [
+        refusal(folder, path, content[:i] + bytes([content[i] ^ flip]) + content[i + 1 :])
+        for i in range(len(content))
+    ]
     assert [i for i, reason in enumerate(reasons) if str(path) not in (reason or "")] == []
 
 
@@ -258,7 +280,9 @@ def test_a_gzipped_file_with_any_byte_changed_is_named_or_has_lost_nothing(folde
     packed = path.read_bytes()
     for i in range(len(packed)):
         reason = refusal(folder, path, packed[:i] + bytes([packed[i] ^ flip]) + packed[i + 1 :])
-        if reason is None:  # gzip's header holds a time and other things that say nothing about the content
+        if (
+            reason is None
+        ):  # gzip's header holds a time and other things that say nothing about the content
             assert_same_digits(data.mnist(folder), expected)
         else:
             assert str(path) in reason
@@ -276,8 +300,20 @@ def test_swapped_files_are_found_out(folder, first, second):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"PK\3\4", b"<html>not found</html>", gzip.compress(b"", mtime=0), gzip.compress(b"text" * 99, mtime=0)],
-    ids=["nothing", "zip", "page", "gzip of nothing", "gzip of text"],  # the same in every process that collects tests
+    [
+        b"",
+        b"PK\3\4",
+        b"<html>not found</html>",
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b"text" * 99, mtime=0),
+    ],
+    ids=[
+        "nothing",
+        "zip",
+        "page",
+        "gzip of nothing",
+        "gzip of text",
+    ],  # the same in every process that collects tests
 )
 def test_a_file_of_another_kind_is_named(folder, content):
     path = folder / "train-labels-idx1-ubyte.gz"
@@ -292,8 +328,12 @@ class Mirrors:
 
     def __init__(self, root):
         self.root, self.requests = root, []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(self.Handler, self.requests, directory=root))
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), partial(self.Handler, self.requests, directory=root)
+        )
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
         self.thread.start()
 
     class Handler(SimpleHTTPRequestHandler):
@@ -362,7 +402,9 @@ def unused_address():
         return f"http://127.0.0.1:{unused.getsockname()[1]}/"
 
 
-def test_what_is_downloaded_is_what_is_read_from_a_folder(folder, cache, mirrors, packed, monkeypatch):
+def test_what_is_downloaded_is_what_is_read_from_a_folder(
+    folder, cache, mirrors, packed, monkeypatch
+):
     monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
     assert_same_digits(data.mnist(), data.mnist(folder))
 
@@ -392,7 +434,9 @@ def test_a_cached_file_that_has_changed_is_downloaded_again(cache, mirrors, pack
 
 
 @pytest.mark.parametrize("failure", ["no answer", "no such files", "other files"])
-def test_where_the_first_mirror_fails_the_second_is_used(cache, mirrors, packed, monkeypatch, failure):
+def test_where_the_first_mirror_fails_the_second_is_used(
+    cache, mirrors, packed, monkeypatch, failure
+):
     first = {
         "no answer": unused_address,
         "no such files": lambda: mirrors.add("first", {}),
@@ -403,7 +447,9 @@ def test_where_the_first_mirror_fails_the_second_is_used(cache, mirrors, packed,
     assert kept(cache) == packed
 
 
-def test_where_every_mirror_fails_the_error_names_the_file_and_the_mirrors(cache, mirrors, monkeypatch, folder):
+def test_where_every_mirror_fails_the_error_names_the_file_and_the_mirrors(
+    cache, mirrors, monkeypatch, folder
+):
     tried = unused_address(), mirrors.add("second", {})
     monkeypatch.setattr(data, "_MIRRORS", tried)
     with pytest.raises(OSError, match=rf"could not download {NAMES[0]}\.gz") as error:
@@ -414,11 +460,15 @@ def test_where_every_mirror_fails_the_error_names_the_file_and_the_mirrors(cache
 DOWNLOADS = {
     "nothing": lambda name, packed: b"",
     "a page": lambda name, packed: b"<!DOCTYPE html><html><title>Sign in</title></html>",
-    "a gzipped page": lambda name, packed: gzip.compress(b"<!DOCTYPE html><html><title>Sign in</title></html>"),
+    "a gzipped page": lambda name, packed: gzip.compress(
+        b"<!DOCTYPE html><html><title>Sign in</title></html>"
+    ),
     "the first half": lambda name, packed: packed[name][: len(packed[name]) // 2],
     "all but a byte": lambda name, packed: packed[name][:-1],
     "a byte more": lambda name, packed: packed[name] + b"\0",
-    "a bit flipped": lambda name, packed: packed[name][:20] + bytes([packed[name][20] ^ 1]) + packed[name][21:],
+    "a bit flipped": lambda name, packed: (
+        packed[name][:20] + bytes([packed[name][20] ^ 1]) + packed[name][21:]
+    ),
     "another of the files": lambda name, packed: packed[min(packed.keys() - {name})],
     "what is in the file": lambda name, packed: gzip.decompress(packed[name]),
 }
@@ -435,11 +485,15 @@ def test_of_a_faulty_download_from_every_mirror_nothing_is_kept_and_the_file_is_
     with pytest.raises(OSError, match=rf"could not download {wrong}\.gz") as error:
         data.mnist()
     assert [mirror in str(error.value) for mirror in tried] == [True, True]
-    assert kept(cache) == {f"{name}.gz": packed[f"{name}.gz"] for name in NAMES[: NAMES.index(wrong)]}
+    assert kept(cache) == {
+        f"{name}.gz": packed[f"{name}.gz"] for name in NAMES[: NAMES.index(wrong)]
+    }
     record_property("faults injected", 2)
 
 
-def test_of_a_download_that_breaks_off_nothing_is_kept(cache, mirrors, packed, monkeypatch, record_property):
+def test_of_a_download_that_breaks_off_nothing_is_kept(
+    cache, mirrors, packed, monkeypatch, record_property
+):
     monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("breaks-off", packed),))
     with pytest.raises(OSError, match=rf"could not download {NAMES[0]}\.gz"):
         data.mnist()
@@ -447,7 +501,9 @@ def test_of_a_download_that_breaks_off_nothing_is_kept(cache, mirrors, packed, m
     record_property("faults injected", 1)
 
 
-def test_of_a_download_that_the_disk_has_no_room_for_nothing_is_kept(cache, mirrors, packed, monkeypatch, record_property):
+def test_of_a_download_that_the_disk_has_no_room_for_nothing_is_kept(
+    cache, mirrors, packed, monkeypatch, record_property
+):
     monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("first", packed),))
     with longest_file(20), pytest.raises(OSError, match=rf"could not download {NAMES[0]}\.gz"):
         data.mnist()
@@ -463,9 +519,13 @@ data.mnist()
 """
 
 
-def test_a_download_that_was_killed_is_begun_again(folder, cache, mirrors, packed, monkeypatch, record_property):
+def test_a_download_that_was_killed_is_begun_again(
+    folder, cache, mirrors, packed, monkeypatch, record_property
+):
     command = [sys.executable, "-c", BEGINS_A_DOWNLOAD, str(cache), mirrors.add("stalls", packed)]
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ) as process:
         while not mirrors.requests and process.poll() is None:
             time.sleep(0.01)
         process.kill()
@@ -497,7 +557,10 @@ def test_reading_a_folder_downloads_nothing(folder, monkeypatch):
 
 
 def test_every_mirror_is_a_folder_on_the_secure_web():
-    assert [mirror.startswith("https://") and mirror.endswith("/") for mirror in data._MIRRORS] == [True, True]
+    assert [mirror.startswith("https://") and mirror.endswith("/") for mirror in data._MIRRORS] == [
+        True,
+        True,
+    ]
 
 
 # ── Mini-batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -519,20 +582,28 @@ def test_minibatches_contain_every_example_exactly_once(n, size, seed):
 @unhurried
 @given(n=st.integers(1, 60), size=st.integers(1, 70), seed=st.none() | st.integers(0, 2**32))
 def test_every_example_keeps_its_label(n, size, seed):
-    for x, y in data.minibatches(*numbered(n), size, None if seed is None else np.random.default_rng(seed)):
+    for x, y in data.minibatches(
+        *numbered(n), size, None if seed is None else np.random.default_rng(seed)
+    ):
         np.testing.assert_array_equal(x, y[:, None] / 10 * [1, -1])
 
 
 @unhurried
 @given(n=st.integers(1, 60), size=st.integers(1, 70))
 def test_every_minibatch_has_the_size_asked_for_and_the_last_one_what_is_left(n, size):
-    sizes = [(len(x), len(y)) for x, y in data.minibatches(*numbered(n), size, np.random.default_rng(0))]
+    sizes = [
+        (len(x), len(y)) for x, y in data.minibatches(*numbered(n), size, np.random.default_rng(0))
+    ]
     full, rest = divmod(n, size)
     assert sizes == [(size, size)] * full + [(rest, rest)] * (rest > 0)
 
 
 def order(n=100, rng=None):
-    return [label // 10 for _, labels in data.minibatches(*numbered(n), 7, rng) for label in labels.tolist()]
+    return [
+        label // 10
+        for _, labels in data.minibatches(*numbered(n), 7, rng)
+        for label in labels.tolist()
+    ]
 
 
 def test_without_a_generator_the_order_is_the_given_one():
@@ -565,7 +636,9 @@ def test_minibatches_keep_shapes_and_dtypes():
 
 
 def test_minibatches_of_lists_are_arrays():
-    assert [(x.tolist(), y.tolist()) for x, y in data.minibatches([[1], [2], [3]], ["a", "b", "c"], 2)] == [
+    assert [
+        (x.tolist(), y.tolist()) for x, y in data.minibatches([[1], [2], [3]], ["a", "b", "c"], 2)
+    ] == [
         ([[1], [2]], ["a", "b"]),
         ([[3]], ["c"]),
     ]
@@ -617,7 +690,9 @@ def test_the_names_of_an_array_of_texts_are_plain_texts():
 
 @pytest.mark.parametrize("texts", [["b", "a"], ("b", "a"), np.array(["b", "a"]), iter(["b", "a"])])
 def test_encoded_labels_are_an_int64_array(texts):
-    np.testing.assert_array_equal(data.encode_labels(texts).labels, np.array([1, 0], np.int64), strict=True)
+    np.testing.assert_array_equal(
+        data.encode_labels(texts).labels, np.array([1, 0], np.int64), strict=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -637,7 +712,9 @@ def test_labels_that_are_no_texts_are_not_encoded(texts, message):
 @unhurried
 @given(st.lists(st.integers(0, 6), min_size=1))
 def test_a_one_hot_row_is_1_at_its_label_and_0_elsewhere(labels):
-    expected = np.array([[float(column == label) for column in range(7)] for label in labels], np.float32)
+    expected = np.array(
+        [[float(column == label) for column in range(7)] for label in labels], np.float32
+    )
     np.testing.assert_array_equal(data.one_hot(labels, 7), expected, strict=True)
 
 

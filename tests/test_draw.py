@@ -25,7 +25,12 @@ pytestmark = needs_program
 
 
 def expression():
-    a, b, c, f = Value(2.0, name="a"), Value(-3.0, name="b"), Value(10.0, name="c"), Value(-2.0, name="f")
+    a, b, c, f = (
+        Value(2.0, name="a"),
+        Value(-3.0, name="b"),
+        Value(10.0, name="c"),
+        Value(-2.0, name="f"),
+    )
     out = (a * b + c) * f
     out.name = "L"
     return out
@@ -54,7 +59,9 @@ def test_contributions_of_any_graph_add_up_to_the_gradients_that_backward_stores
         assert (c.before is None) == (c.operand not in so_far)
         so_far[c.operand] = c.share if c.before is None else c.before + c.share
         np.testing.assert_array_equal(c.total, so_far[c.operand])
-        np.testing.assert_array_equal(c.upstream, graph.gradient[c.result])  # complete before it is passed on
+        np.testing.assert_array_equal(
+            c.upstream, graph.gradient[c.result]
+        )  # complete before it is passed on
         if c.slope is not None:
             np.testing.assert_allclose(c.share, c.upstream * c.slope, rtol=1e-12)
     out.backward()
@@ -103,7 +110,9 @@ def test_after_backward_each_edge_shows_the_local_derivative_and_what_flowed_bac
     assert shown.labels("f") == ["× 4 → 4"]
     assert shown.labels("c") == ["× 1 → −2"]
     assert shown.box("L") == ["data −8", "grad 1"]
-    assert shown.caption == ["× local derivative → gradient that flows back; those of all uses add up"]
+    assert shown.caption == [
+        "× local derivative → gradient that flows back; those of all uses add up"
+    ]
 
 
 def test_a_value_used_three_times_shows_three_contributions_and_their_sum():
@@ -134,7 +143,16 @@ def test_leaves_constants_computed_values_and_the_output_look_different():
     ]
     assert len(shown.of("output")) == 1
     source = draw(out).source
-    assert len({line.split("fillcolor=")[1].split()[0] for line in source.splitlines() if "fillcolor=" in line}) == 4
+    assert (
+        len(
+            {
+                line.split("fillcolor=")[1].split()[0]
+                for line in source.splitlines()
+                if "fillcolor=" in line
+            }
+        )
+        == 4
+    )
     assert source.count("dashed") == 2
 
 
@@ -143,7 +161,11 @@ def test_operands_of_an_operation_are_drawn_in_their_order():
     for out, upper in ((a - b, "a"), (b - a, "b")):
         picture = draw(out)
         text = picture.pipe("plain", encoding="utf-8")
-        height = {line.split()[1]: float(line.split()[3]) for line in text.splitlines() if line.startswith("node v")}
+        height = {
+            line.split()[1]: float(line.split()[3])
+            for line in text.splitlines()
+            if line.startswith("node v")
+        }
         key = Rendered(picture).key(upper)
         assert height[key] == max(h for k, h in height.items() if k in ("v0", "v1"))
 
@@ -167,7 +189,9 @@ def test_tensors_show_their_shape_and_small_ones_their_numbers():
 
 
 def test_options_that_are_not_the_default_are_shown():
-    assert "sum axis=1" in [shown[0] for shown in Rendered(draw(Value(np.ones((2, 3))).sum(axis=1))).of("operation")]
+    assert "sum axis=1" in [
+        shown[0] for shown in Rendered(draw(Value(np.ones((2, 3))).sum(axis=1))).of("operation")
+    ]
 
 
 @pytest.mark.parametrize("name", ["add", "multiply", "tanh"])
@@ -289,7 +313,9 @@ def test_a_network_is_drawn_after_a_step_of_training():
     optimizer.step()
     optimizer.zero_grad()
     shown = Rendered(draw(loss, model=model))
-    assert all(box[2].startswith("now ") and box[4] == "stored grad None" for box in shown.of("leaf"))
+    assert all(
+        box[2].startswith("now ") and box[4] == "stored grad None" for box in shown.of("leaf")
+    )
     assert shown.caption[-1].startswith("changed since this was computed")
 
 
@@ -297,10 +323,10 @@ def test_drawing_changes_nothing():
     model = network()
     loss = nn.mse_loss(model(np.ones((2, 3))), np.zeros((2, 2)))
     loss.backward()
-    arrays = [(p._held, p.grad, p.grad.copy()) for p in model.parameters()]
+    arrays = [(p._numbers, p.grad, p.grad.copy()) for p in model.parameters()]
     draw(loss, model=model)
     for p, (held, grad, numbers) in zip(model.parameters(), arrays, strict=True):
-        assert p._held is held
+        assert p._numbers is held
         assert p.grad is grad
         np.testing.assert_array_equal(grad, numbers)
 
@@ -374,7 +400,9 @@ def test_any_text_may_be_a_name(name, program, only):
     only(program)
     a = Value(2.0, name=name)
     shown = Rendered(draw(a * 3.0))
-    expected = " ".join(name.replace("\x00", "�").replace("\ud800", "�").replace("\u202e", "�").split())
+    expected = " ".join(
+        name.replace("\x00", "�").replace("\ud800", "�").replace("\u202e", "�").split()
+    )
     assert shown.of("leaf") == [[expected, "data 2"]]
     assert len(shown.boxes) == 4
 
@@ -552,7 +580,10 @@ def test_a_module_is_not_followed_by_an_activation_that_is_used_elsewhere(depth)
 
     model = Network()
     shown = Rendered(draw(model(np.ones((4, 2))).sum(), model=model, depth=depth))
-    assert (shown.frames or [box[0] for box in shown.of("layer")]) == ["first Linear(2, 3)", "second Linear(3, 1)"]
+    assert (shown.frames or [box[0] for box in shown.of("layer")]) == [
+        "first Linear(2, 3)",
+        "second Linear(3, 1)",
+    ]
 
 
 def test_a_last_activation_belongs_to_the_model_and_the_loss_does_not():
@@ -609,7 +640,11 @@ def test_the_network_with_13002_weights_fits_a_page_with_a_box_a_layer():
         "2 Linear(16, 16) → 3 ReLU()",
         "4 Linear(16, 10)",
     ]
-    assert [box[2] for box in shown.of("layer")] == ["12,560 parameters", "272 parameters", "170 parameters"]
+    assert [box[2] for box in shown.of("layer")] == [
+        "12,560 parameters",
+        "272 parameters",
+        "170 parameters",
+    ]
     grads = [p.grad for p in model.parameters()]
     size = np.sqrt((grads[0] ** 2).sum() + (grads[1] ** 2).sum())
     assert shown.of("layer")[0][3] == f"grad size {size:.4g}"
@@ -622,7 +657,9 @@ def test_the_network_with_13002_weights_fits_a_page_with_a_box_a_layer():
 
 def test_weights_that_are_transposed_first_are_still_the_layers():
     model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1, bias=False))
-    shown = Rendered(draw(nn.mse_loss(model(np.ones((4, 2))), np.zeros((4, 1))), model=model, depth=1))
+    shown = Rendered(
+        draw(nn.mse_loss(model(np.ones((4, 2))), np.zeros((4, 1))), model=model, depth=1)
+    )
     assert [box[:2] for box in shown.of("layer")] == [
         ["0 Linear(2, 3, bias=False) → 1 ReLU()", "transpose, matmul, relu"],
         ["2 Linear(3, 1, bias=False)", "transpose, matmul"],
@@ -768,8 +805,14 @@ def test_a_mini_batch_of_scalars_is_no_hairball(scalars):
         "multiply (120 times), add (120 times), tanh (60 times)",
         "9 parameters",
     ]
-    assert shown.of("layer")[1][:3] == ["layers.1 Layer", "multiply (60 times), add (60 times)", "4 parameters"]
-    assert shown.of("computed") == [["subtract (20 times), power (20 times), add (20 times), divide"]]
+    assert shown.of("layer")[1][:3] == [
+        "layers.1 Layer",
+        "multiply (60 times), add (60 times)",
+        "4 parameters",
+    ]
+    assert shown.of("computed") == [
+        ["subtract (20 times), power (20 times), add (20 times), divide"]
+    ]
     (between,) = shown.edges["l0", "l1"]
     assert between.startswith("60 numbers → size ")
     assert shown.caption[1] == "size: the root of the sum of the squares of the elements"
@@ -784,7 +827,9 @@ def test_the_output_of_a_model_stands_beside_its_layers_box_without_a_frame():
 
 def test_depth_says_which_modules_are_boxes(scalars):
     model, loss = scalars
-    count = [len(Rendered(draw(loss, model=model, depth=depth)).of("layer")) for depth in (0, 1, 2, 9)]
+    count = [
+        len(Rendered(draw(loss, model=model, depth=depth)).of("layer")) for depth in (0, 1, 2, 9)
+    ]
     assert count == [1, 2, 4, 4]
 
 
@@ -802,7 +847,9 @@ def test_frames_are_nested_as_modules_are():
 def test_a_model_that_is_one_module_is_one_frame():
     neuron = Neuron(2, np.random.default_rng(0), True)
     assert Rendered(draw(neuron([1.5, 2.5]), model=neuron)).frames == ["Neuron"]
-    assert Rendered(draw(neuron([1.5, 2.5]), model=neuron, depth=0)).of("constant") == [["2 numbers"]]
+    assert Rendered(draw(neuron([1.5, 2.5]), model=neuron, depth=0)).of("constant") == [
+        ["2 numbers"]
+    ]
 
 
 def test_a_parameter_that_two_layers_share_stays_with_its_owner():
@@ -824,7 +871,9 @@ def long_chain(length):
 
 
 def test_a_graph_too_large_to_look_at_is_an_error_that_says_how_large_and_what_to_do():
-    with pytest.raises(ValueError, match=r"60,001 boxes.*limit=500.*depth=1.*constants=False.*limit=") as caught:
+    with pytest.raises(
+        ValueError, match=r"60,001 boxes.*limit=500.*depth=1.*constants=False.*limit="
+    ) as caught:
         draw(long_chain(30_000))
     assert "model=" in str(caught.value)
     draw(long_chain(249))
@@ -894,7 +943,9 @@ def only(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("program", ["dot", "graphviz-pure"])
 @pytest.mark.parametrize("format", ["svg", "png"])
-def test_pictures_are_rendered_by_whichever_program_there_is(program, format, only, tmp_path, capfd):
+def test_pictures_are_rendered_by_whichever_program_there_is(
+    program, format, only, tmp_path, capfd
+):
     only(program)
     out = expression()
     out.backward()
@@ -906,7 +957,10 @@ def test_pictures_are_rendered_by_whichever_program_there_is(program, format, on
     else:
         pixels = matplotlib.image.imread(path)[..., :3].reshape(-1, 3)
         assert pixels.shape[0] > 100_000
-        blue, yellow = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) / 255 for c in ("#d3e9f8", "#fff3c9"))
+        blue, yellow = (
+            np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+            for c in ("#d3e9f8", "#fff3c9")
+        )
         for colour in (blue, yellow):  # the leaves' and the output's
             assert (np.abs(pixels - colour).max(1) < 0.01).mean() > 0.005
     assert capfd.readouterr() == ("", "")
@@ -925,14 +979,24 @@ def test_jupyter_is_shown_svg_without_a_step_by_the_user(only):
     bundle = draw(expression())._repr_mimebundle_()
     assert list(bundle) == ["image/svg+xml"]
     assert "data −8" in bundle["image/svg+xml"]
-    assert draw(expression())._repr_mimebundle_(include=["image/png"])["image/png"].startswith(b"\x89PNG")
+    assert (
+        draw(expression())
+        ._repr_mimebundle_(include=["image/png"])["image/png"]
+        .startswith(b"\x89PNG")
+    )
 
 
 def test_without_any_program_there_is_one_clear_error_that_names_both(only, tmp_path):
     only(None)
     picture = draw(expression())  # drawing needs none
-    for ask in (lambda: picture.pipe("svg"), lambda: picture.render(tmp_path / "graph"), lambda: picture.view()):
-        with pytest.raises(RuntimeError, match=r"install Graphviz .*pip install graphviz-pure") as caught:
+    for ask in (
+        lambda: picture.pipe("svg"),
+        lambda: picture.render(tmp_path / "graph"),
+        lambda: picture.view(),
+    ):
+        with pytest.raises(
+            RuntimeError, match=r"install Graphviz .*pip install graphviz-pure"
+        ) as caught:
             ask()
         assert caught.value.__cause__ is None
     assert picture._repr_mimebundle_() == {"text/plain": diagram.NO_PROGRAM}
@@ -944,7 +1008,9 @@ def test_a_program_that_fails_is_one_clear_error(program, only):
     only(program)
     picture = draw(expression())
     picture.body.append("this is no DOT [[[")
-    with pytest.raises(RuntimeError, match=f"{program} could not draw the graph: .*syntax error") as caught:
+    with pytest.raises(
+        RuntimeError, match=f"{program} could not draw the graph: .*syntax error"
+    ) as caught:
         picture.pipe("svg")
     assert caught.value.__suppress_context__
 
@@ -984,7 +1050,10 @@ print(draw(loss, model=model, names=locals()).source, draw(loss, model=model, de
 """
     runs = {
         subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, env={"PYTHONHASHSEED": seed, "PATH": ""}, check=True
+            [sys.executable, "-c", program],
+            capture_output=True,
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }

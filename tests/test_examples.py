@@ -29,7 +29,9 @@ from microgd import Value, data, draw, gradients, hvp, nn, train
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SEVEN = ["slope", "line", "learning_rate", "two_weights", "baskets", "digits", "words"]
 needs_tqdm = pytest.mark.skipif(find_spec("tqdm") is None, reason="tqdm is not installed")
-pytestmark = pytest.mark.skipif(find_spec("matplotlib") is None, reason="Matplotlib is not installed")
+pytestmark = pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="Matplotlib is not installed"
+)
 
 
 def run(name, *arguments, text=None):
@@ -60,7 +62,11 @@ def run(name, *arguments, text=None):
             names = {}
             with suppress(SystemExit) if "--train-only" in arguments else nullcontext():
                 names = runpy.run_path(str(path), run_name="__main__")
-            made = {path.name: path.read_bytes() for path in Path(folder).rglob("*.*") if path.suffix != ".py"}
+            made = {
+                path.name: path.read_bytes()
+                for path in Path(folder).rglob("*.*")
+                if path.suffix != ".py"
+            }
         finally:
             program.save = save
             sys.argv, sys.path[:], sys.excepthook = before
@@ -99,10 +105,16 @@ SMALL = {
     "baskets": ["--examples", 600],
     "digits": ["--epochs", 5],
 }
-small = cache(lambda name: run(name, *SMALL.get(name, [])))  # what several tests look at, which share a worker therefore
+small = cache(
+    lambda name: run(name, *SMALL.get(name, []))
+)  # what several tests look at, which share a worker therefore
 of = {name: pytest.mark.xdist_group(name) for name in SEVEN}
 seven = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[of[name], needs_tqdm] if name == "digits" else of[name]) for name in SEVEN]
+    "name",
+    [
+        pytest.param(name, marks=[of[name], needs_tqdm] if name == "digits" else of[name])
+        for name in SEVEN
+    ],
 )
 
 
@@ -112,7 +124,9 @@ seven = pytest.mark.parametrize(
 @seven
 def test_a_program_opens_with_a_question_and_runs_cell_by_cell(name):
     source = (EXAMPLES / f"{name}.py").read_text()
-    assert ast.get_docstring(ast.parse(source)).split("\n\n")[0].splitlines()[0].endswith(("?", ","))
+    assert (
+        ast.get_docstring(ast.parse(source)).split("\n\n")[0].splitlines()[0].endswith(("?", ","))
+    )
     assert "?" in ast.get_docstring(ast.parse(source)).split("\n\n")[0]
     assert source.count("\n# %% ") >= 4
 
@@ -120,17 +134,31 @@ def test_a_program_opens_with_a_question_and_runs_cell_by_cell(name):
 @seven
 def test_a_program_uses_public_names_only(name):
     tree = ast.parse((EXAMPLES / f"{name}.py").read_text())
-    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("microgd")]
+    imported = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("microgd")
+    ]
     assert {alias.name for node in imported for alias in node.names} <= set(microgd.__all__)
     assert {node.module for node in imported} == {"microgd"}
-    assert not [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
+    assert not [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_")
+    ]
 
 
 @seven
 def test_each_picture_is_saved_and_small(name):
     _, printed, figures, made = small(name)
-    assert set(made) == set(figures) == set(re.findall(r"^picture: .*?([\w.]+)$", printed, re.MULTILINE))
-    assert all(picture.startswith(b"\x89PNG") and len(picture) < 150_000 for picture in made.values())
+    assert (
+        set(made)
+        == set(figures)
+        == set(re.findall(r"^picture: .*?([\w.]+)$", printed, re.MULTILINE))
+    )
+    assert all(
+        picture.startswith(b"\x89PNG") and len(picture) < 150_000 for picture in made.values()
+    )
     committed = {path.name for path in (EXAMPLES / "pictures").iterdir()}
     assert set(made) <= committed
 
@@ -139,17 +167,23 @@ def check_pictures(figures):
     """Each has a title and labelled axes, and nothing on it is cut off."""
     for path, figure in figures.items():
         figure.canvas.draw()
-        shown = [on for on in figure.axes if on.axison and len(on.get_yticks())]  # images have no axes
+        shown = [
+            on for on in figure.axes if on.axison and len(on.get_yticks())
+        ]  # images have no axes
         panels = [on for on in shown if on.get_label() != "<colorbar>"]
         assert figure.get_suptitle() or all(on.get_title() for on in panels), path
         assert all(on.get_ylabel() for on in shown), path
-        assert all(on.get_xlabel() for on in panels[-1:]), path  # of panels above each other the last one's is for all
+        assert all(on.get_xlabel() for on in panels[-1:]), (
+            path
+        )  # of panels above each other the last one's is for all
         drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
         assert min(drawn.x0, drawn.y0) > -0.02, path
         assert drawn.x1 < width + 0.02, path
         assert drawn.y1 < height + 0.02, path
         titles = [on.title.get_window_extent() for on in figure.axes if on.get_title()]
-        assert not any(one.overlaps(other) for i, one in enumerate(titles) for other in titles[:i]), path
+        assert not any(
+            one.overlaps(other) for i, one in enumerate(titles) for other in titles[:i]
+        ), path
 
 
 @seven
@@ -164,7 +198,9 @@ def jupyter(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])  # which are not the program's options
+    monkeypatch.setattr(
+        sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"]
+    )  # which are not the program's options
     monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
     display = ModuleType("IPython.display")
     display.display = shown.append
@@ -210,20 +246,26 @@ def test_in_jupyter_the_arguments_of_percent_run_are_the_programs(name, jupyter,
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--out", __file__], ["--seed", "-1"], ["--splits", "0"], ["--splits", "x"], ["--split", "3"]]
+    "arguments",
+    [["--out", __file__], ["--seed", "-1"], ["--splits", "0"], ["--splits", "x"], ["--split", "3"]],
 )
 def test_an_option_that_will_not_do_is_one_clear_line(arguments):
     program = [sys.executable, EXAMPLES / "words.py", *arguments]
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 2
-    assert re.search(r"words.py: error: .*(--out: .* is a file|--se.*0 or more|--splits.*2 or more|--split 3)", done.stderr)
+    assert re.search(
+        r"words.py: error: .*(--out: .* is a file|--se.*0 or more|--splits.*2 or more|--split 3)",
+        done.stderr,
+    )
 
 
 def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
     code = "import os, signal, sys; sys.argv = ['x']; import program; program.options(program.parser('Why?'))"
     code += "; os.kill(os.getpid(), signal.SIGINT)"
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
     assert done.returncode != 0
     assert done.stderr == "\nstopped\n"
 
@@ -231,8 +273,12 @@ def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
 @seven
 def test_the_learners_path_has_its_question_and_its_pictures(name):
     page = (EXAMPLES / "README.md").read_text()
-    question = " ".join(ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())).split("\n\n")[0].split())
-    section = re.search(rf"^## \d\. {re.escape(question)}\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    question = " ".join(
+        ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())).split("\n\n")[0].split()
+    )
+    section = re.search(
+        rf"^## \d\. {re.escape(question)}\n(.*?)^## ", page, re.MULTILINE | re.DOTALL
+    )
     assert set(small(name)[2]) == set(re.findall(r"!\[[^]]+\]\(pictures/(.*?)\)", section[1]))
     assert f"[{name}.py]({name}.py)" in page
     assert f" {name} " in re.search(r"^for program in .*$", page, re.MULTILINE)[0]
@@ -265,7 +311,9 @@ def test_the_slope_says_whether_the_curve_ascends_and_how_steeply():
         assert (its.f(x + 1e-4) > its.f(x)) == (its.slope(x) > 0)
         np.testing.assert_allclose(its.f(x + 1e-4) - its.f(x), 1e-4 * its.slope(x), rtol=0.01)
     assert printed.count("ascends") == sum(its.slope(x) > 0 for x in its.POINTS)
-    for x, row in zip(its.POINTS, re.findall(r"^ +(-?\d\.\d) (.*)scends$", printed, re.MULTILINE), strict=True):
+    for x, row in zip(
+        its.POINTS, re.findall(r"^ +(-?\d\.\d) (.*)scends$", printed, re.MULTILINE), strict=True
+    ):
         slope, *quotients = map(float, row[1].split()[1:5])
         errors = [abs(quotient - slope) for quotient in quotients]
         assert errors == sorted(errors, reverse=True), x  # the smaller the step, the nearer
@@ -339,7 +387,10 @@ def test_another_curve_is_not_said_to_have_the_derivative_on_paper(curve, other_
 
 @of["slope"]
 def test_a_derivative_on_paper_that_was_changed_with_the_curve_is_said_to_agree():
-    printed, _ = edited("slope", {CURVE: "return x**4 - x**2", "return 9 * x**2 - 12 * x + 2": "return 4 * x**3 - 2 * x"})
+    printed, _ = edited(
+        "slope",
+        {CURVE: "return x**4 - x**2", "return 9 * x**2 - 12 * x + 2": "return 4 * x**3 - 2 * x"},
+    )
     assert re.search(r"grad\(f\) and 4x³ − 2x differ by at most \S+ between", printed)
 
 
@@ -376,7 +427,9 @@ def test_in_the_picture_of_another_curve_nothing_is_cut_off(curve, other_curve):
     check_pictures(figures)
     for on in figures["slope.png"].axes:
         texts = [text.get_window_extent() for text in on.texts]
-        assert not any(one.overlaps(other) for n, one in enumerate(texts) for other in texts[:n]), curve
+        assert not any(one.overlaps(other) for n, one in enumerate(texts) for other in texts[:n]), (
+            curve
+        )
         assert all(text.y1 <= on.bbox.y1 for text in texts)
 
 
@@ -396,7 +449,10 @@ def test_the_axis_bears_the_formula_of_the_curve_that_was_put_in(other_curve):
 @of["slope"]
 def test_the_title_says_where_the_curve_that_was_put_in_is_level(other_curve):
     above = other_curve("x**3 - x")[1]["slope.png"].axes[0]
-    assert above.get_title() == "At x = 0 the slope is −1: f falls 1 times as fast as x grows.\nIt is level at −0.58 and 0.58"
+    assert (
+        above.get_title()
+        == "At x = 0 the slope is −1: f falls 1 times as fast as x grows.\nIt is level at −0.58 and 0.58"
+    )
 
 
 @of["slope"]
@@ -429,8 +485,13 @@ def formula_of(definition, tmp_path, monkeypatch):
         ("2**x", "2^x"),
     ],
 )
-def test_a_formula_is_read_from_the_program_as_one_writes_it_on_paper(code, formula, tmp_path, monkeypatch):
-    assert formula_of(f'def f(x):\n    """The curve."""\n    return {code}\n', tmp_path, monkeypatch) == formula
+def test_a_formula_is_read_from_the_program_as_one_writes_it_on_paper(
+    code, formula, tmp_path, monkeypatch
+):
+    assert (
+        formula_of(f'def f(x):\n    """The curve."""\n    return {code}\n', tmp_path, monkeypatch)
+        == formula
+    )
 
 
 @pytest.mark.parametrize(
@@ -454,7 +515,10 @@ def test_a_function_that_is_not_one_formula_of_x_has_none(definition, tmp_path, 
 def test_the_line_is_that_of_least_squares_to_four_digits():
     _, printed, _, _ = small("line")
     descent, exact = (
-        [float(x) for x in re.search(rf"{who}: +mass = (\S+) g/mm \* length (\S+) g", printed).groups()]
+        [
+            float(x)
+            for x in re.search(rf"{who}: +mass = (\S+) g/mm \* length (\S+) g", printed).groups()
+        ]
         for who in ("gradient descent", "least squares")
     )
     with open(EXAMPLES / "data" / "penguins.csv", newline="") as file:
@@ -473,7 +537,11 @@ def test_the_line_converges_from_several_learning_rates(lr):
 
 @pytest.mark.parametrize(
     ("lr", "said"),
-    [("5", "diverges: try a smaller"), ("1e30", "diverges: try a smaller"), ("1e-7", "still falling: try a larger")],
+    [
+        ("5", "diverges: try a smaller"),
+        ("1e30", "diverges: try a smaller"),
+        ("1e-7", "still falling: try a larger"),
+    ],
 )
 def test_the_line_says_when_it_has_not_converged(lr, said):
     with pytest.raises(SystemExit, match=said):
@@ -489,7 +557,9 @@ def test_a_learning_rate_that_leads_nowhere_is_an_error(name, lr, capsys):
 
 
 def test_a_line_that_has_stopped_far_from_the_minimum_is_not_said_to_have_arrived():
-    its, printed, figures, _ = run("line", "--lr", 1.0)  # it jumps to and fro between two places that are equally high
+    its, printed, figures, _ = run(
+        "line", "--lr", 1.0
+    )  # it jumps to and fro between two places that are equally high
     assert not its.ARRIVED
     assert "These differ." in printed
     assert "but that of least squares has 49.7" in figures["line.png"].axes[0].get_title()
@@ -532,15 +602,28 @@ def test_any_number_of_learning_rates_has_a_picture_each(rates):
 
 def test_shots_that_jump_to_and_fro_at_one_height_are_said_to_go_neither_nearer_nor_farther():
     printed, figures = edited("line", {"(0.15, 0.8, 1.04)": "(1.0,)"})
-    assert figures["line_one_weight.png"].axes[0].get_title().endswith("the shots go\nneither nearer nor farther")
+    assert (
+        figures["line_one_weight.png"]
+        .axes[0]
+        .get_title()
+        .endswith("the shots go\nneither nearer nor farther")
+    )
     assert printed.count("as far") == 6
 
 
 def test_a_loss_that_still_changes_is_not_said_to_have_stopped():
-    printed, figures = edited("line", {"TINY, TOLERANCE = 1e-5, 1e-3": "TINY, TOLERANCE = 1e-5, 1e-8"})
+    printed, figures = edited(
+        "line", {"TINY, TOLERANCE = 1e-5, 1e-3": "TINY, TOLERANCE = 1e-5, 1e-8"}
+    )
     said = printed.replace("\n", " ")
-    assert "Learning rate 0.1: within 5 steps the loss changes by less than 1 part in 100,000,000 at step" in said
-    assert "Learning rate 1e-05: within 5 steps the loss still changes by more than 1 part in 100,000,000 at step 9999" in said
+    assert (
+        "Learning rate 0.1: within 5 steps the loss changes by less than 1 part in 100,000,000 at step"
+        in said
+    )
+    assert (
+        "Learning rate 1e-05: within 5 steps the loss still changes by more than 1 part in 100,000,000 at step 9999"
+        in said
+    )
     assert figures["line.png"].axes[1].get_title().startswith("Not all stop changing")
 
 
@@ -552,10 +635,14 @@ def test_the_goldilocks_zone_ends_where_the_largest_curvature_says():
     its, _, _, _ = small("learning_rate")
     for name, feature in its.BOWLS.items():
         columns = np.stack([feature, np.ones_like(feature)])
-        np.testing.assert_allclose(its.LIMIT[name], 2 / np.linalg.eigvalsh(2 * columns @ columns.T / feature.size)[-1])
+        np.testing.assert_allclose(
+            its.LIMIT[name], 2 / np.linalg.eigvalsh(2 * columns @ columns.T / feature.size)[-1]
+        )
         np.testing.assert_allclose(its.ZONE[name], its.LIMIT[name], rtol=0.02)
         assert np.isinf(its.STEPS[name][its.RATES > its.LIMIT[name]]).all()
-        assert np.isfinite(its.STEPS[name][(its.RATES > 1e-3) & (its.RATES < 0.95 * its.LIMIT[name])]).all()
+        assert np.isfinite(
+            its.STEPS[name][(its.RATES > 1e-3) & (its.RATES < 0.95 * its.LIMIT[name])]
+        ).all()
     np.testing.assert_allclose(its.ZONE["flat"] / its.ZONE["steep"], 100, rtol=0.02)
     assert np.isfinite(its.far[0.9])
     assert not np.isfinite(its.far[1.1])
@@ -566,7 +653,9 @@ def test_the_rate_multiplies_the_slope_and_not_the_weight():
     its, _, _, _ = small("learning_rate")
     exact = np.polyfit(its.flat, its.mass, 1)[0]
     assert abs(its.shots(-0.2, 0.2, 30)[-1] - exact) < 1e-6
-    assert its.loss_at((its.PRODUCTS[-1], its.b), its.flat) > 4 * its.loss_at((exact, its.b), its.flat)
+    assert its.loss_at((its.PRODUCTS[-1], its.b), its.flat) > 4 * its.loss_at(
+        (exact, its.b), its.flat
+    )
 
 
 @of["learning_rate"]
@@ -583,19 +672,26 @@ def test_a_step_in_a_network_breaks_even_at_2_by_its_curvature(seed):
     its, printed, _, _ = run("learning_rate", "--steps", 40, "--rates", 10, "--seed", seed)
     assert list(its.BREAK_EVEN) == [0, 10, 40]
     np.testing.assert_allclose(list(its.BREAK_EVEN.values()), 1, atol=0.1)
-    turned = hvp(its.network_loss(), its.weights, its.vector)  # after the last measurement there was one more step
+    turned = hvp(
+        its.network_loss(), its.weights, its.vector
+    )  # after the last measurement there was one more step
     along = [np.sum(t * v) for t, v in zip(turned, its.vector, strict=True)]
     np.testing.assert_allclose(sum(along), its.curvature_at[40], rtol=0.1)
     rng = np.random.default_rng(seed)
     for _ in range(5):
         other = [rng.normal(size=p.shape) for p in its.weights]
-        curvature = sum(np.sum(h * v) for h, v in zip(hvp(its.network_loss(), its.weights, other), other, strict=True))
+        curvature = sum(
+            np.sum(h * v)
+            for h, v in zip(hvp(its.network_loss(), its.weights, other), other, strict=True)
+        )
         assert abs(curvature) < its.curvature_at[40] * sum(np.sum(v**2) for v in other)
     assert f"{its.BREAK_EVEN[40]:.1%} of 2/λ" in printed
 
 
 def test_a_bowl_in_which_no_rate_arrives_is_one_clear_line():
-    with pytest.raises(SystemExit, match=r"steep bowl: none of the rates from 0\.0001 to 1 arrives"):
+    with pytest.raises(
+        SystemExit, match=r"steep bowl: none of the rates from 0\.0001 to 1 arrives"
+    ):
         edited("learning_rate", {"MOST = 3000": "MOST = 20"}, "--rates", 20)
 
 
@@ -610,7 +706,10 @@ def test_each_next_point_is_the_point_and_the_nudge():
         loss = Value(point)
         np.testing.assert_allclose(nudge, -0.2 * gradients(its.loss(loss), [loss])[0])
     np.testing.assert_allclose(its.path[-1], its.lowest, atol=1e-3)
-    first = [float(x) for x in re.search(r"   0  \[(.*?)\]  \+  \[(.*?)\]  =  \[(.*?)\]", printed).groups()]
+    first = [
+        float(x)
+        for x in re.search(r"   0  \[(.*?)\]  \+  \[(.*?)\]  =  \[(.*?)\]", printed).groups()
+    ]
     np.testing.assert_allclose(first, [its.path[0][0], its.nudges[0][0], its.path[1][0]], atol=1e-4)
     assert min(its.ASIDE) > 5  # degrees: a nudge points steepest down, and not to the lowest point
 
@@ -621,7 +720,9 @@ def test_a_network_that_diverges_is_one_clear_line():
 
 
 def test_a_descent_that_runs_away_is_one_clear_line():
-    with pytest.raises(SystemExit, match=r"the loss has grown from 2\.453 to .* try a smaller --lr"):
+    with pytest.raises(
+        SystemExit, match=r"the loss has grown from 2\.453 to .* try a smaller --lr"
+    ):
         run("two_weights", "--lr", 0.9)
 
 
@@ -665,7 +766,9 @@ def test_a_start_at_the_lowest_point_is_one_clear_line():
 @of["baskets"]
 @pytest.mark.parametrize("seed", [0, 1])
 def test_baskets_of_examples_need_a_third_of_the_visits_or_fewer_each_way_at_its_best_rate(seed):
-    its, printed, _, _ = small("baskets") if seed == 0 else run("baskets", "--examples", 600, "--seed", seed)
+    its, printed, _, _ = (
+        small("baskets") if seed == 0 else run("baskets", "--examples", 600, "--seed", seed)
+    )
     full, sgd, block, longer = (its.BEST[name][1] for name in its.WAYS)
     for history in (full, sgd, block, longer):
         assert history[0][2] > 2 > its.GOAL >= history[-1][2]
@@ -689,12 +792,16 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     np.testing.assert_allclose(moved[:, pixels], -0.5 * slope[:, pixels], rtol=1e-3, atol=1e-6)
     assert not np.delete(moved, pixels, axis=1).any()
     next(steps)
-    (slope,) = gradients(nn.cross_entropy(model(its.x), its.y), [model.weight])  # which is that before the third step
+    (slope,) = gradients(
+        nn.cross_entropy(model(its.x), its.y), [model.weight]
+    )  # which is that before the third step
     before = model.weight.data.copy()
     next(steps)
     moved = np.flatnonzero((model.weight.data - before).any(axis=0))
     assert 0 < len(set(moved) - set(pixels))  # another basket
-    np.testing.assert_allclose((model.weight.data - before)[:, moved], -0.5 * slope[:, moved], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        (model.weight.data - before)[:, moved], -0.5 * slope[:, moved], rtol=1e-3, atol=1e-6
+    )
 
 
 @of["baskets"]
@@ -712,7 +819,9 @@ def test_all_slopes_cost_at_most_four_times_the_loss_whatever_the_number_of_weig
             network = nn.Sequential(*(part for layer in layers for part in (layer, nn.Sigmoid())))
             loss = nn.mse_loss(network(np.ones((4, width))), np.zeros((4, width)))
             forward = its.multiply_adds(loss)
-            both = its.multiply_adds(loss, *gradients(loss, network.parameters(), create_graph=True))
+            both = its.multiply_adds(
+                loss, *gradients(loss, network.parameters(), create_graph=True)
+            )
             assert both - forward <= 4 * forward
 
 
@@ -729,7 +838,9 @@ def test_multiply_adds_are_counted_once_each():
 @of["baskets"]
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_scatter_of_a_baskets_gradient_falls_with_the_root_of_its_size(seed):
-    its, _, _, _ = small("baskets") if seed == 0 else run("baskets", "--examples", 300, "--seed", seed)
+    its, _, _, _ = (
+        small("baskets") if seed == 0 else run("baskets", "--examples", 300, "--seed", seed)
+    )
     np.testing.assert_allclose(its.EXPONENT, -0.5, atol=0.05)
     each = np.stack([its.slopes(np.array([i])) for i in range(len(its.x))])
     np.testing.assert_allclose(each.mean(axis=0), its.exact, atol=1e-5)
@@ -740,15 +851,22 @@ def test_the_scatter_of_a_baskets_gradient_falls_with_the_root_of_its_size(seed)
 def test_a_way_that_does_not_get_down_to_the_goal_is_said_not_to():
     edits = {"[2.0**n for n in range(5, -6, -1)]": "[0.1]", "[784, 512, 512, 10]": "[784, 10]"}
     printed, figures = edited("baskets", edits, "--examples", 300)
-    assert re.search(r"a basket of weights, all examples +not within 30,000 examples looked at", printed)
-    assert re.search(r"SGD's = 1:\nall examples [\d.]+$", figures["baskets.png"].axes[0].get_title())
+    assert re.search(
+        r"a basket of weights, all examples +not within 30,000 examples looked at", printed
+    )
+    assert re.search(
+        r"SGD's = 1:\nall examples [\d.]+$", figures["baskets.png"].axes[0].get_title()
+    )
 
 
 def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
     with pytest.raises(SystemExit, match=r"no way gets down to a loss of 0\.4: try a higher GOAL"):
         edited(
             "baskets",
-            {"[2.0**n for n in range(5, -6, -1)]": "[1e-6]", "MOST = 100 * len(x)": "MOST = 5 * len(x)"},
+            {
+                "[2.0**n for n in range(5, -6, -1)]": "[1e-6]",
+                "MOST = 100 * len(x)": "MOST = 5 * len(x)",
+            },
             "--examples",
             300,
         )
@@ -759,9 +877,13 @@ def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
 
 @needs_tqdm
 def test_the_digit_networks_learn_the_sample_and_are_saved(tmp_path):
-    _, printed, _, _ = run("digits", "--train-only", "--epochs", 4, "--save", tmp_path / "learned.npz")
+    _, printed, _, _ = run(
+        "digits", "--train-only", "--epochs", 4, "--save", tmp_path / "learned.npz"
+    )
     accuracies = [float(x) for x in re.findall(r"^ +4 .* (\S+)%$", printed, re.MULTILINE)]
-    garbage = [float(x) for x in re.findall(r"before training: (\S+)% of the test digits right", printed)]
+    garbage = [
+        float(x) for x in re.findall(r"before training: (\S+)% of the test digits right", printed)
+    ]
     assert len(accuracies) == len(garbage) == 2
     assert min(accuracies) > 80
     assert max(garbage) < 25
@@ -800,8 +922,15 @@ def test_ctrl_c_ends_training_cleanly_and_saves_what_was_learned(tmp_path, monke
 @needs_tqdm
 def test_training_goes_on_from_what_was_saved(tmp_path):
     path = tmp_path / "learned.npz"
-    first = re.findall(r"^ +3 .* (\S+)%$", run("digits", "--train-only", "--epochs", 3, "--save", path)[1], re.MULTILINE)
-    before = re.findall(r"before these epochs: (\S+)% of", run("digits", "--train-only", "--epochs", 1, "--load", path)[1])
+    first = re.findall(
+        r"^ +3 .* (\S+)%$",
+        run("digits", "--train-only", "--epochs", 3, "--save", path)[1],
+        re.MULTILINE,
+    )
+    before = re.findall(
+        r"before these epochs: (\S+)% of",
+        run("digits", "--train-only", "--epochs", 1, "--load", path)[1],
+    )
     assert before == [f"{float(accuracy):.1f}" for accuracy in first]
 
 
@@ -818,7 +947,12 @@ def test_a_file_that_cannot_be_loaded_is_not_overwritten(tmp_path):
 @needs_tqdm
 @pytest.mark.parametrize(
     "arguments",
-    [["--data", "nowhere"], ["--load", "nowhere.npz"], ["--save", "nowhere/learned.npz"], ["--image", "nowhere.png"]],
+    [
+        ["--data", "nowhere"],
+        ["--load", "nowhere.npz"],
+        ["--save", "nowhere/learned.npz"],
+        ["--image", "nowhere.png"],
+    ],
 )
 def test_a_file_that_is_not_there_is_one_clear_line(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -827,7 +961,9 @@ def test_a_file_that_is_not_there_is_one_clear_line(arguments, capsys):
 
 
 @needs_tqdm
-@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--epochs", "x"], ["--sed", "1"], ["--seed", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--epochs", "0"], ["--epochs", "x"], ["--sed", "1"], ["--seed", "-1"]]
+)
 def test_a_wrong_argument_is_a_usage_error(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         run("digits", *arguments)
@@ -841,7 +977,11 @@ def test_a_nudge_is_held_mostly_by_its_largest_elements_and_blank_pixels_get_non
     its, printed, _, _ = small("digits")
     x = its.digits.train.x[: its.BATCH_SIZE]
     blank = np.flatnonzero(~x.any(axis=0))
-    assert 10 * blank.size == its.NEVER == int(re.search(r" ([\d,]+) are 0", printed)[1].replace(",", ""))
+    assert (
+        10 * blank.size
+        == its.NEVER
+        == int(re.search(r" ([\d,]+) are 0", printed)[1].replace(",", ""))
+    )
     assert not its.nudge[:, blank].any()
     share = np.sort(np.abs(its.nudge).ravel())[::-1][:784]
     np.testing.assert_allclose(its.SHARE[0.1], np.sum(share**2) / np.sum(its.nudge**2), rtol=1e-5)
@@ -857,7 +997,9 @@ def test_the_path_of_training_lies_nearly_in_a_plane():
     np.testing.assert_allclose(its.VARIANCE.sum(), held, rtol=1e-4)
     assert held > 0.9
     assert its.WALK.sum() < held < 0.9999  # with three points or fewer any path lies in a plane
-    assert f"Of the path through 13,002 dimensions two hold {held:.1%}" in printed.replace("\n", " ")
+    assert f"Of the path through 13,002 dimensions two hold {held:.1%}" in printed.replace(
+        "\n", " "
+    )
 
 
 @of["digits"]
@@ -867,7 +1009,9 @@ def test_what_it_says_is_wrong_is_wrong():
     said = its.learned.networks["784-16-16-10"](its.digits.test.x).data.argmax(axis=1)
     assert np.array_equal(its.wrong, np.flatnonzero(said != its.digits.test.y))
     assert f"{len(its.wrong)} of 1,000 test digits are named wrongly" in printed
-    shown = [on.images[0].get_array().ravel() for on in figures["digits_wrong.png"].axes if on.images]
+    shown = [
+        on.images[0].get_array().ravel() for on in figures["digits_wrong.png"].axes if on.images
+    ]
     np.testing.assert_array_equal(shown, its.digits.test.x[its.surest].astype(float))
     counts = [text.get_text() for text in figures["digits_confusion.png"].axes[0].texts]
     right = [int(counts[11 * digit].replace("·", "0")) for digit in range(10)]
@@ -888,9 +1032,15 @@ def test_both_losses_teach_the_network_and_the_one_that_ends_higher_is_named():
 def photo(image, rng, dark_on_light=True, tilt=0.0):
     """A digit of MNIST as a photo: larger, somewhere on grey paper in uneven light, with noise."""
     big = np.asarray(
-        Image.fromarray((255 * image.reshape(28, 28)).astype(np.uint8)).resize((336, 336), Image.Resampling.BICUBIC)
+        Image.fromarray((255 * image.reshape(28, 28)).astype(np.uint8)).resize(
+            (336, 336), Image.Resampling.BICUBIC
+        )
     )
-    page = (210.0 if dark_on_light else 40.0) + np.linspace(-tilt, tilt, 600) + rng.normal(0, 3, (800, 600))
+    page = (
+        (210.0 if dark_on_light else 40.0)
+        + np.linspace(-tilt, tilt, 600)
+        + rng.normal(0, 3, (800, 600))
+    )
     top, left = rng.integers(0, 460), rng.integers(0, 260)
     page[top : top + 336, left : left + 336] += big / 255 * (-160 if dark_on_light else 180)
     return Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
@@ -909,9 +1059,15 @@ def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path)
     prepared = np.array(prepared)
     assert prepared.shape == (100, 784)
     assert prepared.dtype == np.float32
-    likeness = np.sum(prepared * originals, axis=1) / np.linalg.norm(prepared, axis=1) / np.linalg.norm(originals, axis=1)
+    likeness = (
+        np.sum(prepared * originals, axis=1)
+        / np.linalg.norm(prepared, axis=1)
+        / np.linalg.norm(originals, axis=1)
+    )
     assert np.median(likeness) > 0.8  # 0.81 is what a shift by one pixel would leave
-    named, named_before = (np.mean(model(x).data.argmax(axis=1) == labels) for x in (prepared, originals))
+    named, named_before = (
+        np.mean(model(x).data.argmax(axis=1) == labels) for x in (prepared, originals)
+    )
     assert named > named_before - 0.15
 
 
@@ -919,7 +1075,9 @@ def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path)
 @needs_tqdm
 def test_a_prepared_digit_is_in_a_box_of_20_with_its_centre_of_mass_in_the_middle(tmp_path):
     its, _, _, _ = small("digits")
-    drawing = Image.new("RGBA", (300, 500), (0, 0, 0, 0))  # transparent, as drawing programs write it
+    drawing = Image.new(
+        "RGBA", (300, 500), (0, 0, 0, 0)
+    )  # transparent, as drawing programs write it
     drawing.paste("black", (40, 60, 60, 460))
     drawing.paste("black", (40, 430, 200, 460))
     drawing.save(tmp_path / "L.png")
@@ -947,10 +1105,18 @@ def test_a_picture_with_no_digit_on_it_is_one_clear_line(content, tmp_path):
 @needs_tqdm
 def test_a_saved_network_names_a_digit_without_more_training(tmp_path):
     path = tmp_path / "learned.npz"
-    trained = re.findall(r"^ +2 .* (\S+)%$", run("digits", "--train-only", "--epochs", 2, "--save", path)[1], re.MULTILINE)
+    trained = re.findall(
+        r"^ +2 .* (\S+)%$",
+        run("digits", "--train-only", "--epochs", 2, "--save", path)[1],
+        re.MULTILINE,
+    )
     photo(data.digits().test.x[3], np.random.default_rng(0)).save(tmp_path / "mine.jpg")
-    printed = run("digits", "--train-only", "--epochs", 0, "--load", path, "--image", tmp_path / "mine.jpg")[1]
-    assert re.findall(r"before these epochs: (\S+)% of", printed) == [f"{float(accuracy):.1f}" for accuracy in trained]
+    printed = run(
+        "digits", "--train-only", "--epochs", 0, "--load", path, "--image", tmp_path / "mine.jpg"
+    )[1]
+    assert re.findall(r"before these epochs: (\S+)% of", printed) == [
+        f"{float(accuracy):.1f}" for accuracy in trained
+    ]
     assert re.search(r"mine\.jpg: the network 784-16-16-10 says \d", printed)
 
 
@@ -964,7 +1130,12 @@ def test_a_folder_to_save_in_is_an_error_before_training(tmp_path, capsys):
 @of["digits"]
 @needs_tqdm
 @pytest.mark.parametrize(
-    ("paper", "ink"), [((0, 140, 0), (220, 30, 30)), ((255, 255, 255, 0), (255, 255, 255, 255)), ((10, 10, 60), (255, 240, 0))]
+    ("paper", "ink"),
+    [
+        ((0, 140, 0), (220, 30, 30)),
+        ((255, 255, 255, 0), (255, 255, 255, 255)),
+        ((10, 10, 60), (255, 240, 0)),
+    ],
 )
 def test_ink_is_what_is_unlike_the_paper(paper, ink, tmp_path):
     its, _, _, _ = small("digits")
@@ -980,7 +1151,9 @@ def test_ink_is_what_is_unlike_the_paper(paper, ink, tmp_path):
 def test_a_digit_of_ones_own_is_named(tmp_path):
     photo(data.digits().test.x[3], np.random.default_rng(0)).save(tmp_path / "mine.jpg")
     its, printed, figures, _ = run("digits", "--epochs", 1, "--image", tmp_path / "mine.jpg")
-    assert re.search(r"mine\.jpg: the network 784-16-16-10 says \d, with a probability of \d+%", printed)
+    assert re.search(
+        r"mine\.jpg: the network 784-16-16-10 says \d, with a probability of \d+%", printed
+    )
     p = its.probabilities(its.learned.networks["784-16-16-10"], its.own[1][None])[0]
     np.testing.assert_allclose(p.sum(), 1, rtol=1e-5)
     assert f"It says {p.argmax()}: {p.max():.0%}" == figures["digits_image.png"].axes[2].get_title()
@@ -1001,9 +1174,15 @@ SETTINGS = "= 0.05, 0.9, 64, 20"
     ("networks", "caption"),
     [
         ("[(784, 10)]", "The 7,840 weights after training"),
-        ("[(784, 32, 10)]", "784-32-10: the weights from the pixels to 10 of 32 hidden units\nafter training"),
+        (
+            "[(784, 32, 10)]",
+            "784-32-10: the weights from the pixels to 10 of 32 hidden units\nafter training",
+        ),
         ("[(784, 8, 10), (784, 10), (784, 8, 8, 10)]", "The 7,840 weights after training"),
-        ("((784, 6, 10), (784, 12, 10))", "784-6-10: the weights from the pixels to 6 of 6 hidden units\nafter training"),
+        (
+            "((784, 6, 10), (784, 12, 10))",
+            "784-6-10: the weights from the pixels to 6 of 6 hidden units\nafter training",
+        ),
     ],
 )
 def test_of_any_networks_the_weights_are_shown_for_what_they_are(networks, caption):
@@ -1033,7 +1212,10 @@ def test_with_another_activation_the_program_comes_to_its_end(activation):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_learning_rate_that_diverges_is_a_result_and_not_the_end():
     printed, figures = edited("digits", {**QUICK, SWEEP: "RATES = (0.1, 1e6)"}, "--epochs", 1)
-    assert re.search(r"cross-entropy *: rate 0\.10; .* after the last\n *cross-entropy *: diverged at 1e\+06", printed)
+    assert re.search(
+        r"cross-entropy *: rate 0\.10; .* after the last\n *cross-entropy *: diverged at 1e\+06",
+        printed,
+    )
     assert "learns from both" in figures["digits_losses.png"].axes[0].get_title()
 
 
@@ -1049,16 +1231,23 @@ def test_if_every_learning_rate_diverges_the_program_says_so():
 @needs_tqdm
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_training_that_diverges_is_one_clear_line():
-    with pytest.raises(SystemExit, match=r"the network 784-16-16-10 has diverged: .* in epoch 1, batch"):
+    with pytest.raises(
+        SystemExit, match=r"the network 784-16-16-10 has diverged: .* in epoch 1, batch"
+    ):
         edited("digits", {SETTINGS: "= 1e5, 0.9, 64, 20"}, "--epochs", 1)
 
 
 @needs_tqdm
-@pytest.mark.parametrize("settings", ["= 0.05, 0.9, 64, 2", "= 0.05, 0.9, 100_000, 3", "= 0.05, 0, 64, 1"])
+@pytest.mark.parametrize(
+    "settings", ["= 0.05, 0.9, 64, 2", "= 0.05, 0.9, 100_000, 3", "= 0.05, 0, 64, 1"]
+)
 def test_other_settings_lead_to_the_last_picture(settings):
     printed, figures = edited("digits", {**QUICK, SETTINGS: settings})
     assert list(figures)[-1] == "digits_losses.png"
-    assert f"blank in all of these {min(6000, int(settings.split(', ')[2]))} digits" in printed.replace("\n", " ")
+    assert (
+        f"blank in all of these {min(6000, int(settings.split(', ')[2]))} digits"
+        in printed.replace("\n", " ")
+    )
 
 
 # ── words.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1070,8 +1259,13 @@ def test_the_species_of_birds_held_out_are_named_rightly_over_ten_splits(seed):
     its, printed, _, _ = small("words") if seed == 0 else run("words", "--seed", seed)
     assert len(its.ACCURACY["four measurements"]) == 10
     assert np.mean(its.ACCURACY["four measurements"]) >= 0.97
-    assert np.mean(its.ACCURACY["four measurements"]) > np.mean(its.ACCURACY["the bill alone"]) > 0.9
-    assert f"{np.mean(its.ACCURACY['four measurements']):.1%} of the birds held out named rightly" in printed
+    assert (
+        np.mean(its.ACCURACY["four measurements"]) > np.mean(its.ACCURACY["the bill alone"]) > 0.9
+    )
+    assert (
+        f"{np.mean(its.ACCURACY['four measurements']):.1%} of the birds held out named rightly"
+        in printed
+    )
 
 
 @of["words"]
@@ -1098,9 +1292,14 @@ def test_words_come_out_that_went_in_with_probabilities_that_add_up_to_1():
 def test_the_map_of_other_measurements_bears_their_names(pair):
     _, figures = edited("words", {"PAIR = [0, 1]": f"PAIR = {pair}"}, "--splits", 2)
     on = figures["words.png"].axes[0]
-    labels = {"[2, 3]": ("flipper length (mm)", "body mass (g)"), "[0, 2]": ("bill length (mm)", "flipper length (mm)")}[pair]
+    labels = {
+        "[2, 3]": ("flipper length (mm)", "body mass (g)"),
+        "[0, 2]": ("bill length (mm)", "flipper length (mm)"),
+    }[pair]
     assert (on.get_xlabel(), on.get_ylabel()) == labels
-    assert on.get_title().startswith(f"By {labels[0].split(' (')[0]} and {labels[1].split(' (')[0]} alone ")
+    assert on.get_title().startswith(
+        f"By {labels[0].split(' (')[0]} and {labels[1].split(' (')[0]} alone "
+    )
 
 
 def test_fewer_measurements_are_learned_from_alone():
@@ -1120,10 +1319,20 @@ def example(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["graph", *(name for name in SEVEN if name != "digits"), pytest.param("digits", marks=needs_tqdm)]
+    "name",
+    [
+        "graph",
+        *(name for name in SEVEN if name != "digits"),
+        pytest.param("digits", marks=needs_tqdm),
+    ],
 )
 def test_help_says_what_the_program_does(name):
-    shown = subprocess.run([sys.executable, EXAMPLES / f"{name}.py", "--help"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "usage:" in shown.stdout
 
 
@@ -1144,17 +1353,23 @@ def test_the_committed_pictures_say_what_is_drawn_today(name):
     value.backward()
     committed, today = (
         " ".join(sorted(lines(root))).replace("−", "-")
-        for root in (ET.parse(EXAMPLES / "pictures" / f"{name}.svg").getroot(), ET.fromstring(draw(value, **how).pipe("svg")))
+        for root in (
+            ET.parse(EXAMPLES / "pictures" / f"{name}.svg").getroot(),
+            ET.fromstring(draw(value, **how).pipe("svg")),
+        )
     )
     numbers = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"  # of which another processor may round the last digit otherwise
     assert re.sub(numbers, "0", committed) == re.sub(numbers, "0", today)
-    shown, expected = ([float(number) for number in re.findall(numbers, text)] for text in (committed, today))
+    shown, expected = (
+        [float(number) for number in re.findall(numbers, text)] for text in (committed, today)
+    )
     np.testing.assert_allclose(shown, expected, rtol=0.01)
 
 
 @needs_program
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["--format", "pgn"], "unknown format: 'pgn'"), (["--out", __file__], "test_examples.py")]
+    ("arguments", "said"),
+    [(["--format", "pgn"], "unknown format: 'pgn'"), (["--out", __file__], "test_examples.py")],
 )
 def test_a_picture_that_cannot_be_made_is_one_clear_line(arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

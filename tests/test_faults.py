@@ -72,7 +72,9 @@ def killed_in_each_batch(folder, batches):
 
 
 @needs_fork
-def test_a_training_killed_in_any_batch_goes_on_from_its_last_checkpoint_to_the_same_bits(tmp_path, record_property):
+def test_a_training_killed_in_any_batch_goes_on_from_its_last_checkpoint_to_the_same_bits(
+    tmp_path, record_property
+):
     batches = EPOCHS * 5
     assert elsewhere(killed_in_each_batch, str(tmp_path), batches) == []
     record_property("trainings killed and resumed", batches)
@@ -99,7 +101,9 @@ def killed_again_and_again(folder, kills):
 
 
 @needs_fork
-def test_a_training_killed_again_and_again_arrives_at_the_same_bits(tmp_path, size, record_property):
+def test_a_training_killed_again_and_again_arrives_at_the_same_bits(
+    tmp_path, size, record_property
+):
     kills = size(10, 200)
     assert elsewhere(killed_again_and_again, str(tmp_path), kills) == 0
     record_property("trainings killed and resumed", kills)
@@ -119,10 +123,16 @@ def layer(which):
 
 def checkpoint(path, which):
     model = layer(which)
-    train.save_checkpoint(path, model, optim.SGD(model.parameters(), lr=0.1), np.random.default_rng(0), 3)
+    train.save_checkpoint(
+        path, model, optim.SGD(model.parameters(), lr=0.1), np.random.default_rng(0), 3
+    )
 
 
-SAVES = {"model": lambda path, which: layer(which).save(path), "checkpoint": checkpoint, "film": small_film}
+SAVES = {
+    "model": lambda path, which: layer(which).save(path),
+    "checkpoint": checkpoint,
+    "film": small_film,
+}
 
 
 def refused(save, path, expected):
@@ -143,7 +153,9 @@ def refused(save, path, expected):
 @contextlib.contextmanager
 def longest_file(length):
     """No file can grow beyond this length."""
-    resource = pytest.importorskip("resource", reason="only POSIX systems limit the length of files")
+    resource = pytest.importorskip(
+        "resource", reason="only POSIX systems limit the length of files"
+    )
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
     try:
@@ -153,7 +165,9 @@ def longest_file(length):
 
 
 @pytest.mark.parametrize("kind", ["model", "checkpoint"])
-def test_a_file_that_the_system_stops_at_any_length_is_refused_and_the_old_one_stays(tmp_path, kind, size, record_property):
+def test_a_file_that_the_system_stops_at_any_length_is_refused_and_the_old_one_stays(
+    tmp_path, kind, size, record_property
+):
     path, save = tmp_path / "file", SAVES[kind]
     save(path, "new")
     length = path.stat().st_size
@@ -167,13 +181,23 @@ def test_a_file_that_the_system_stops_at_any_length_is_refused_and_the_old_one_s
     record_property("faults injected", len(lengths))
 
 
-MOUNTS = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$@"']
+MOUNTS = [
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$@"',
+]
 
 
 def mounted(folder):
     """What starts a process with a small disk of its own in place of the folder."""
     prefix = [*MOUNTS, str(folder)]
-    if not shutil.which("unshare") or subprocess.run([*prefix, "true"], capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*prefix, "true"], capture_output=True).returncode
+    ):
         pytest.skip("this user may not mount a disk")
     return prefix
 
@@ -198,7 +222,9 @@ def fill(folder, kind, free):
 def test_on_a_disk_that_is_full_the_old_file_stays(tmp_path, kind, size, record_property):
     free = [0, 1, 30] if kind == "film" else range(12)
     outcomes = elsewhere(fill, str(tmp_path), kind, [*free], prefix=mounted(tmp_path))
-    assert outcomes == sorted(outcomes, reverse=True)  # refused at first, and, when there is enough room, no more
+    assert outcomes == sorted(
+        outcomes, reverse=True
+    )  # refused at first, and, when there is enough room, no more
     assert {*outcomes} == {True, False}
     record_property("faults injected", sum(outcomes))
 
@@ -248,7 +274,9 @@ def mode(folder, bits):
 
 
 @pytest.mark.parametrize("kind", ["model", "checkpoint"])
-def test_in_a_folder_that_is_write_protected_the_old_file_stays(other_folder, kind, record_property):
+def test_in_a_folder_that_is_write_protected_the_old_file_stays(
+    other_folder, kind, record_property
+):
     path, save = other_folder / "file", SAVES[kind]
     save(path, "old")
     with mode(other_folder, 0o555):
@@ -282,25 +310,37 @@ def outcome(path):
     try:
         train.load_checkpoint(path, *here)
     except ValueError as error:
-        return "refused" if str(path) in str(error) and bits(*here) == bits(*small_parts(2)) else "refused, but changed"
+        return (
+            "refused"
+            if str(path) in str(error) and bits(*here) == bits(*small_parts(2))
+            else "refused, but changed"
+        )
     return "the same" if bits(*here) == bits(*small_parts(1)) else "something else"
 
 
-def test_a_checkpoint_with_any_bit_changed_is_refused_or_has_lost_nothing(tmp_path, size, record_property):
+def test_a_checkpoint_with_any_bit_changed_is_refused_or_has_lost_nothing(
+    tmp_path, size, record_property
+):
     path = tmp_path / "run.npz"
     train.save_checkpoint(path, *small_parts(1), 3)
     whole = path.read_bytes()
-    places = range(0, 8 * len(whole), size(13, 1))  # 13 and 8 have no common factor, so that all bits have their turn
+    places = range(
+        0, 8 * len(whole), size(13, 1)
+    )  # 13 and 8 have no common factor, so that all bits have their turn
     outcomes = {}
     for place in places:
         i, bit = divmod(place, 8)
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :])
         outcomes[place] = outcome(path)
-    assert {place: found for place, found in outcomes.items() if found not in ("refused", "the same")} == {}
+    assert {
+        place: found for place, found in outcomes.items() if found not in ("refused", "the same")
+    } == {}
     record_property("faults injected", len(places))
 
 
-def test_a_checkpoint_cut_off_anywhere_is_refused_and_changes_nothing(tmp_path, size, record_property):
+def test_a_checkpoint_cut_off_anywhere_is_refused_and_changes_nothing(
+    tmp_path, size, record_property
+):
     path = tmp_path / "run.npz"
     train.save_checkpoint(path, *small_parts(1), 3)
     whole = path.read_bytes()
@@ -316,7 +356,9 @@ def test_a_checkpoint_cut_off_anywhere_is_refused_and_changes_nothing(tmp_path, 
 PAGE = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 1000, PAGE, b'{"epoch": 3}'], ids=["nothing", "zeros", "page", "JSON"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 1000, PAGE, b'{"epoch": 3}'], ids=["nothing", "zeros", "page", "JSON"]
+)
 def test_a_file_of_another_kind_is_no_checkpoint(tmp_path, content, record_property):
     path = tmp_path / "run.npz"
     path.write_bytes(content)
@@ -325,17 +367,35 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path, content, record_prope
 
 
 STATES = {
-    "MT19937": [("pos", -1), ("pos", 625), ("pos", 10**7), ("pos", 2**31 - 1), ("pos", 10**30), ("pos", "1"), ("key", [1, 2])],
+    "MT19937": [
+        ("pos", -1),
+        ("pos", 625),
+        ("pos", 10**7),
+        ("pos", 2**31 - 1),
+        ("pos", 10**30),
+        ("pos", "1"),
+        ("key", [1, 2]),
+    ],
     "Philox": [("buffer_pos", -1), ("buffer_pos", 5), ("buffer_pos", 10**9), ("buffer", [1])],
-    "PCG64": [("state", -1), ("state", 2**130), ("inc", None), ("uinteger", 2**40), ("has_uint32", "1"), ("state", [[]])],
+    "PCG64": [
+        ("state", -1),
+        ("state", 2**130),
+        ("inc", None),
+        ("uinteger", 2**40),
+        ("has_uint32", "1"),
+        ("state", [[]]),
+    ],
     "SFC64": [("state", [1, 2]), ("state", None)],
 }
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "value"), [(kind, name, value) for kind, changes in STATES.items() for name, value in changes]
+    ("kind", "name", "value"),
+    [(kind, name, value) for kind, changes in STATES.items() for name, value in changes],
 )
-def test_a_random_state_that_is_out_of_its_range_is_refused_and_changes_nothing(tmp_path, kind, name, value, record_property):
+def test_a_random_state_that_is_out_of_its_range_is_refused_and_changes_nothing(
+    tmp_path, kind, name, value, record_property
+):
     path, generator = tmp_path / "run.npz", getattr(np.random, kind)
     train.save_checkpoint(path, *parts(0, generator, lr=0.1), 3)
     arrays = load_arrays(path)
@@ -343,7 +403,9 @@ def test_a_random_state_that_is_out_of_its_range_is_refused_and_changes_nothing(
     held = state["state"] if name in state["state"] else state
     assert name in held
     held[name] = value
-    save_arrays(path, arrays | {"rng": np.frombuffer(json.dumps([state, parameters]).encode(), np.uint8)})
+    save_arrays(
+        path, arrays | {"rng": np.frombuffer(json.dumps([state, parameters]).encode(), np.uint8)}
+    )
     here = parts(5, generator, lr=0.2)
     before = bits(*here)
     with pytest.raises(ValueError, match=r"run\.npz is no checkpoint of these"):
@@ -352,8 +414,12 @@ def test_a_random_state_that_is_out_of_its_range_is_refused_and_changes_nothing(
     record_property("faults injected", 1)
 
 
-@pytest.mark.parametrize("text", [b"", b"[" * 100_000, b"{}", b"null", b"NaN", b'{"bit_generator": "PCG64"}', b"\xff"])
-def test_a_random_state_that_is_none_is_refused_and_changes_nothing(tmp_path, text, record_property):
+@pytest.mark.parametrize(
+    "text", [b"", b"[" * 100_000, b"{}", b"null", b"NaN", b'{"bit_generator": "PCG64"}', b"\xff"]
+)
+def test_a_random_state_that_is_none_is_refused_and_changes_nothing(
+    tmp_path, text, record_property
+):
     path = tmp_path / "run.npz"
     train.save_checkpoint(path, *small_parts(1), 3)
     save_arrays(path, load_arrays(path) | {"rng": np.frombuffer(text, np.uint8)})
@@ -370,7 +436,9 @@ def test_an_optimizer_of_other_parameters_is_refused_since_the_checkpoint_would_
         lambda: train.save_checkpoint(path, model, optimizer, rng, 4),
         lambda: train.load_checkpoint(path, model, optimizer, rng),
     ):
-        with pytest.raises(ValueError, match="an optimizer of the model's parameters, but it has others"):
+        with pytest.raises(
+            ValueError, match="an optimizer of the model's parameters, but it has others"
+        ):
             call()
     assert path.read_bytes() == before
 
@@ -378,7 +446,17 @@ def test_an_optimizer_of_other_parameters_is_refused_since_the_checkpoint_would_
 # ── Nothing is executed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 MODULES = sorted(Path(microgd.__file__).parent.rglob("*.py"))
-UNPICKLERS = {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy", "ctypes"}
+UNPICKLERS = {
+    "pickle",
+    "_pickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "shelve",
+    "marshal",
+    "runpy",
+    "ctypes",
+}
 
 
 def dangers(source):
@@ -397,13 +475,21 @@ def dangers(source):
             yield node.lineno
         if isinstance(node, ast.Call):
             allowed = [word.value for word in node.keywords if word.arg == "allow_pickle"]
-            if any(not (isinstance(value, ast.Constant) and value.value is False) for value in allowed):
+            if any(
+                not (isinstance(value, ast.Constant) and value.value is False) for value in allowed
+            ):
                 yield node.lineno
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("read_array", "write_array") and not allowed:
+            if (
+                isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("read_array", "write_array")
+                and not allowed
+            ):
                 yield node.lineno
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(MODULES[0].parent).as_posix())
+@pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: path.relative_to(MODULES[0].parent).as_posix()
+)
 def test_no_module_unpickles_or_runs_text(path):
     assert list(dangers(path.read_text(encoding="utf-8"))) == []
 

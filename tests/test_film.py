@@ -16,15 +16,26 @@ from rendered import needs_program
 from microgd import Value, film, nn, no_grad, operation, operations
 from microgd.pictures import diagram, text
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [needs_program, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")]
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-gpu"]
+QUIET = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-gpu",
+]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright, playwright.chromium.launch(executable_path=BROWSER, args=QUIET) as running:
+    with (
+        sync_api.sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=BROWSER, args=QUIET) as running,
+    ):
         yield running
 
 
@@ -96,7 +107,12 @@ def play(browser, tmp_path):
 
 
 def expression():
-    a, b, c, f = Value(2.0, name="a"), Value(-3.0, name="b"), Value(10.0, name="c"), Value(-2.0, name="f")
+    a, b, c, f = (
+        Value(2.0, name="a"),
+        Value(-3.0, name="b"),
+        Value(10.0, name="c"),
+        Value(-2.0, name="f"),
+    )
     e = a * b
     d = e + c
     out = d * f
@@ -114,7 +130,10 @@ def twice():
 def network():
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(2, 4, rng=rng), nn.Tanh(), nn.Linear(4, 1, rng=rng))
-    x, target = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([[0.0], [1.0], [1.0], [0.0]])
+    x, target = (
+        np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]),
+        np.array([[0.0], [1.0], [1.0], [0.0]]),
+    )
     loss = nn.mse_loss(model(x), target)
     loss.name = "loss"
     return loss, model
@@ -127,7 +146,9 @@ def told(page):
     lines = []
     for step in range(page.last + 1):
         page.page.evaluate("step => { location.hash = step }", step)
-        page.page.wait_for_function("step => document.getElementById('count').value.startsWith(step + ' of')", arg=step)
+        page.page.wait_for_function(
+            "step => document.getElementById('count').value.startsWith(step + ' of')", arg=step
+        )
         lines.append(page.line)
     return lines
 
@@ -170,7 +191,10 @@ def test_functions_options_and_tensors_are_said_too(play):
     assert lines[2] == "v₂ = sum(v₁, axis=1) = [27, 63]"
     assert lines[3] == "v₃ = v₂ ** 2 = [27, 63] ** 2 = [729, 3969]"
     assert lines[6] == "v₃ gets its share of out's gradient, by the rule of mean: (2,), [0.5, 0.5]."
-    assert any(line.startswith("w gets its share of v₁'s gradient, by the rule of matmul: (2, 9), size ") for line in lines)
+    assert any(
+        line.startswith("w gets its share of v₁'s gradient, by the rule of matmul: (2, 9), size ")
+        for line in lines
+    )
 
 
 def test_the_pass_begins_with_the_stored_gradient_if_there_is_one(play):
@@ -180,7 +204,10 @@ def test_the_pass_begins_with_the_stored_gradient_if_there_is_one(play):
     with pytest.raises(ValueError, match="no gradient by itself"):
         play(y)
     y.backward(np.array([1.0, -1.0]))
-    assert "Now backward, from the end. y's gradient is [1, −1], which is what its grad holds." in told(play(y))
+    assert (
+        "Now backward, from the end. y's gradient is [1, −1], which is what its grad holds."
+        in told(play(y))
+    )
 
 
 def test_a_leaf_alone_is_a_film(play):
@@ -206,7 +233,10 @@ def test_what_was_given_is_told_as_it_was(play):
     a, c = Value(-2.0, name="a"), np.array([1, 2])
     y = ((a**2) * c).sum()
     c[:] = 9
-    assert told(play(y))[1:3] == ["v₁ = a ** 2 = (−2) ** 2 = 4", "v₂ = v₁ × [1, 2] = 4 × [1, 2] = [4, 8]"]
+    assert told(play(y))[1:3] == [
+        "v₁ = a ** 2 = (−2) ** 2 = 4",
+        "v₂ = v₁ × [1, 2] = 4 × [1, 2] = [4, 8]",
+    ]
 
 
 def test_a_leaf_that_changed_between_two_uses_shows_both(play):
@@ -224,7 +254,9 @@ def test_a_pass_that_began_elsewhere_makes_no_claim_about_this_output(play):
     e.name = "e"
     (e * 5.0).backward()
     lines = told(play(e))
-    assert lines[2] == "Now backward, from the end. e's gradient is 5, which is what its grad holds."
+    assert (
+        lines[2] == "Now backward, from the end. e's gradient is 5, which is what its grad holds."
+    )
     assert lines[-1] == "That is the gradient: 15 for a."
 
 
@@ -263,7 +295,9 @@ def test_boxes_fill_in_as_they_are_computed_and_as_gradients_come_in(play):
     for _ in range(page.last + 1):
         seen.append(page.rows("x") + page.rows("y"))
         page.page.keyboard.press("ArrowRight")
-    x_data, x_grad, y_data, y_grad = (list(dict.fromkeys(column)) for column in zip(*seen, strict=True))
+    x_data, x_grad, y_data, y_grad = (
+        list(dict.fromkeys(column)) for column in zip(*seen, strict=True)
+    )
     assert x_data == ["data 3"]
     assert x_grad == ["grad", "grad 3", "grad 6", "grad 9"]
     assert y_data == ["data", "data 18"]
@@ -414,7 +448,11 @@ def test_a_screen_reader_hears_each_line(play):
     assert '- combobox "Speed"' in tree
     assert '- img "The computation graph' in tree
     live = page.page.locator("#line")
-    assert [live.get_attribute(a) for a in ("role", "aria-live", "aria-atomic")] == ["status", "polite", "true"]
+    assert [live.get_attribute(a) for a in ("role", "aria-live", "aria-atomic")] == [
+        "status",
+        "polite",
+        "true",
+    ]
     assert page.page.get_attribute("#slider", "aria-valuetext") == "1 of 11"
     assert page.page.get_attribute("html", "lang") == "en"
 
@@ -428,7 +466,10 @@ def contrast(page, selector, background):
            })""",
         [selector, background],
     )
-    linear = [[(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in colour] for colour in colours]
+    linear = [
+        [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in colour]
+        for colour in colours
+    ]
     one, other = sorted(np.dot([0.2126, 0.7152, 0.0722], c) for c in linear)
     return (other + 0.05) / (one + 0.05)
 
@@ -462,12 +503,16 @@ def test_it_is_legible_in_light_and_dark(scheme, play, tmp_path):
 
 def test_the_picture_fits_the_page_and_what_is_lit_is_in_sight(play):
     page = play(expression()).page
-    assert page.evaluate("document.querySelector('svg').getBoundingClientRect().right <= innerWidth")
+    assert page.evaluate(
+        "document.querySelector('svg').getBoundingClientRect().right <= innerWidth"
+    )
     out = Value(1.0, name="x")
     for _ in range(60):
         out = (out * 1.01).tanh()
     page = play(out, fragment="#1").page
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # the picture scrolls, not the page
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth"
+    )  # the picture scrolls, not the page
     sight = "part => { const box = part.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth + 1 }"
     for step in ["End", *["ArrowLeft"] * 40]:
         page.keyboard.press(step)
@@ -514,19 +559,27 @@ def test_the_policy_lets_nothing_in_and_nothing_out(browser, tmp_path):
         page.page.evaluate(tries, url)
         page.page.wait_for_timeout(300)
         assert page.page.evaluate("window.broken") is None
-        assert page.page.evaluate("getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
+        assert (
+            page.page.evaluate("getComputedStyle(document.getElementById('p')).color")
+            != "rgb(255, 0, 0)"
+        )
         assert page.page.url == page.address
         assert len([error for error in page.errors if "Content Security Policy" in error]) >= 6
         page.context.close()
         server.shutdown()
-    assert b"".join(asked) == b""  # Chromium opens connections ahead of requests that it then blocks
+    assert (
+        b"".join(asked) == b""
+    )  # Chromium opens connections ahead of requests that it then blocks
 
 
 def test_the_film_is_one_file_that_names_no_other(tmp_path):
     page = Path(film(expression(), tmp_path / "film.html")).read_text(encoding="utf-8")
     assert re.findall(r'(?:src|href|action)="(?!#)', page) == []
     addresses = set(re.findall(r"https?://[^\"' ]*", page))
-    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names of formats
+    assert addresses <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }  # names of formats
 
 
 STRANGE = [
@@ -651,7 +704,9 @@ def test_the_film_is_of_the_graph_as_it_was_recorded(play):
 
 
 def test_the_same_graph_gives_the_same_film(tmp_path):
-    one, other = (Path(film(expression(), tmp_path / name)).read_bytes() for name in ("a.html", "b.html"))
+    one, other = (
+        Path(film(expression(), tmp_path / name)).read_bytes() for name in ("a.html", "b.html")
+    )
     assert one == other
 
 
@@ -661,7 +716,9 @@ def test_films_of_more_than_200_operations_are_an_error_and_leave_the_file_alone
         out = out * 1.01
     path = Path(film(out, tmp_path / "film.html"))
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="at most 200 operations, and as many leaves, but the graph has 201 and 1:"):
+    with pytest.raises(
+        ValueError, match="at most 200 operations, and as many leaves, but the graph has 201 and 1:"
+    ):
         film(out + x, path)
     assert path.read_bytes() == before
 

@@ -58,10 +58,14 @@ def test_backward_stores_numbers_even_after_a_graph_of_gradients():
     assert x.grad == 12.0
 
 
-@pytest.mark.parametrize("call", [lambda x: gradients(x, x), lambda x: gradients(x, [1.0]), lambda x: gradients(2.0, [x])])
+@pytest.mark.parametrize(
+    "call",
+    [lambda x: gradients(x, x), lambda x: gradients(x, [1.0]), lambda x: gradients(2.0, [x])],
+)
 def test_gradients_of_anything_but_values_is_a_type_error(call):
     with pytest.raises(
-        TypeError, match=r"expected (a list of inputs|inputs that are Values|an output that is a Value), but got"
+        TypeError,
+        match=r"expected (a list of inputs|inputs that are Values|an output that is a Value), but got",
     ):
         call(Value(1.0))
 
@@ -236,7 +240,9 @@ def test_a_hessian_times_a_vector_keeps_float32():
     assert [part.shape for part in parts] == [(2, 3), (2,)]
 
 
-@pytest.mark.parametrize("vectors", [[np.ones(3)], [np.ones((1, 2))], [1.0], [np.ones(2), np.ones(2)], []])
+@pytest.mark.parametrize(
+    "vectors", [[np.ones(3)], [np.ones((1, 2))], [1.0], [np.ones(2), np.ones(2)], []]
+)
 def test_a_vector_that_does_not_fit_the_hessian_is_an_error(vectors):
     x = Value([1.0, 2.0])
     with pytest.raises(ValueError, match=r"of shape|a vector for each input"):

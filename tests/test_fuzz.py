@@ -223,7 +223,10 @@ def stepped(g):
 def operands(x, matrix):
     """For every operation operands and options that it takes."""
     two = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp"]
-    reductions = dict.fromkeys(["sum", "mean", "max", "min", "logsumexp", "var"], ((matrix,), {"axis": 1, "keepdims": True}))
+    reductions = dict.fromkeys(
+        ["sum", "mean", "max", "min", "logsumexp", "var"],
+        ((matrix,), {"axis": 1, "keepdims": True}),
+    )
     given = {
         "matmul": ((matrix, np.ones((3, 2))), {}),
         "where": (([True, False], x, 0.0), {}),
@@ -242,8 +245,12 @@ def operands(x, matrix):
         "ravel": ((matrix,), {}),
     } | reductions
     given |= {name: ((x, x), {}) for name in two}
-    single = [name for name in public(operations) if name not in given and name not in NO_OPERATIONS]
-    return given | {name: ((Value([0.25, 0.5]) + (1.0 if name == "arccosh" else 0.0),), {}) for name in single}
+    single = [
+        name for name in public(operations) if name not in given and name not in NO_OPERATIONS
+    ]
+    return given | {
+        name: ((Value([0.25, 0.5]) + (1.0 if name == "arccosh" else 0.0),), {}) for name in single
+    }
 
 
 FLAGS = {"keepdims"}
@@ -253,12 +260,18 @@ NO_OPERATIONS = {"operation", "elementwise", "reduction"}
 def public(module):
     """The names of what a module offers to call, and has not imported."""
     own = {name: x for name, x in vars(module).items() if not name.startswith("_") and callable(x)}
-    return [name for name, x in own.items() if getattr(x, "__module__", None) == module.__name__ or name in OPERATIONS]
+    return [
+        name
+        for name, x in own.items()
+        if getattr(x, "__module__", None) == module.__name__ or name in OPERATIONS
+    ]
 
 
 def test_everything_public_is_among_the_calls(tmp_path):
     named = {name.split(" ")[0] for name in calls(tmp_path)}
-    offered = {name for name in microgd.__all__ if callable(getattr(microgd, name))} - {"GradientError"}
+    offered = {name for name in microgd.__all__ if callable(getattr(microgd, name))} - {
+        "GradientError"
+    }
     for module in (nn, optim, data, train, plots, operations):
         short = module.__name__.removeprefix("microgd.")
         offered |= {f"{short}.{name}" for name in public(module)}
@@ -293,7 +306,10 @@ def state(arguments):
             for value in part.parameters() if isinstance(part, nn.Module) else [part]:
                 if isinstance(value, Value):
                     held.append(
-                        (np.asarray(value._held).tobytes(), None if value.grad is None else np.asarray(value.grad).tobytes())
+                        (
+                            np.asarray(value._numbers).tobytes(),
+                            None if value.grad is None else np.asarray(value.grad).tobytes(),
+                        )
                     )
     return held
 
@@ -302,20 +318,38 @@ def wrong_number(name, result, arguments, options):
     """An error, where NumPy's function of that name takes the same, and its result is another."""
     if not isinstance(result, Value) or not hasattr(np, name):
         return None
-    if set(options) & FLAGS and not all(isinstance(x, bool | np.bool_) for key, x in options.items() if key in FLAGS):
+    if set(options) & FLAGS and not all(
+        isinstance(x, bool | np.bool_) for key, x in options.items() if key in FLAGS
+    ):
         return ArithmeticError(f"{options} has a flag that is neither True nor False")
-    given = [[part.data if isinstance(part, Value) else part for part in x] if isinstance(x, list) else x for x in arguments]
+    given = [
+        [part.data if isinstance(part, Value) else part for part in x] if isinstance(x, list) else x
+        for x in arguments
+    ]
     try:
-        expected = getattr(np, name)(*(x.data if isinstance(x, Value) else x for x in given), **options)
+        expected = getattr(np, name)(
+            *(x.data if isinstance(x, Value) else x for x in given), **options
+        )
     except Exception:
         return None
-    same = np.shape(expected) == result.shape and np.allclose(result.data, expected, rtol=1e-6, equal_nan=True)
-    return wrong_gradient(result, arguments) if same else ArithmeticError(f"{result} is not NumPy's {expected!r}")
+    same = np.shape(expected) == result.shape and np.allclose(
+        result.data, expected, rtol=1e-6, equal_nan=True
+    )
+    return (
+        wrong_gradient(result, arguments)
+        if same
+        else ArithmeticError(f"{result} is not NumPy's {expected!r}")
+    )
 
 
 def wrong_gradient(result, arguments):
     """An error, where a result was given but has no gradient, or one of another shape or dtype than the operand."""
-    operands = [part for x in arguments for part in (x if isinstance(x, list) else [x]) if isinstance(part, Value)]
+    operands = [
+        part
+        for x in arguments
+        for part in (x if isinstance(x, list) else [x])
+        if isinstance(part, Value)
+    ]
     for x, g in zip(operands, microgd.gradients(result.sum(), operands), strict=True):
         if np.shape(g) != x.shape or np.asarray(g).dtype != x.dtype:
             return ArithmeticError(f"{g!r} is no gradient of {x!r}")
@@ -352,47 +386,73 @@ class Odd:
             else:
                 odd_name = str(rng.choice(list(pool)))
                 what.append(f"{key} = {odd_name}")
-                (arguments if isinstance(key, int) and key < len(arguments) else options)[key] = pool[odd_name]
+                (arguments if isinstance(key, int) and key < len(arguments) else options)[key] = (
+                    pool[odd_name]
+                )
             if not arguments and not options:
                 break
         options = {key: x for key, x in options.items() if isinstance(key, str)}
-        if name.startswith("numpy.") and not any(isinstance(x, Value) for x in arguments):  # then it is NumPy's alone
+        if name.startswith("numpy.") and not any(
+            isinstance(x, Value) for x in arguments
+        ):  # then it is NumPy's alone
             return what, None
         before = state([*arguments, *options.values()])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", category=RuntimeWarning)
-            warnings.filterwarnings("ignore", "The truth value of an empty array", DeprecationWarning)  # from older NumPys
-            warnings.filterwarnings("ignore", "In future, it will be an error for 'np.bool'", DeprecationWarning)  # likewise
-            warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # Matplotlib's, about a span of 0
-            warnings.filterwarnings("ignore", "Passing more than 2 positional", DeprecationWarning)  # of np.maximum, a third
+            warnings.filterwarnings(
+                "ignore", "The truth value of an empty array", DeprecationWarning
+            )  # from older NumPys
+            warnings.filterwarnings(
+                "ignore", "In future, it will be an error for 'np.bool'", DeprecationWarning
+            )  # likewise
+            warnings.filterwarnings(
+                "ignore", "Attempting to set identical", UserWarning
+            )  # Matplotlib's, about a span of 0
+            warnings.filterwarnings(
+                "ignore", "Passing more than 2 positional", DeprecationWarning
+            )  # of np.maximum, a third
             try:
                 result = function(*arguments, **options)
                 kind, _, called = name.split(" ")[0].partition(".")
                 itself = [function.__self__] if kind == "Value" and called else []
                 judged = itself or kind in ("operations", "numpy")
-                return what, wrong_number(called, result, [*itself, *arguments], options) if judged else None
+                return what, wrong_number(
+                    called, result, [*itself, *arguments], options
+                ) if judged else None
             except Exception as error:
                 same = name == "train.fit" or state([*arguments, *options.values()]) == before
-                return what, error if same else RuntimeError(f"there was a change, and then {error!r}")
+                return what, error if same else RuntimeError(
+                    f"there was a change, and then {error!r}"
+                )
 
 
 def fit_for_a_person(what, error):
     """Whether an error is of a kind, and in words, that one can do something with."""
     if "dtype = dictionary" in what or (what[0] == "to array" and "0 = dictionary" in what):
         return True  # NumPy reads it as the fields of a structured one
-    if isinstance(error, OverflowError):  # Python's and NumPy's own, for an integer of more than 64 bits
+    if isinstance(
+        error, OverflowError
+    ):  # Python's and NumPy's own, for an integer of more than 64 bits
         return re.search(r"2\*\*|10\*\*|big integers", str(what))
-    if isinstance(error, ArithmeticError) and "generator" in str(what):  # NumPy's turn came when it had been used up
+    if isinstance(error, ArithmeticError) and "generator" in str(
+        what
+    ):  # NumPy's turn came when it had been used up
         return True
     if re.match(r"operations\.|numpy\.|Value\.", what[0]) and isinstance(
         error, TypeError
     ):  # their operands and options are NumPy's to judge
         return "has no attribute" not in str(error)
-    if isinstance(error, TypeError) and "os.PathLike" in str(error):  # Python's words for what is no path
+    if isinstance(error, TypeError) and "os.PathLike" in str(
+        error
+    ):  # Python's words for what is no path
         return True
     takes_a_path = re.search("film|save|load|mnist", what[0])
-    return isinstance(error, (*ALLOWED, OSError) if takes_a_path else ALLOWED) and str(error) and not DEEP.search(str(error))
+    return (
+        isinstance(error, (*ALLOWED, OSError) if takes_a_path else ALLOWED)
+        and str(error)
+        and not DEEP.search(str(error))
+    )
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

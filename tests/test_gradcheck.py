@@ -23,7 +23,9 @@ def one_element_wrong(g, out, x):
 
 
 def right_for_numbers_only(g, out, x):
-    return g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data))  # the graph loses x: the second order is 0
+    return (
+        g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data))
+    )  # the graph loses x: the second order is 0
 
 
 def wrong_in_graphs_only(g, out, x):
@@ -67,8 +69,12 @@ def test_a_rule_that_is_wrong_in_the_second_order_only_is_found(rule):
 
 
 def test_the_error_names_operand_index_expected_and_got():
-    add = operation(lambda g, out, x, y: g, one_element_wrong_in_y, name="add_wrongly")(lambda x, y: x + y)
-    with pytest.raises(GradientError, match=r"operand 1 at index \(1, 0\).* expect .* got ") as caught:
+    add = operation(lambda g, out, x, y: g, one_element_wrong_in_y, name="add_wrongly")(
+        lambda x, y: x + y
+    )
+    with pytest.raises(
+        GradientError, match=r"operand 1 at index \(1, 0\).* expect .* got "
+    ) as caught:
         check_gradients(add, X, X)
     error = caught.value
     assert (error.order, error.operand, error.index) == (1, 1, (1, 0))
@@ -118,7 +124,9 @@ def test_a_function_that_is_not_finite_is_a_value_error():
 
 
 @pytest.mark.parametrize("x", [1e-3, 1000.0, 2026.0, 1e4, 1e5])
-@pytest.mark.parametrize("function", [np.sin, np.cos, np.tanh, np.sqrt, np.log, operations.logsumexp])
+@pytest.mark.parametrize(
+    "function", [np.sin, np.cos, np.tanh, np.sqrt, np.log, operations.logsumexp]
+)
 def test_right_gradients_far_from_1_are_not_called_wrong(function, x):
     check_gradients(function, x)
     check_gradients(function, [x, x + 1.0])
@@ -142,7 +150,9 @@ def test_another_order_is_a_value_error(order):
 
 
 def test_a_rule_that_forgets_the_upstream_gradient_is_found_for_one_element_too():
-    forgetful = operation(lambda g, out, x: 2.0 * x, name="forgetful")(lambda x: np.sum(np.square(x)))
+    forgetful = operation(lambda g, out, x: 2.0 * x, name="forgetful")(
+        lambda x: np.sum(np.square(x))
+    )
     with pytest.raises(GradientError):
         check_gradients(forgetful, [1.0, 2.0])
 
@@ -157,9 +167,14 @@ def test_the_error_names_the_order():
     def rule(g, out, x):
         return g * 2 * x if isinstance(x, np.ndarray) else g * 3 * x
 
-    for wrong, order in ((rule, 1), (lambda g, out, x: g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data)), 2)):
+    for wrong, order in (
+        (rule, 1),
+        (lambda g, out, x: g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data)), 2),
+    ):
         with pytest.raises(GradientError) as caught:
-            check_gradients(operation(wrong, name=f"sq{order}")(lambda x: x * x), [1.0, 2.0], order=2)
+            check_gradients(
+                operation(wrong, name=f"sq{order}")(lambda x: x * x), [1.0, 2.0], order=2
+            )
         assert caught.value.order == order
 
 
@@ -168,7 +183,10 @@ def test_a_function_that_gives_no_value_is_checked_too():
     check_gradients(lambda x: [1.0, 2.0], [1.0, 2.0], order=2)
 
 
-@pytest.mark.parametrize(("order", "said"), [(1, "the gradient for operand"), (2, "the gradient of the gradient for operand")])
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [(1, "the gradient for operand"), (2, "the gradient of the gradient for operand")],
+)
 def test_the_error_says_which_gradient_is_wrong(order, said):
     assert str(GradientError(order, 0, (1,), 2.0, 3.0)).startswith(said)
 
@@ -209,9 +227,14 @@ def test_a_right_slope_that_is_small_beside_the_value_passes():
 def test_elements_are_weighed_with_either_sign_and_none_counts_more_than_three_times_another():
     weights = []
     for i in range(24):
-        wrong = np.where(np.arange(24) == i, 2.0, 1.0)  # in one element, which the error shows times its weight
+        wrong = np.where(
+            np.arange(24) == i, 2.0, 1.0
+        )  # in one element, which the error shows times its weight
         with pytest.raises(GradientError) as caught:
-            check_gradients(operation(lambda g, out, x, wrong=wrong: g * wrong, name="same")(lambda x: x * 1.0), np.ones(24))
+            check_gradients(
+                operation(lambda g, out, x, wrong=wrong: g * wrong, name="same")(lambda x: x * 1.0),
+                np.ones(24),
+            )
         weights.append(caught.value.expected)
     assert min(weights) < 0 < max(weights)
     assert max(np.abs(weights)) <= 3 * min(np.abs(weights))

@@ -6,8 +6,20 @@ from hypothesis import strategies as st
 
 from microgd import Value, check_gradients, gradients, operations
 
-SMOOTH = [operations.sin, operations.tanh, operations.sigmoid, operations.negative, lambda x: operations.exp(-x * x)]
-BINARY = [operations.add, operations.subtract, operations.multiply, lambda x, y: x / (2.0 + y * y), operations.logaddexp]
+SMOOTH = [
+    operations.sin,
+    operations.tanh,
+    operations.sigmoid,
+    operations.negative,
+    lambda x: operations.exp(-x * x),
+]
+BINARY = [
+    operations.add,
+    operations.subtract,
+    operations.multiply,
+    lambda x, y: x / (2.0 + y * y),
+    operations.logaddexp,
+]
 SHAPING = [
     lambda x: x.sum(axis=-1, keepdims=True) if x.shape else x,
     lambda x: x.mean() if x.shape else x,

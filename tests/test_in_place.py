@@ -39,7 +39,7 @@ class Use:
 
     def __init__(self, rng, p):
         cube, c = CUBES[rng.integers(len(CUBES))], float(rng.integers(1, 4))
-        self.slope = 3 * c * np.array(p._held) ** 2
+        self.slope = 3 * c * np.array(p._numbers) ** 2
         self.term = (cube(p) * c).sum()
 
 
@@ -119,8 +119,8 @@ class Program:
         if self.p.grad is not None:
             before = self.p.data.copy()
             self.optimizer.step()
-            self.replace(self.p._held.copy())
-            assert not np.shares_memory(before, self.p._held)
+            self.replace(self.p._numbers.copy())
+            assert not np.shares_memory(before, self.p._numbers)
 
     def backward(self):
         if self.uses:
@@ -143,12 +143,16 @@ class Program:
             self.p.grad *= 2.0
 
     def run(self, moments):
-        events = [name for name in vars(Program) if not name.startswith("_") and name not in ("number", "replace", "run")]
+        events = [
+            name
+            for name in vars(Program)
+            if not name.startswith("_") and name not in ("number", "replace", "run")
+        ]
         for _ in range(moments):
             event = self.rng.choice(events)
             self.log.append(str(event))
             getattr(self, event)()
-            np.testing.assert_array_equal(self.p._held, self.expected)
+            np.testing.assert_array_equal(self.p._numbers, self.expected)
         self.backward()
 
 

@@ -50,7 +50,9 @@ def diamond(x, n, uses=2):
 
 
 SHAPES = {shape.__name__: shape for shape in (deep, stacked, concatenated, summed)}
-SLOPES = {"deep": lambda n: 1.0} | dict.fromkeys(["stacked", "concatenated", "summed"], lambda n: 2.0 * n)
+SLOPES = {"deep": lambda n: 1.0} | dict.fromkeys(
+    ["stacked", "concatenated", "summed"], lambda n: 2.0 * n
+)
 JOINED = ("stacked", "concatenated")
 every_shape = pytest.mark.parametrize("name", SHAPES)
 
@@ -68,7 +70,9 @@ def shallow_stack():
 
 
 @every_shape
-def test_a_million_operations_go_forward_backward_and_away(name, shallow_stack, no_collector, size, record_property):
+def test_a_million_operations_go_forward_backward_and_away(
+    name, shallow_stack, no_collector, size, record_property
+):
     n = size(50_000 if name in JOINED else 1_000_000, 1_000_000)
     x = Value(1.5)
     y = SHAPES[name](x, n)
@@ -82,7 +86,9 @@ def test_a_million_operations_go_forward_backward_and_away(name, shallow_stack, 
 
 
 @every_shape
-def test_a_graph_of_gradients_of_a_large_graph_goes_back_and_away_too(name, shallow_stack, no_collector, size, record_property):
+def test_a_graph_of_gradients_of_a_large_graph_goes_back_and_away_too(
+    name, shallow_stack, no_collector, size, record_property
+):
     # What joins n parts takes n**2 for second derivatives: each part's gradient was picked out by an index of its own, and
     # the gradient of that has the size of the whole.
     n = 5_000 if name in JOINED else size(50_000, 1_000_000)
@@ -193,7 +199,9 @@ def test_within_no_grad_nothing_of_a_long_chain_is_kept(no_collector, size):
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("create_graph", [False, True])
-def test_an_error_on_the_way_back_leaves_no_memory_and_no_gradient(registry, no_collector, error, create_graph):
+def test_an_error_on_the_way_back_leaves_no_memory_and_no_gradient(
+    registry, no_collector, error, create_graph
+):
     def failing(g, out, x):
         raise error
 

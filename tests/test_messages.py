@@ -123,7 +123,9 @@ MISTAKES = {
         "expected rng to be a generator such as np.random.default_rng(0), but got 0",
     ),
     "another model's weights": (
-        lambda: nn.Linear(3, 2).load_state_dict({"0.weight": np.ones((2, 3)), "0.bias": np.ones(2)}),
+        lambda: nn.Linear(3, 2).load_state_dict(
+            {"0.weight": np.ones((2, 3)), "0.bias": np.ones(2)}
+        ),
         ValueError,
         "the names do not match: missing ['bias', 'weight'], unknown ['0.bias', '0.weight']",
     ),
@@ -134,7 +136,14 @@ MISTAKES = {
     ),
     "another model's optimizer": (
         lambda: next(
-            train.fit(nn.Linear(3, 2), nn.cross_entropy, optim.SGD([Value(1.0)], lr=0.1), X, np.zeros(5, int), epochs=1)
+            train.fit(
+                nn.Linear(3, 2),
+                nn.cross_entropy,
+                optim.SGD([Value(1.0)], lr=0.1),
+                X,
+                np.zeros(5, int),
+                epochs=1,
+            )
         ),
         ValueError,
         "the loss depends on no parameter of the optimizer: is it the optimizer of this model, and was .data or .item() taken "
@@ -150,9 +159,17 @@ MISTAKES = {
     "a Value as an index": (lambda: V[Value(0)], TypeError, "getitem" + PLAIN_OPTIONS),
     "a Value as an axis": (lambda: V.sum(Value(0)), TypeError, "sum" + PLAIN_OPTIONS),
     "a Value as a shape": (lambda: V.reshape(Value(3)), TypeError, "reshape" + PLAIN_OPTIONS),
-    "a Value as an axis of softmax": (lambda: V.softmax(Value(0)), TypeError, "softmax" + PLAIN_OPTIONS),
+    "a Value as an axis of softmax": (
+        lambda: V.softmax(Value(0)),
+        TypeError,
+        "softmax" + PLAIN_OPTIONS,
+    ),
     "a Value as a bound": (lambda: np.clip(V, Value(0.0), 1.0), TypeError, "clip" + PLAIN_OPTIONS),
-    "a Value in a tuple of indices": (lambda: V[None, Value(0)], TypeError, "getitem" + PLAIN_OPTIONS),
+    "a Value in a tuple of indices": (
+        lambda: V[None, Value(0)],
+        TypeError,
+        "getitem" + PLAIN_OPTIONS,
+    ),
     "a Value as an index of a list": (lambda: [1, 2][Value(0)], TypeError, NOT_AN_INTEGER),
     "a Value as a count": (lambda: range(Value(2)), TypeError, NOT_AN_INTEGER),
     "a Value as an integer": (lambda: int(Value(2)), TypeError, NOT_AN_INTEGER),
@@ -320,7 +337,8 @@ def test_a_common_mistake_is_answered_with_what_came_and_what_is_right(mistake):
 def test_a_check_of_a_random_function_says_that_it_is_random():
     rng = np.random.default_rng(0)
     with pytest.raises(
-        ValueError, match=r"f gave two results at the same inputs, .*: does it draw random numbers, or keep a state"
+        ValueError,
+        match=r"f gave two results at the same inputs, .*: does it draw random numbers, or keep a state",
     ):
         check_gradients(lambda x: x * rng.random(), 1.0)
 
@@ -335,6 +353,8 @@ def test_what_python_cannot_write_is_named_by_its_type():
 
 def test_a_value_put_into_an_array_leads_to_stack():
     array = np.zeros(3)
-    with pytest.raises(ValueError, match="setting an array element with a sequence") as refused:  # in NumPy's words...
+    with pytest.raises(
+        ValueError, match="setting an array element with a sequence"
+    ) as refused:  # in NumPy's words...
         array[0] = Value(2.0)
     assert str(refused.value.__cause__) == NOT_A_NUMBER  # ...which Python shows below these

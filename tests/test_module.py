@@ -63,7 +63,9 @@ class Dropout(nn.Module):
 
 def network(seed=0):
     rng = np.random.default_rng(seed)
-    return nn.Sequential(nn.Linear(3, 8, rng=rng), Norm(8), nn.ReLU(), Dropout(), nn.Linear(8, 2, rng=rng))
+    return nn.Sequential(
+        nn.Linear(3, 8, rng=rng), Norm(8), nn.ReLU(), Dropout(), nn.Linear(8, 2, rng=rng)
+    )
 
 
 X = rng.normal(size=(40, 3)) * [1.0, 5.0, 0.1] + 2.0
@@ -73,7 +75,18 @@ Y = (X[:, 0] > 2).astype(int)
 def trained(seed=0):
     model = network(seed)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    list(train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=2, batch_size=8, rng=np.random.default_rng(0)))
+    list(
+        train.fit(
+            model,
+            nn.cross_entropy,
+            optimizer,
+            X,
+            Y,
+            epochs=2,
+            batch_size=8,
+            rng=np.random.default_rng(0),
+        )
+    )
     return model
 
 
@@ -101,9 +114,13 @@ def within_no_grad():
         ({"_w": START * 0.1}, r"self\._w", "computed by multiply"),
     ],
 )
-def test_a_new_module_with_a_computed_value_is_refused_by_the_attribute_the_operation_and_the_cure(attributes, path, how):
+def test_a_new_module_with_a_computed_value_is_refused_by_the_attribute_the_operation_and_the_cure(
+    attributes, path, how
+):
     cure = r"make a leaf of the result, as in Value\(rng\.normal\(size=3\) \* 0\.1\)$"
-    with pytest.raises(TypeError, match=rf"^Holding: {path} was {how}, so it is not a parameter: .* {cure}"):
+    with pytest.raises(
+        TypeError, match=rf"^Holding: {path} was {how}, so it is not a parameter: .* {cure}"
+    ):
         Holding(**attributes)
 
 
@@ -117,7 +134,9 @@ def test_a_computed_weight_in_a_module_within_a_module_is_refused_where_that_is_
 
 
 def test_a_new_module_with_a_leaf_made_of_computed_numbers_is_fine():
-    model = Holding(w=(START * 0.1).detach(), v=Value((START * 0.1).data), u=Value(START.data * 0.1))
+    model = Holding(
+        w=(START * 0.1).detach(), v=Value((START * 0.1).data), u=Value(START.data * 0.1)
+    )
     assert [name for name, _ in model.named_parameters()] == ["w", "v", "u"]
 
 
@@ -179,13 +198,20 @@ def test_a_module_keeps_what_its_forward_computes():
     ],
 )
 def test_a_new_module_that_holds_parameters_where_they_are_not_found_is_refused(held, kind):
-    with pytest.raises(TypeError, match=rf"Holding: self\.parts is a {kind}, .* a list, a tuple or a dictionary"):
+    with pytest.raises(
+        TypeError, match=rf"Holding: self\.parts is a {kind}, .* a list, a tuple or a dictionary"
+    ):
         Holding(parts=held)
 
 
-@pytest.mark.parametrize("once", [map(nn.Linear, [2], [3]), zip([START], strict=True), (nn.Linear(2, 2) for _ in range(2))])
+@pytest.mark.parametrize(
+    "once",
+    [map(nn.Linear, [2], [3]), zip([START], strict=True), (nn.Linear(2, 2) for _ in range(2))],
+)
 def test_a_new_module_that_holds_its_layers_in_an_iterator_is_refused(once):
-    with pytest.raises(TypeError, match=r"self\.layers is a \w+, which is empty after the first time"):
+    with pytest.raises(
+        TypeError, match=r"self\.layers is a \w+, which is empty after the first time"
+    ):
         Holding(layers=once)
 
 
@@ -244,17 +270,29 @@ def test_helpers_that_refer_to_what_the_module_holds_itself_are_fine():
         def scaled(self, x):
             return x * self.scale
 
-    assert sorted(name for name, _ in Whole().named_parameters()) == ["layer.bias", "layer.weight", "scale"]
+    assert sorted(name for name, _ in Whole().named_parameters()) == [
+        "layer.bias",
+        "layer.weight",
+        "scale",
+    ]
 
 
 @pytest.mark.parametrize(
-    "replace", [lambda m: m.ws.__setitem__(0, m.ws[0] * 0.1), lambda m: m.by_name.update(w=-m.by_name["w"])]
+    "replace",
+    [lambda m: m.ws.__setitem__(0, m.ws[0] * 0.1), lambda m: m.by_name.update(w=-m.by_name["w"])],
 )
-@pytest.mark.parametrize("use", [lambda m: m.parameters(), lambda m: m.state_dict(), lambda m: m.zero_grad()])
-def test_a_parameter_in_a_list_or_a_dictionary_that_was_replaced_by_a_result_is_found_out(replace, use):
+@pytest.mark.parametrize(
+    "use", [lambda m: m.parameters(), lambda m: m.state_dict(), lambda m: m.zero_grad()]
+)
+def test_a_parameter_in_a_list_or_a_dictionary_that_was_replaced_by_a_result_is_found_out(
+    replace, use
+):
     model = Holding(ws=[Value(1.0)], by_name={"w": Value(1.0)})
     replace(model)
-    with pytest.raises(TypeError, match=r"(ws\.0|by_name\.w) was computed by (multiply|negative), so it is not a parameter"):
+    with pytest.raises(
+        TypeError,
+        match=r"(ws\.0|by_name\.w) was computed by (multiply|negative), so it is not a parameter",
+    ):
         use(model)
 
 
@@ -278,7 +316,9 @@ def test_a_state_that_began_as_an_array_is_saved_as_the_array_was(tmp_path):
     assert isinstance(model.state, np.ndarray)
 
 
-@pytest.mark.parametrize("held", [{1, 2}, deque([1.0]), OrderedDict(w=Value(1.0)), np.array([None, "text"]), range(3)])
+@pytest.mark.parametrize(
+    "held", [{1, 2}, deque([1.0]), OrderedDict(w=Value(1.0)), np.array([None, "text"]), range(3)]
+)
 def test_other_containers_without_parameters_are_fine(held):
     assert Holding(held=held).held is held
 
@@ -286,7 +326,9 @@ def test_other_containers_without_parameters_are_fine(held):
 @pytest.mark.parametrize("shared", [Value(1.0), nn.Linear(2, 2), Norm(2)])
 def test_a_parameter_that_is_an_attribute_of_the_class_is_refused(shared):
     shares = type("Shares", (nn.Module,), {"w": shared})
-    with pytest.raises(TypeError, match=r"w is an attribute of the class Shares, .*: set self\.w in __init__"):
+    with pytest.raises(
+        TypeError, match=r"w is an attribute of the class Shares, .*: set self\.w in __init__"
+    ):
         shares()
 
 
@@ -295,11 +337,19 @@ def test_a_module_without_parameters_may_be_an_attribute_of_the_class():
 
 
 def test_the_signature_of_a_module_is_that_of_its_init():
-    assert list(inspect.signature(nn.Linear).parameters) == ["in_features", "out_features", "bias", "rng", "dtype"]
+    assert list(inspect.signature(nn.Linear).parameters) == [
+        "in_features",
+        "out_features",
+        "bias",
+        "rng",
+        "dtype",
+    ]
     assert list(inspect.signature(nn.ReLU).parameters) == []
     assert list(inspect.signature(Norm).parameters) == ["n"]
     assert list(inspect.signature(nn.Sequential).parameters) == ["layers"]
-    assert str(inspect.signature(type("Any", (nn.Module,), {"__init__": lambda *a: None}))) == "(*a)"
+    assert (
+        str(inspect.signature(type("Any", (nn.Module,), {"__init__": lambda *a: None}))) == "(*a)"
+    )
 
 
 # ── Arrays are part of the state ─────────────────────────────────────────────────────────────────────────────────────
@@ -328,10 +378,14 @@ def test_the_state_is_a_copy_of_the_arrays():
 
 def test_arrays_are_no_parameters():
     model = network()
-    assert all("running" not in name and "batches" not in name for name, _ in model.named_parameters())
+    assert all(
+        "running" not in name and "batches" not in name for name, _ in model.named_parameters()
+    )
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i1", "i8", "u2", "?", "c16", "U3", "M8[D]", ">f8"])
+@pytest.mark.parametrize(
+    "dtype", ["f4", "f8", "f2", "i1", "i8", "u2", "?", "c16", "U3", "M8[D]", ">f8"]
+)
 @pytest.mark.parametrize("shape", [(), (3,), (0, 2), (2, 3)])
 def test_an_array_comes_back_from_a_file_with_its_dtype_and_bits(dtype, shape, tmp_path):
     array = np.array(np.arange(np.prod(shape, dtype=int)).reshape(shape), "i8").astype(dtype)
@@ -362,7 +416,11 @@ def test_an_array_that_is_read_only_is_replaced():
     fixed = np.broadcast_to(0.0, (2,))
     model = Holding(mean=fixed, more=[fixed], by_name={"a": fixed})
     model.load_state_dict({"mean": [1.0, 2.0], "more.0": [3.0, 4.0], "by_name.a": [5.0, 6.0]})
-    assert [model.mean.tolist(), model.more[0].tolist(), model.by_name["a"].tolist()] == [[1, 2], [3, 4], [5, 6]]
+    assert [model.mean.tolist(), model.more[0].tolist(), model.by_name["a"].tolist()] == [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+    ]
 
 
 def test_an_array_in_a_tuple_that_cannot_be_set_is_refused_before_anything_changes():
@@ -388,7 +446,9 @@ def test_a_batch_norm_of_ones_own_predicts_the_same_after_saving_and_loading(tmp
     fresh = network(seed=1)
     fresh.load(tmp_path / "model.npz")
     assert fresh[1].running_mean.any()
-    assert train.evaluate(fresh, nn.cross_entropy, X, Y) == train.evaluate(model, nn.cross_entropy, X, Y)
+    assert train.evaluate(fresh, nn.cross_entropy, X, Y) == train.evaluate(
+        model, nn.cross_entropy, X, Y
+    )
 
 
 def test_a_file_that_lacks_an_array_is_refused_by_its_name(tmp_path):
@@ -405,7 +465,11 @@ def test_a_file_that_lacks_an_array_is_refused_by_its_name(tmp_path):
     [
         (np.zeros(3), ValueError, r"mean has shape \(2,\), but shape \(3,\) came"),
         (np.array(["a", "b"]), TypeError, "expected mean to be of dtype float64, but got <U1"),
-        (np.array([None, 1.0], object), TypeError, "expected mean to be of dtype float64, but got object"),
+        (
+            np.array([None, 1.0], object),
+            TypeError,
+            "expected mean to be of dtype float64, but got object",
+        ),
         (np.ma.array([1.0, 2.0]), TypeError, "masked array"),
     ],
 )
@@ -439,12 +503,15 @@ def test_a_list_of_numbers_takes_the_dtype_of_the_array():
 def test_a_file_from_before_a_module_held_an_array_says_how_to_leave_it_out():
     model = Holding(w=Value(1.0), mean=np.zeros(2))
     with pytest.raises(
-        ValueError, match=r"missing \['mean'\], unknown \[\]\. These are arrays of the module; a leading underscore"
+        ValueError,
+        match=r"missing \['mean'\], unknown \[\]\. These are arrays of the module; a leading underscore",
     ):
         model.load_state_dict({"w": 1.0})
 
 
-@pytest.mark.parametrize("array", [np.array([None, {}]), np.ma.array([1.0, 2.0], mask=[True, False])])
+@pytest.mark.parametrize(
+    "array", [np.array([None, {}]), np.ma.array([1.0, 2.0], mask=[True, False])]
+)
 def test_an_array_that_cannot_be_saved_whole_is_named_with_the_cure(array):
     model = Holding(more=Holding(odd=array))
     with pytest.raises(TypeError, match=r"^more\.odd: .*\. Under the name _odd it is left out$"):
@@ -455,7 +522,11 @@ def test_an_array_that_cannot_be_saved_whole_is_named_with_the_cure(array):
 def test_a_checkpoint_holds_the_arrays(tmp_path):
     def parts(seed):
         model = network(seed)
-        return model, optim.SGD(model.parameters(), lr=0.1, momentum=0.9), np.random.default_rng(seed)
+        return (
+            model,
+            optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+            np.random.default_rng(seed),
+        )
 
     def fit(model, optimizer, rng, **options):
         list(train.fit(model, nn.cross_entropy, optimizer, X, Y, batch_size=8, rng=rng, **options))
@@ -476,14 +547,25 @@ def test_a_checkpoint_holds_the_arrays(tmp_path):
 
 def test_weights_and_arrays_go_to_pytorch_and_come_back():
     torch = pytest.importorskip("torch")
-    model = Holding(weight=Value(np.ones(4)), bias=Value(np.zeros(4)), running_mean=np.zeros(4), running_var=np.ones(4))
+    model = Holding(
+        weight=Value(np.ones(4)),
+        bias=Value(np.zeros(4)),
+        running_mean=np.zeros(4),
+        running_var=np.ones(4),
+    )
     theirs = torch.nn.BatchNorm1d(4, dtype=torch.float64)
     theirs(torch.tensor(rng.normal(size=(5, 4))))
-    state = {name: array.numpy() for name, array in theirs.state_dict().items() if name != "num_batches_tracked"}
+    state = {
+        name: array.numpy()
+        for name, array in theirs.state_dict().items()
+        if name != "num_batches_tracked"
+    }
     model.load_state_dict(state)
     assert model.running_mean.tolist() == theirs.running_mean.tolist()
     back = torch.nn.BatchNorm1d(4, dtype=torch.float64)
-    back.load_state_dict({name: torch.tensor(array) for name, array in model.state_dict().items()}, strict=False)
+    back.load_state_dict(
+        {name: torch.tensor(array) for name, array in model.state_dict().items()}, strict=False
+    )
     assert back.running_var.tolist() == theirs.running_var.tolist()
 
 

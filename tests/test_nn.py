@@ -17,7 +17,9 @@ class Holding(nn.Module):
 
 def network(seed=0, dtype=np.float32):
     rng = np.random.default_rng(seed)
-    return nn.Sequential(nn.Linear(4, 5, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(5, 3, rng=rng, dtype=dtype))
+    return nn.Sequential(
+        nn.Linear(4, 5, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(5, 3, rng=rng, dtype=dtype)
+    )
 
 
 def assert_same_state(got, expected):
@@ -45,7 +47,17 @@ def assert_same_state(got, expected):
         ),
         ({"parts": {"a": (Holding(w=Value(1.0)),)}}, ["parts.a.0.w"]),
         ({"net": Holding(inner=Holding(w=Value(1.0)))}, ["net.inner.w"]),
-        ({"n": 3, "text": "w", "array": np.ones(2), "nothing": None, "function": np.tanh, "w": Value(1.0)}, ["w"]),
+        (
+            {
+                "n": 3,
+                "text": "w",
+                "array": np.ones(2),
+                "nothing": None,
+                "function": np.tanh,
+                "w": Value(1.0),
+            },
+            ["w"],
+        ),
         ({}, []),
     ],
     ids=lambda x: ",".join(x) if isinstance(x, list) else "",
@@ -56,7 +68,11 @@ def test_every_value_that_a_module_holds_is_a_parameter_named_by_its_path(attrib
 
 def test_parameters_are_the_values_themselves_in_the_order_in_which_they_were_set():
     first, second, third = Value(1.0), Value(1.0), Value(1.0)
-    assert [id(p) for p in Holding(z=first, a=[second], m=third).parameters()] == [id(first), id(second), id(third)]
+    assert [id(p) for p in Holding(z=first, a=[second], m=third).parameters()] == [
+        id(first),
+        id(second),
+        id(third),
+    ]
 
 
 def test_a_parameter_that_is_held_twice_is_listed_once():
@@ -75,7 +91,11 @@ def test_what_a_subclass_of_sequential_holds_besides_is_a_parameter():
             super().__init__(*layers)
             self.scale = Value(2.0)
 
-    assert {name for name, _ in Scaled(nn.Linear(1, 1)).named_parameters()} == {"scale", "0.weight", "0.bias"}
+    assert {name for name, _ in Scaled(nn.Linear(1, 1)).named_parameters()} == {
+        "scale",
+        "0.weight",
+        "0.bias",
+    }
 
 
 def test_a_computed_value_in_an_attribute_is_no_parameter():
@@ -90,16 +110,26 @@ def test_a_computed_value_in_an_attribute_is_no_parameter():
 def test_the_modules_are_named_by_their_paths_and_the_whole_has_no_name():
     inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     model = Holding(inner=inner, more=[nn.Tanh()], again=inner, w=Value(1.0))
-    modules = {"": model, "inner": inner, "inner.0": inner[0], "inner.1": inner[1], "more.0": model.more[0]}
+    modules = {
+        "": model,
+        "inner": inner,
+        "inner.0": inner[0],
+        "inner.1": inner[1],
+        "more.0": model.more[0],
+    }
     assert dict(model.named_modules()) == modules
 
 
-@pytest.mark.parametrize("other", [np.ones((2, 3)), 3.0, lambda w: w - 0.1, [Value(1.0)], nn.Linear(3, 2)])
+@pytest.mark.parametrize(
+    "other", [np.ones((2, 3)), 3.0, lambda w: w - 0.1, [Value(1.0)], nn.Linear(3, 2)]
+)
 def test_a_parameter_is_not_lost_by_setting_something_else(other):
     layer = nn.Linear(3, 2)
     weight = layer.weight
     with pytest.raises(TypeError, match="weight is a parameter, and would be lost"):
-        layer.weight = other(weight) if callable(other) and not isinstance(other, nn.Module) else other
+        layer.weight = (
+            other(weight) if callable(other) and not isinstance(other, nn.Module) else other
+        )
     assert layer.weight is weight
 
 
@@ -179,7 +209,9 @@ def test_a_shared_parameter_is_in_the_state_under_both_names():
     assert list(Holding(a=shared, b=(shared,)).state_dict()) == ["a", "b.0"]
 
 
-@pytest.mark.parametrize("parts", [{1: Value(1.0), "1": Value(2.0)}, {"a.b": Value(1.0), "a": {"b": Value(2.0)}}])
+@pytest.mark.parametrize(
+    "parts", [{1: Value(1.0), "1": Value(2.0)}, {"a.b": Value(1.0), "a": {"b": Value(2.0)}}]
+)
 def test_two_parameters_of_one_name_are_refused_since_one_of_them_would_be_lost(parts):
     with pytest.raises(ValueError, match="same name"):
         Holding(parts=parts).state_dict()
@@ -247,11 +279,27 @@ REFUSED_STATES = [
     ({"weight": [[7.0, 7.0]]}, ValueError, r"missing \['bias'\]"),
     ({}, ValueError, r"missing \['bias', 'weight'\]"),
     ({"weight": [[7.0, 7.0]], "bias": [7.0], "scale": [7.0]}, ValueError, r"unknown \['scale'\]"),
-    ({"weight": [[7.0, 7.0]], "Bias": [7.0]}, ValueError, r"missing \['bias'\], unknown \['Bias'\]"),
+    (
+        {"weight": [[7.0, 7.0]], "Bias": [7.0]},
+        ValueError,
+        r"missing \['bias'\], unknown \['Bias'\]",
+    ),
     ({"weight": [[7.0, 7.0]], "bias": [7.0], 3: [7.0]}, ValueError, r"unknown \['3'\]"),
-    ({"weight": [[7.0, 7.0]], "bias": [7.0, 7.0]}, ValueError, r"bias has shape \(1,\), but shape \(2,\) came"),
-    ({"weight": [[7.0, 7.0]], "bias": 7.0}, ValueError, r"bias has shape \(1,\), but shape \(\) came"),
-    ({"weight": [[7.0, 7.0]], "bias": [[7.0]]}, ValueError, r"bias has shape \(1,\), but shape \(1, 1\) came"),
+    (
+        {"weight": [[7.0, 7.0]], "bias": [7.0, 7.0]},
+        ValueError,
+        r"bias has shape \(1,\), but shape \(2,\) came",
+    ),
+    (
+        {"weight": [[7.0, 7.0]], "bias": 7.0},
+        ValueError,
+        r"bias has shape \(1,\), but shape \(\) came",
+    ),
+    (
+        {"weight": [[7.0, 7.0]], "bias": [[7.0]]},
+        ValueError,
+        r"bias has shape \(1,\), but shape \(1, 1\) came",
+    ),
     ({"weight": [[7.0, 7.0]], "bias": ["seven"]}, TypeError, "expected a number or an array"),
     ({"weight": [[7.0, 7.0]], "bias": [7j]}, TypeError, "complex"),
     ({"weight": [[7.0, 7.0]], "bias": None}, TypeError, "NoneType"),
@@ -294,7 +342,11 @@ def test_linear_takes_another_dtype():
 @pytest.mark.parametrize("name", ["weight", "bias"])
 @pytest.mark.parametrize("features", [1, 25])
 def test_linear_starts_uniformly_within_one_over_the_root_of_the_inputs(name, features):
-    drawn = getattr(nn.Linear(features, 20_000, rng=np.random.default_rng(1)), name).data.ravel().astype(np.float64)
+    drawn = (
+        getattr(nn.Linear(features, 20_000, rng=np.random.default_rng(1)), name)
+        .data.ravel()
+        .astype(np.float64)
+    )
     bound = 1 / math.sqrt(features)
     # Kolmogorov and Smirnov: how far the share of numbers below x is from what it is for a uniform distribution.
     expected = (np.sort(drawn) + bound) / (2 * bound)
@@ -319,7 +371,9 @@ def test_weight_and_bias_are_drawn_independently():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("wrap", [np.asarray, Value, np.ndarray.tolist], ids=["array", "Value", "list"])
+@pytest.mark.parametrize(
+    "wrap", [np.asarray, Value, np.ndarray.tolist], ids=["array", "Value", "list"]
+)
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (1, 3), (2, 4, 3)])
 def test_linear_is_the_weighed_sum_of_the_inputs_plus_the_bias(shape, wrap, bias):
     rng = np.random.default_rng(0)
@@ -345,7 +399,13 @@ def test_linears_gradients_are_right_once_and_twice(shape, bias):
         return layer(x).tanh()
 
     rng = np.random.default_rng(0)
-    check_gradients(apply, rng.normal(size=shape), rng.normal(size=(2, 3)), *[rng.normal(size=2)] * bias, order=2)
+    check_gradients(
+        apply,
+        rng.normal(size=shape),
+        rng.normal(size=(2, 3)),
+        *[rng.normal(size=2)] * bias,
+        order=2,
+    )
 
 
 def test_linear_keeps_float32():
@@ -376,7 +436,9 @@ def test_linear_without_recording_leaves_its_bias_as_it_was():
 
 @pytest.mark.parametrize("shape", [(), (2,), (4, 2), (3, 4), (0,)])
 def test_linear_refuses_inputs_with_other_columns(shape):
-    with pytest.raises(ValueError, match=r"Linear\(3, 2\) takes shape \(\.\.\., 3\), but got shape \(.*\)"):
+    with pytest.raises(
+        ValueError, match=r"Linear\(3, 2\) takes shape \(\.\.\., 3\), but got shape \(.*\)"
+    ):
         nn.Linear(3, 2)(np.ones(shape))
 
 
@@ -395,7 +457,11 @@ def test_linear_refuses_a_dtype_that_is_neither_float32_nor_float64(dtype):
         nn.Linear(3, 2, dtype=dtype)
 
 
-@pytest.mark.parametrize("bias", [np.random.default_rng(0), 0, 1.0, None, np.ones(2)], ids=lambda bias: type(bias).__name__)
+@pytest.mark.parametrize(
+    "bias",
+    [np.random.default_rng(0), 0, 1.0, None, np.ones(2)],
+    ids=lambda bias: type(bias).__name__,
+)
 def test_linear_refuses_a_bias_that_is_neither_true_nor_false(bias):
     with pytest.raises(TypeError, match=r"bias to be True or False .*, but got"):
         nn.Linear(3, 2, bias)
@@ -412,7 +478,10 @@ def test_linear_takes_numpys_integers_as_sizes():
 
 
 def test_an_own_module_shows_its_parameters():
-    assert repr(Holding(w=Value(1.0), layers=[nn.Linear(3, 2, bias=False)])) == "Holding(w (), layers.0.weight (2, 3))"
+    assert (
+        repr(Holding(w=Value(1.0), layers=[nn.Linear(3, 2, bias=False)]))
+        == "Holding(w (), layers.0.weight (2, 3))"
+    )
 
 
 def test_a_network_shows_what_it_is_made_of():
@@ -438,7 +507,9 @@ def test_sequential_can_be_indexed_and_counted():
 
 
 def test_functions_between_layers_leave_the_numbering_of_names_as_in_torch():
-    model = nn.Sequential(np.tanh, nn.Linear(2, 2), np.tanh, nn.Sequential(nn.Linear(2, 2, bias=False)))
+    model = nn.Sequential(
+        np.tanh, nn.Linear(2, 2), np.tanh, nn.Sequential(nn.Linear(2, 2, bias=False))
+    )
     assert list(model.state_dict()) == ["1.weight", "1.bias", "3.0.weight"]
 
 
@@ -450,15 +521,23 @@ def test_sequential_refuses_what_cannot_be_called(layer):
 
 @pytest.mark.parametrize(
     ("activation", "function"),
-    [(nn.ReLU(), lambda x: max(x, 0.0)), (nn.Sigmoid(), lambda x: 1 / (1 + math.exp(-x))), (nn.Tanh(), math.tanh)],
+    [
+        (nn.ReLU(), lambda x: max(x, 0.0)),
+        (nn.Sigmoid(), lambda x: 1 / (1 + math.exp(-x))),
+        (nn.Tanh(), math.tanh),
+    ],
     ids=["ReLU", "Sigmoid", "Tanh"],
 )
 def test_an_activation_is_its_function_of_each_element(activation, function):
     x = [[-2.0, -0.5, 0.0], [0.5, 2.0, 3.0]]
-    np.testing.assert_allclose(activation(Value(x)).data, [[function(element) for element in row] for row in x], rtol=1e-15)
+    np.testing.assert_allclose(
+        activation(Value(x)).data, [[function(element) for element in row] for row in x], rtol=1e-15
+    )
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Sigmoid(), nn.Tanh()], ids=["ReLU", "Sigmoid", "Tanh"])
+@pytest.mark.parametrize(
+    "activation", [nn.ReLU(), nn.Sigmoid(), nn.Tanh()], ids=["ReLU", "Sigmoid", "Tanh"]
+)
 def test_an_activation_has_no_parameters(activation):
     assert activation.parameters() == []
 
@@ -466,7 +545,9 @@ def test_an_activation_has_no_parameters(activation):
 # ── mse_loss ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("wrap", [np.asarray, Value, np.ndarray.tolist], ids=["array", "Value", "list"])
+@pytest.mark.parametrize(
+    "wrap", [np.asarray, Value, np.ndarray.tolist], ids=["array", "Value", "list"]
+)
 def test_mse_loss_is_the_mean_of_the_squared_differences(wrap):
     prediction, target = [[1.0, 2.0], [3.0, 4.0]], np.array([[0.0, 4.0], [3.0, 1.0]])
     assert nn.mse_loss(Value(prediction), wrap(target)).item() == (1.0 + 4.0 + 0.0 + 9.0) / 4
@@ -484,7 +565,12 @@ def test_mse_loss_of_two_numbers_is_their_squared_difference():
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
 def test_mse_losss_gradients_are_right_once_and_twice(shape):
     rng = np.random.default_rng(0)
-    check_gradients(lambda *both: 3 * nn.mse_loss(*both), rng.normal(size=shape), rng.normal(size=shape), order=2)
+    check_gradients(
+        lambda *both: 3 * nn.mse_loss(*both),
+        rng.normal(size=shape),
+        rng.normal(size=shape),
+        order=2,
+    )
 
 
 def test_mse_losss_gradient_is_twice_the_mean_difference():
@@ -495,7 +581,8 @@ def test_mse_losss_gradient_is_twice_the_mean_difference():
 
 @pytest.mark.parametrize("wrap", [np.asarray, Value])
 @pytest.mark.parametrize(
-    ("left", "right"), [((4, 1), (4,)), ((4,), (4, 1)), ((4,), (1, 4)), ((2, 3), (3, 2)), ((1,), ()), ((4,), (3,))]
+    ("left", "right"),
+    [((4, 1), (4,)), ((4,), (4, 1)), ((4,), (1, 4)), ((2, 3), (3, 2)), ((1,), ()), ((4,), (3,))],
 )
 def test_mse_loss_refuses_another_shape_even_one_that_broadcasts(left, right, wrap):
     with pytest.raises(ValueError, match="same shape") as refused:
@@ -514,8 +601,13 @@ def test_mse_loss_refuses_an_empty_batch(shape):
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, list])
 def test_cross_entropy_is_the_mean_negative_log_of_the_labels_probability(dtype):
-    logits, labels = [[0.5, -1.0, 2.0], [1.0, 0.0, -3.0], [0.2, 0.3, 0.1], [2.0, 2.0, 2.0]], [2, 1, 0, 1]
-    probabilities = [math.exp(row[y]) / sum(map(math.exp, row)) for row, y in zip(logits, labels, strict=True)]
+    logits, labels = (
+        [[0.5, -1.0, 2.0], [1.0, 0.0, -3.0], [0.2, 0.3, 0.1], [2.0, 2.0, 2.0]],
+        [2, 1, 0, 1],
+    )
+    probabilities = [
+        math.exp(row[y]) / sum(map(math.exp, row)) for row, y in zip(logits, labels, strict=True)
+    ]
     expected = -sum(map(math.log, probabilities)) / 4
     given = labels if dtype is list else np.array(labels, dtype)
     assert nn.cross_entropy(Value(logits), given).item() == pytest.approx(expected, rel=1e-14)
@@ -524,13 +616,17 @@ def test_cross_entropy_is_the_mean_negative_log_of_the_labels_probability(dtype)
 def test_cross_entropys_gradient_is_the_probabilities_minus_one_at_the_label():
     logits = Value([[math.log(1.0), math.log(3.0)], [math.log(6.0), math.log(2.0)]])
     nn.cross_entropy(logits, [0, 0]).backward()
-    np.testing.assert_allclose(logits.grad, np.array([[0.25 - 1, 0.75], [0.75 - 1, 0.25]]) / 2, rtol=1e-14)
+    np.testing.assert_allclose(
+        logits.grad, np.array([[0.25 - 1, 0.75], [0.75 - 1, 0.25]]) / 2, rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize("labels", [[0], [2, 2, 1, 0]])
 def test_cross_entropys_gradients_are_right_once_and_twice(labels):
     logits = np.random.default_rng(0).normal(size=(len(labels), 3))
-    check_gradients(lambda x: 3 * nn.cross_entropy(x, labels), logits, order=2)  # 3: what comes from above counts
+    check_gradients(
+        lambda x: 3 * nn.cross_entropy(x, labels), logits, order=2
+    )  # 3: what comes from above counts
 
 
 def test_a_second_backward_through_cross_entropy_adds_the_same_gradient_again():
@@ -554,7 +650,10 @@ def test_writing_into_logits_leaves_the_gradient_of_an_earlier_cross_entropy_rig
 @pytest.mark.parametrize(("label", "expected"), [(0, 0.0), (1, 1000.0), (2, 2000.0)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_cross_entropy_of_huge_logits_is_exact(label, expected, dtype):
-    assert nn.cross_entropy(Value(np.array([[1000.0, 0.0, -1000.0]], dtype)), [label]).item() == expected
+    assert (
+        nn.cross_entropy(Value(np.array([[1000.0, 0.0, -1000.0]], dtype)), [label]).item()
+        == expected
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -629,7 +728,9 @@ def test_two_parameters_of_one_name_are_a_value_error():
         model.state_dict()
 
 
-@pytest.mark.parametrize("options", [{"dtype": int}, {"bias": np.random.default_rng(0)}, {"rng": 0}])
+@pytest.mark.parametrize(
+    "options", [{"dtype": int}, {"bias": np.random.default_rng(0)}, {"rng": 0}]
+)
 def test_a_linear_layer_refuses_options_of_another_kind(options):
     with pytest.raises(TypeError, match="expected"):
         nn.Linear(2, 3, **options)
@@ -637,7 +738,9 @@ def test_a_linear_layer_refuses_options_of_another_kind(options):
 
 @pytest.mark.parametrize("outputs", [1, 15, 16, 17, 40])
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 5, 3)])
-def test_linears_gradients_are_those_of_the_operations_it_is_made_of_for_any_number_of_outputs(outputs, shape):
+def test_linears_gradients_are_those_of_the_operations_it_is_made_of_for_any_number_of_outputs(
+    outputs, shape
+):
     rng = np.random.default_rng(0)
     layer, x = nn.Linear(3, outputs, rng=rng, dtype=np.float64), Value(rng.normal(size=shape))
     layer(x).tanh().sum().backward()
@@ -662,11 +765,18 @@ def test_linears_weight_keeps_its_order_in_memory_through_training(outputs):
 
 
 def test_a_weights_rows_are_kept_together_below_16_outputs_and_its_columns_from_16_on():
-    assert [nn.Linear(3, n).weight.data.flags.c_contiguous for n in (2, 15, 16, 40)] == [True, True, False, False]
+    assert [nn.Linear(3, n).weight.data.flags.c_contiguous for n in (2, 15, 16, 40)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("labels", [np.array([2, 0, 1, 2, 9, 9])[-3::-1], np.array([2, 1, 0, 2], np.int8)])
+@pytest.mark.parametrize(
+    "labels", [np.array([2, 0, 1, 2, 9, 9])[-3::-1], np.array([2, 1, 0, 2], np.int8)]
+)
 def test_cross_entropy_takes_logits_and_labels_in_any_order_in_memory(order, labels):
     logits = Value(np.asarray(np.random.default_rng(0).normal(size=(4, 3)), order=order))
     loss = nn.cross_entropy(logits, labels)
@@ -691,7 +801,9 @@ def test_what_linear_keeps_from_call_to_call_cannot_be_written_to():
 
 def test_what_linear_keeps_cannot_be_written_to_by_way_of_the_graph_of_its_gradients_either():
     layer = nn.Linear(3, 2)
-    (slope,) = gradients((layer(np.ones((4, 3), np.float32)) ** 2).sum(), [layer.bias], create_graph=True)
+    (slope,) = gradients(
+        (layer(np.ones((4, 3), np.float32)) ** 2).sum(), [layer.bias], create_graph=True
+    )
     with pytest.raises(ValueError, match="read-only"):
         slope.inputs[0][0] = 7.0
 
@@ -772,7 +884,13 @@ def test_whatever_a_sequential_holds_besides_its_layers_keeps_its_name(name):
 
 
 @pytest.mark.parametrize(
-    "shapes", [((2, 0), (3, 0), (3,)), ((2, 4), (0, 4), (0,)), ((4,), (0, 4), (0,)), ((0, 2, 4), (3, 4), (3,))]
+    "shapes",
+    [
+        ((2, 0), (3, 0), (3,)),
+        ((2, 4), (0, 4), (0,)),
+        ((4,), (0, 4), (0,)),
+        ((0, 2, 4), (3, 4), (3,)),
+    ],
 )
 def test_the_operation_linear_takes_empty_operands_forwards_and_backwards(shapes):
     x, weight, bias = operands = [Value(np.ones(shape)) for shape in shapes]

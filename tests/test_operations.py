@@ -13,13 +13,20 @@ from microgd.backprop import NUMPY, OPERATIONS
 
 REGISTERED = sorted(name for name, op in OPERATIONS.items() if op.module.startswith("microgd."))
 EXAMPLES = DOMAINS | COMPOSED
-some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+some = settings(
+    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 every_operation = pytest.mark.parametrize("name", sorted(EXAMPLES))
 
 
 def as_values(operands, dtype=np.float64):
     """The operands that can have a gradient as Values; conditions and labels stay what they are."""
-    return [Value(x if isinstance(x, float) else x.astype(dtype)) if np.asarray(x).dtype.kind == "f" else x for x in operands]
+    return [
+        Value(x if isinstance(x, float) else x.astype(dtype))
+        if np.asarray(x).dtype.kind == "f"
+        else x
+        for x in operands
+    ]
 
 
 def test_every_operation_has_an_example_of_its_domain():
@@ -32,7 +39,10 @@ def test_every_operation_has_an_example_of_its_domain():
 def test_values_agree_with_numpy(name, data):
     domain = EXAMPLES[name]
     operands, options = data.draw(domain.cases)
-    result, expected = domain.function(*as_values(operands), **options), domain.reference(*operands, **options)
+    result, expected = (
+        domain.function(*as_values(operands), **options),
+        domain.reference(*operands, **options),
+    )
     assert isinstance(result, Value)
     assert result.shape == np.shape(expected)
     np.testing.assert_allclose(result.data, expected, rtol=1e-12, atol=1e-12)
@@ -60,13 +70,17 @@ def test_gradients_of_first_and_second_order_agree_with_finite_differences(name,
 @given(st.data())
 def test_float32_stays_float32_forwards_and_backwards(name, data):
     domain = EXAMPLES[name]
-    operands, options = data.draw(domain.cases.filter(lambda case: any(np.ndim(x) for x in case[0])))
+    operands, options = data.draw(
+        domain.cases.filter(lambda case: any(np.ndim(x) for x in case[0]))
+    )
     if name == "astype":
         return  # it is there to change the dtype
     narrow, wide = as_values(operands, np.float32), as_values(operands)
     results = [domain.function(*values, **options) for values in (narrow, wide)]
     assert results[0].dtype == (
-        np.float32 if results[0].shape and any(v.shape for v in narrow if isinstance(v, Value)) else float
+        np.float32
+        if results[0].shape and any(v.shape for v in narrow if isinstance(v, Value))
+        else float
     )
     for result in results:
         (result * 1.0).sum().backward()
@@ -100,10 +114,14 @@ def test_arrays_alone_give_arrays(name, data):
     operands, options = data.draw(domain.cases)
     result = domain.function(*operands, **options)
     assert not isinstance(result, Value)
-    np.testing.assert_allclose(result, domain.reference(*operands, **options), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        result, domain.reference(*operands, **options), rtol=1e-12, atol=1e-12
+    )
 
 
-@pytest.mark.parametrize("name", sorted({getattr(f, "__name__", "") for f in NUMPY} & set(EXAMPLES) - {"astype"}))
+@pytest.mark.parametrize(
+    "name", sorted({getattr(f, "__name__", "") for f in NUMPY} & set(EXAMPLES) - {"astype"})
+)
 @some
 @given(st.data())
 def test_numpys_own_function_is_the_operation(name, data):
@@ -112,7 +130,9 @@ def test_numpys_own_function_is_the_operation(name, data):
     if name in ("clip", "reshape"):  # NumPy 2.0 has other names for their options
         by_place, options = options.values(), {}
     result, expected = (
-        function(given, **options) if name in ("concatenate", "stack") else function(*given, *by_place, **options)
+        function(given, **options)
+        if name in ("concatenate", "stack")
+        else function(*given, *by_place, **options)
         for given in (values, operands)
     )
     assert isinstance(result, Value)
@@ -121,7 +141,11 @@ def test_numpys_own_function_is_the_operation(name, data):
 
 
 def test_softmax_of_no_examples_is_empty():
-    assert operations.softmax(Value(np.zeros((0, 3)))).shape == operations.log_softmax(Value(np.zeros((0, 3)))).shape == (0, 3)
+    assert (
+        operations.softmax(Value(np.zeros((0, 3)))).shape
+        == operations.log_softmax(Value(np.zeros((0, 3)))).shape
+        == (0, 3)
+    )
 
 
 @pytest.mark.parametrize("ddof", [0, 1, 2, 3])
@@ -129,15 +153,36 @@ def test_a_variance_is_divided_by_the_number_of_elements_less_ddof_but_by_no_neg
     x = np.array([1.0, 2.0])
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        np.testing.assert_array_equal(operations.var(Value(x), ddof=ddof).data, np.var(x, ddof=ddof))
+        np.testing.assert_array_equal(
+            operations.var(Value(x), ddof=ddof).data, np.var(x, ddof=ddof)
+        )
 
 
 # ── IEEE 754: a number gets what an array of one element gets ────────────────────────────────────────────────────────
 
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -8.0, 3.0, 1 / 3, 1e-320, 1e308, -1e308, 400.0, 1000.0, np.inf, -np.inf, np.nan]
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -8.0,
+    3.0,
+    1 / 3,
+    1e-320,
+    1e308,
+    -1e308,
+    400.0,
+    1000.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+]
 
 
-@pytest.mark.parametrize("name", sorted(name for name, domain in DOMAINS.items() if domain.elementwise))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, domain in DOMAINS.items() if domain.elementwise)
+)
 def test_a_number_gets_what_an_array_of_one_element_gets(name):
     arity = len(OPERATIONS[name].rules)
     with np.errstate(all="ignore"):
@@ -147,12 +192,16 @@ def test_a_number_gets_what_an_array_of_one_element_gets(name):
                 arrays = [Value([x]), Value([y])][:arity]
                 number, array = DOMAINS[name].function(*numbers), DOMAINS[name].function(*arrays)
                 assert type(number.data) is float
-                np.testing.assert_allclose(number.data, array.data[0], rtol=1e-14, err_msg=f"{name}({x}, {y})")
+                np.testing.assert_allclose(
+                    number.data, array.data[0], rtol=1e-14, err_msg=f"{name}({x}, {y})"
+                )
                 number.backward()
                 array.sum().backward()
                 for one, many in zip(numbers, arrays, strict=True):
                     assert type(one.grad) is float
-                    np.testing.assert_allclose(one.grad, many.grad[0], rtol=1e-13, err_msg=f"gradient of {name}({x}, {y})")
+                    np.testing.assert_allclose(
+                        one.grad, many.grad[0], rtol=1e-13, err_msg=f"gradient of {name}({x}, {y})"
+                    )
 
 
 @pytest.mark.parametrize(
@@ -185,8 +234,15 @@ def test_warnings_are_left_to_numpys_settings():
         assert (Value(1.0) / 0.0).data == np.inf
 
 
-@pytest.mark.parametrize("function", [operations.sigmoid, operations.softmax, operations.log_softmax, operations.logsumexp])
-@pytest.mark.parametrize("numbers", [[-1000, 1000, 0, 999, -1000], [-1000, -1001]], ids=["to both sides", "all below zero"])
+@pytest.mark.parametrize(
+    "function",
+    [operations.sigmoid, operations.softmax, operations.log_softmax, operations.logsumexp],
+)
+@pytest.mark.parametrize(
+    "numbers",
+    [[-1000, 1000, 0, 999, -1000], [-1000, -1001]],
+    ids=["to both sides", "all below zero"],
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_large_inputs_stay_finite_forwards_and_backwards(function, numbers, dtype):
     x = Value(np.array(numbers, dtype))
@@ -213,7 +269,11 @@ def test_the_slope_of_a_power_of_zero_by_a_negative_exponent_is_minus_infinity(e
 
 @pytest.mark.parametrize("x", [-2.0, -0.5, -1e-300, -0.0, 0.0, 1e-300, 0.5])
 def test_relu_of_a_number_is_what_it_is_of_an_array(x):
-    assert operations.relu(Value(x)).item() == operations.relu(Value([x])).item() == (x if x > 0 else 0.0)
+    assert (
+        operations.relu(Value(x)).item()
+        == operations.relu(Value([x])).item()
+        == (x if x > 0 else 0.0)
+    )
 
 
 def test_sigmoid_keeps_its_relative_precision_far_to_the_left():
@@ -227,26 +287,68 @@ CONVENTIONS = [
     ("relu of nan", lambda x: operations.relu(x), [np.nan], [1.0]),
     ("abs at its kink", lambda x: abs(x), [0.0], [0.0]),
     ("sign is flat", lambda x: operations.sign(x), [-1.0, 0.0, 2.0], [0.0, 0.0, 0.0]),
-    ("max shares a tie equally", lambda x: x.max(), [3.0, 1.0, 3.0, 3.0], [1 / 3, 0.0, 1 / 3, 1 / 3]),
+    (
+        "max shares a tie equally",
+        lambda x: x.max(),
+        [3.0, 1.0, 3.0, 3.0],
+        [1 / 3, 0.0, 1 / 3, 1 / 3],
+    ),
     ("min shares a tie equally", lambda x: x.min(), [3.0, 1.0, 1.0], [0.0, 0.5, 0.5]),
-    ("maximum gives half at a tie", lambda x: operations.maximum(x, [1.0, 1.0, 1.0]), [0.0, 1.0, 2.0], [0.0, 0.5, 1.0]),
-    ("minimum gives half at a tie", lambda x: operations.minimum(x, [1.0, 1.0, 1.0]), [0.0, 1.0, 2.0], [1.0, 0.5, 0.0]),
-    ("maximum, right operand", lambda x: operations.maximum([1.0, 1.0, 1.0], x), [0.0, 1.0, 2.0], [0.0, 0.5, 1.0]),
-    ("minimum, right operand", lambda x: operations.minimum([1.0, 1.0, 1.0], x), [0.0, 1.0, 2.0], [1.0, 0.5, 0.0]),
+    (
+        "maximum gives half at a tie",
+        lambda x: operations.maximum(x, [1.0, 1.0, 1.0]),
+        [0.0, 1.0, 2.0],
+        [0.0, 0.5, 1.0],
+    ),
+    (
+        "minimum gives half at a tie",
+        lambda x: operations.minimum(x, [1.0, 1.0, 1.0]),
+        [0.0, 1.0, 2.0],
+        [1.0, 0.5, 0.0],
+    ),
+    (
+        "maximum, right operand",
+        lambda x: operations.maximum([1.0, 1.0, 1.0], x),
+        [0.0, 1.0, 2.0],
+        [0.0, 0.5, 1.0],
+    ),
+    (
+        "minimum, right operand",
+        lambda x: operations.minimum([1.0, 1.0, 1.0], x),
+        [0.0, 1.0, 2.0],
+        [1.0, 0.5, 0.0],
+    ),
     ("max of nan", lambda x: x.max(), [1.0, np.nan, 3.0], [0.0, 1.0, 0.0]),
-    ("clip passes 1 at its bounds", lambda x: x.clip(-1, 1), [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 1.0, 1.0, 0.0]),
+    (
+        "clip passes 1 at its bounds",
+        lambda x: x.clip(-1, 1),
+        [-2.0, -1.0, 0.0, 1.0, 2.0],
+        [0.0, 1.0, 1.0, 1.0, 0.0],
+    ),
     ("x**0 is constant", lambda x: x**0, [0.0, -1.0, 2.0], [0.0, 0.0, 0.0]),
     ("x**1 at 0", lambda x: x**1, [0.0, -1.0], [1.0, 1.0]),
     ("x**2 at 0 and below", lambda x: x**2, [0.0, -3.0], [0.0, -6.0]),
     ("x**3 at 0 and below", lambda x: x**3, [0.0, -2.0], [0.0, 12.0]),
     ("x**1.5 at 0", lambda x: x**1.5, [0.0], [0.0]),
     ("x**-1 below 0", lambda x: x**-1, [-2.0], [-0.25]),
-    ("a negative base has no slope for its exponent", lambda x: operations.power([-2.0], x), [2.0], [np.nan]),
-    ("0**x for the exponent", lambda x: operations.power([0.0, 0.0, 2.0], x), [0.0, 2.0, 1.0], [0.0, 0.0, 2 * np.log(2)]),
+    (
+        "a negative base has no slope for its exponent",
+        lambda x: operations.power([-2.0], x),
+        [2.0],
+        [np.nan],
+    ),
+    (
+        "0**x for the exponent",
+        lambda x: operations.power([0.0, 0.0, 2.0], x),
+        [0.0, 2.0, 1.0],
+        [0.0, 0.0, 2 * np.log(2)],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("function", "x", "slope"), [c[1:] for c in CONVENTIONS], ids=[c[0] for c in CONVENTIONS])
+@pytest.mark.parametrize(
+    ("function", "x", "slope"), [c[1:] for c in CONVENTIONS], ids=[c[0] for c in CONVENTIONS]
+)
 def test_conventions_at_kinks_ties_and_limits(function, x, slope):
     with np.errstate(divide="ignore", invalid="ignore"):
         value = Value(x)
@@ -254,7 +356,10 @@ def test_conventions_at_kinks_ties_and_limits(function, x, slope):
     np.testing.assert_array_equal(value.grad, np.multiply(slope, -8.0))
 
 
-@pytest.mark.parametrize(("n", "x", "second"), [(0, 0.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 2.0), (3, 0.0, 0.0), (2, -1.0, 2.0)])
+@pytest.mark.parametrize(
+    ("n", "x", "second"),
+    [(0, 0.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 2.0), (3, 0.0, 0.0), (2, -1.0, 2.0)],
+)
 def test_second_derivative_of_a_power_at_zero_and_below(n, x, second):
     value = Value(x)
     (slope,) = gradients(value**n, [value], create_graph=True)
@@ -271,7 +376,9 @@ def test_a_power_with_a_huge_exponent_has_the_derivatives_0_where_it_is_0():
 
 def test_the_mixed_derivatives_of_a_power_are_right_where_the_exponent_is_zero():
     x, y = Value(2.0), Value(0.0)
-    (slope,) = gradients(x**y, [x], create_graph=True)  # y * x**(y - 1), which grows with y by 1 / x
+    (slope,) = gradients(
+        x**y, [x], create_graph=True
+    )  # y * x**(y - 1), which grows with y by 1 / x
     assert gradients(slope, [y]) == [0.5]
     check_gradients(lambda x, y: x**y, [0.5, 2.0, 3.0], 0.0, order=2)
 
@@ -341,7 +448,10 @@ def test_concatenated_along_no_axis_arrays_are_flattened_first(shapes):
 
 def test_arrays_are_stacked_along_a_new_first_axis_and_joined_along_the_first():
     x, y = Value([[1.0, 2.0]]), Value([[3.0, 4.0]])
-    assert (operations.stack([x, y]).shape, operations.concatenate([x, y]).shape) == ((2, 1, 2), (2, 2))
+    assert (operations.stack([x, y]).shape, operations.concatenate([x, y]).shape) == (
+        (2, 1, 2),
+        (2, 2),
+    )
 
 
 def test_every_matrix_in_a_stack_of_stacks_gets_its_own_gradient():

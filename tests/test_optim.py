@@ -16,8 +16,12 @@ SETTINGS = [
     {"lr": 0.05, "momentum": 0.9, "nesterov": True},
     {"lr": 0.05, "momentum": 0.5, "nesterov": True, "weight_decay": 0.05},
 ]
-every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()))
-every_dtype = pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+every_setting = pytest.mark.parametrize(
+    "settings", SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items())
+)
+every_dtype = pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)]
+)
 
 
 def some_parameters(dtype="float64"):
@@ -102,7 +106,9 @@ def test_a_parameter_without_a_gradient_stays_where_it_is(settings):
 def test_a_step_before_any_gradient_is_an_error_and_moves_nothing():
     parameters = some_parameters()
     before = copies(parameters)
-    with pytest.raises(ValueError, match=r"no parameter has a gradient: before step\(\) comes loss\.backward\(\)"):
+    with pytest.raises(
+        ValueError, match=r"no parameter has a gradient: before step\(\) comes loss\.backward\(\)"
+    ):
         SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.1).step()
     assert_close(copies(parameters), before, 0.0)
 
@@ -112,8 +118,18 @@ def test_a_step_keeps_dtypes_whatever_dtype_the_gradients_have(dtype, tolerance)
     parameters = some_parameters(dtype)
     for p in parameters:
         p.grad = np.ones(p.shape, np.float64) if p.shape else np.float32(1.0)
-    SGD(parameters, lr=np.float64(0.1), momentum=np.float64(0.9), weight_decay=np.float64(0.1), nesterov=True).step()
-    assert [(type(p.data), p.dtype) for p in parameters] == [(np.ndarray, dtype), (np.ndarray, dtype), (float, "float64")]
+    SGD(
+        parameters,
+        lr=np.float64(0.1),
+        momentum=np.float64(0.9),
+        weight_decay=np.float64(0.1),
+        nesterov=True,
+    ).step()
+    assert [(type(p.data), p.dtype) for p in parameters] == [
+        (np.ndarray, dtype),
+        (np.ndarray, dtype),
+        (float, "float64"),
+    ]
 
 
 # ── What a step leaves alone ─────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +163,10 @@ def test_an_array_that_was_taken_from_a_parameter_cannot_be_written_into_in_vain
         taken[0] = 7.0
 
 
-@pytest.mark.parametrize(("shape", "axes"), [((3, 4), (0, 1)), ((3, 4), (1, 0)), ((1, 4), (1, 0)), ((2, 3, 4), (2, 0, 1))])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((3, 4), (0, 1)), ((3, 4), (1, 0)), ((1, 4), (1, 0)), ((2, 3, 4), (2, 0, 1))],
+)
 def test_a_parameter_keeps_its_order_in_memory_whatever_its_gradients_order(shape, axes):
     p = Value(np.arange(float(np.prod(shape))).reshape(shape).transpose(axes))
     before = p.data.strides
@@ -216,7 +235,10 @@ def test_nudges_are_what_the_next_step_adds_bit_for_bit(settings, dtype):
     optimizer = SGD(parameters, **settings)
     for _ in range(3):
         give_gradients(parameters, rng)
-        expected = [before + nudge for before, nudge in zip(copies(parameters), optimizer.nudges(), strict=True)]
+        expected = [
+            before + nudge
+            for before, nudge in zip(copies(parameters), optimizer.nudges(), strict=True)
+        ]
         optimizer.step()
         for p, after in zip(parameters, expected, strict=True):
             np.testing.assert_array_equal(p.data, after)
@@ -280,7 +302,9 @@ def test_a_nudge_points_down_the_slope():
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
 @pytest.mark.parametrize("number", [-0.1, -math.inf, math.inf, math.nan, np.float32(math.nan), -1])
 def test_a_setting_that_is_negative_or_not_finite_is_refused_by_name(name, number):
-    with pytest.raises(ValueError, match=f"expected {name} to be 0 or more, and finite, but got {number}"):
+    with pytest.raises(
+        ValueError, match=f"expected {name} to be 0 or more, and finite, but got {number}"
+    ):
         SGD([Value(1.0)], **{"lr": 0.1, name: number})
 
 
@@ -292,7 +316,8 @@ def test_a_setting_that_is_no_number_is_refused_by_name(name, number):
 
 
 @pytest.mark.parametrize(
-    ("number", "error"), [(-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("1", TypeError)]
+    ("number", "error"),
+    [(-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("1", TypeError)],
 )
 def test_a_learning_rate_is_checked_when_it_is_set_and_the_old_one_stays(number, error):
     optimizer = SGD([Value(1.0)], lr=0.25)
@@ -380,7 +405,9 @@ def test_a_masked_array_as_a_grad_is_a_type_error_and_changes_nothing():
 
 
 @pytest.mark.parametrize(("order", "other"), [("C", "F"), ("F", "C")])
-def test_a_gradient_in_another_order_in_memory_moves_the_right_numbers_and_not_the_order(order, other):
+def test_a_gradient_in_another_order_in_memory_moves_the_right_numbers_and_not_the_order(
+    order, other
+):
     numbers = np.arange(6.0).reshape(2, 3)
     p = Value(np.asarray(numbers, order=order))
     before = p.data.strides
@@ -399,7 +426,10 @@ def test_a_gradient_of_another_dtype_does_not_change_the_parameters(dtype, other
 
 
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
-@pytest.mark.parametrize(("number", "error"), [(math.nan, ValueError), (-1.0, ValueError), ("a", TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(math.nan, ValueError), (-1.0, ValueError), ("a", TypeError), (None, TypeError)],
+)
 def test_a_setting_that_will_not_do_is_refused_after_the_beginning_too(name, number, error):
     optimizer = SGD([Value(1.0)], lr=0.1, momentum=0.5)
     before = repr(optimizer)

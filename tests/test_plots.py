@@ -41,11 +41,17 @@ def test_a_curve_shows_the_function_and_its_tangents():
 def test_kinds_of_points_have_the_same_colours_in_every_picture_that_lists_the_same_kinds():
     figure, axes = plots.panels(2)
     for on, kinds in zip(
-        axes, ({"start": [0.0], "toward": [1.0], "away": []}, {"start": [1], "toward": (), "away": [0]}), strict=True
+        axes,
+        ({"start": [0.0], "toward": [1.0], "away": []}, {"start": [1], "toward": (), "away": [0]}),
+        strict=True,
     ):
         assert plots.curve(cubic, kinds, ax=on) is figure
     looks = [
-        {line.get_label(): (line.get_color(), line.get_marker()) for line in on.lines if line.get_marker() != "None"}
+        {
+            line.get_label(): (line.get_color(), line.get_marker())
+            for line in on.lines
+            if line.get_marker() != "None"
+        }
         for on in axes
     ]
     assert looks[0]["start"] == looks[1]["start"]
@@ -81,7 +87,8 @@ def test_contours_show_the_function_and_each_step_of_the_path():
     assert np.max(seen, axis=0).tolist() == [right, high]
     shades, _, arrows = on.collections
     np.testing.assert_allclose(
-        shades.levels[[0, -1]], [min(a**2 + 3 * b**2 for a, b in seen), max(a**2 + 3 * b**2 for a, b in seen)]
+        shades.levels[[0, -1]],
+        [min(a**2 + 3 * b**2 for a, b in seen), max(a**2 + 3 * b**2 for a, b in seen)],
     )
     np.testing.assert_allclose(np.stack([arrows.X, arrows.Y], axis=1), path[:-1])
     np.testing.assert_allclose(np.stack([arrows.U, arrows.V], axis=1), np.diff(path, axis=0))
@@ -149,7 +156,8 @@ def test_a_confusion_matrix_counts_each_pair():
 
 
 @pytest.mark.parametrize(
-    ("labels", "said", "error"), [([0, 1], [0], ValueError), ([0, 3], [0, 1], ValueError), (["cat", "dog"], [0, 1], TypeError)]
+    ("labels", "said", "error"),
+    [([0, 1], [0], ValueError), ([0, 3], [0, 1], ValueError), (["cat", "dog"], [0, 1], TypeError)],
 )
 def test_a_confusion_matrix_of_wrong_labels_is_an_error(labels, said, error):
     with pytest.raises(error, match="labels"):
@@ -211,7 +219,9 @@ def test_a_random_direction_is_as_long_as_the_weights_of_each_output():
     parts = np.split(direction, np.cumsum([p.size for p in parameters])[:-1])
     for p, part in zip(parameters, parts, strict=True):
         if p.ndim == 2:
-            np.testing.assert_allclose(np.linalg.norm(part.reshape(p.shape), axis=1), np.linalg.norm(p.data, axis=1))
+            np.testing.assert_allclose(
+                np.linalg.norm(part.reshape(p.shape), axis=1), np.linalg.norm(p.data, axis=1)
+            )
         else:
             assert not part.any()
     assert not np.allclose(direction, plots.random_direction(parameters, np.random.default_rng(1)))
@@ -227,7 +237,9 @@ def test_principal_directions_span_a_path_that_lies_in_a_plane():
     assert shares[0] > shares[1] > 0
     np.testing.assert_allclose(np.linalg.matrix_rank(np.concatenate([directions, plane])), 2)
     along = (path - path.mean(axis=0)) @ directions.T
-    np.testing.assert_allclose(along.var(axis=0) / (path - path.mean(axis=0)).var(axis=0).sum(), shares)
+    np.testing.assert_allclose(
+        along.var(axis=0) / (path - path.mean(axis=0)).var(axis=0).sum(), shares
+    )
 
 
 def test_a_figure_shows_itself_in_jupyter():
@@ -235,7 +247,9 @@ def test_a_figure_shows_itself_in_jupyter():
 
 
 def test_pictures_need_no_pyplot_and_no_display():
-    code = "import io, sys; from microgd import plots; plots.losses([2.0, 1.0]).savefig(io.BytesIO())"
+    code = (
+        "import io, sys; from microgd import plots; plots.losses([2.0, 1.0]).savefig(io.BytesIO())"
+    )
     code += "; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -253,17 +267,26 @@ def test_tangents_are_about_as_long_to_the_eye_however_steep():
     sizes = []
     for segment in on.lines[1:-1]:
         (x1, y1), (x2, y2) = segment.get_xydata()
-        sizes.append(np.hypot(2 * (x2 - x1) / 20, (y2 - y1) / 100))  # the picture is twice as wide as high
+        sizes.append(
+            np.hypot(2 * (x2 - x1) / 20, (y2 - y1) / 100)
+        )  # the picture is twice as wide as high
     np.testing.assert_allclose(sizes, 0.2)
 
 
 def test_tangents_have_the_colour_of_their_points():
     [on] = plots.curve(lambda x: x**2, {"a": [0.0], "b": [1.0]}).axes
-    assert [line.get_color() for line in on.lines[1:]] == [plots.BLUE, plots.BLUE, plots.VERMILION, plots.VERMILION]
+    assert [line.get_color() for line in on.lines[1:]] == [
+        plots.BLUE,
+        plots.BLUE,
+        plots.VERMILION,
+        plots.VERMILION,
+    ]
 
 
 def test_a_path_starts_with_a_circle_and_ends_with_a_star():
-    on, _ = plots.contours(lambda a, b: a * b, [[2.0, 1.0], [1.0, 0.5], [0.0, 0.25]], points=3, zlabel="height").axes
+    on, _ = plots.contours(
+        lambda a, b: a * b, [[2.0, 1.0], [1.0, 0.5], [0.0, 0.25]], points=3, zlabel="height"
+    ).axes
     start, end = on.lines
     assert (start.get_marker(), start.get_xydata().tolist()) == ("o", [[2.0, 1.0]])
     assert (end.get_marker(), end.get_xydata().tolist()) == ("*", [[0.0, 0.25]])
@@ -287,20 +310,26 @@ def test_the_star_of_convergence_looks_like_its_run():
 
 def test_one_run_with_a_tolerance_has_a_legend_for_its_star():
     [on] = plots.losses([1.0] * 8, tolerance=0.1).axes
-    assert [text.get_text() for text in on.get_legend().get_texts()] == ["nearly stops changing: step 5"]
+    assert [text.get_text() for text in on.get_legend().get_texts()] == [
+        "nearly stops changing: step 5"
+    ]
 
 
 def ticks(figure):
     figure.savefig(io.BytesIO())
     axis, (low, high) = figure.axes[0].yaxis, figure.axes[0].get_ylim()
     return [
-        t.get_text() for t, at in zip(axis.get_majorticklabels(), axis.get_majorticklocs(), strict=True) if low <= at <= high
+        t.get_text()
+        for t, at in zip(axis.get_majorticklabels(), axis.get_majorticklocs(), strict=True)
+        if low <= at <= high
     ]
 
 
 def test_the_loss_axis_has_plain_numbers_at_1_2_and_5():
     assert ticks(plots.losses([1.0, 0.011])) == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
-    assert {t.get_text() for t in plots.losses([1.0, 0.011]).axes[0].yaxis.get_minorticklabels()} <= {""}
+    assert {
+        t.get_text() for t in plots.losses([1.0, 0.011]).axes[0].yaxis.get_minorticklabels()
+    } <= {""}
 
 
 def test_counts_stand_in_their_cells_and_rows_are_what_is():
@@ -336,7 +365,9 @@ def test_images_are_grey_unless_signed():
     figure = plots.images(np.arange(8.0).reshape(2, 2, 2))
     assert [on.images[0].get_cmap().name for on in figure.axes] == ["Greys"] * 2
     assert {on.images[0].get_clim() for on in figure.axes} == {(0, 7)}
-    assert plots.images(-np.ones((1, 2, 2)), signed=True).axes[0].images[0].get_cmap().name == "RdBu_r"
+    assert (
+        plots.images(-np.ones((1, 2, 2)), signed=True).axes[0].images[0].get_cmap().name == "RdBu_r"
+    )
 
 
 def test_images_fill_their_page():

@@ -39,7 +39,10 @@ def network(seed):
 
 
 def bits(state):
-    return {name: (np.shape(array), np.asarray(array).dtype, np.asarray(array).tobytes()) for name, array in state.items()}
+    return {
+        name: (np.shape(array), np.asarray(array).dtype, np.asarray(array).tobytes())
+        for name, array in state.items()
+    }
 
 
 @pytest.fixture
@@ -53,7 +56,14 @@ def path(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "data",
-    [[1 / 3, -1e-30], [np.nan, np.inf, -np.inf, -0.0], [1e-44], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.ones((0, 3)), [[[5.0]]]],
+    [
+        [1 / 3, -1e-30],
+        [np.nan, np.inf, -np.inf, -0.0],
+        [1e-44],
+        [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        np.ones((0, 3)),
+        [[[5.0]]],
+    ],
 )
 def test_arrays_come_back_bit_for_bit(path, data, dtype):
     saved = {"w": np.array(data, dtype)}
@@ -64,14 +74,21 @@ def test_arrays_come_back_bit_for_bit(path, data, dtype):
 @pytest.mark.parametrize("order", ["F", "strided"])
 def test_the_layout_in_memory_does_not_matter(path, order):
     array = np.arange(12.0).reshape(4, 3)
-    save_arrays(path, {"w": np.asfortranarray(array) if order == "F" else np.repeat(array, 2, 0)[::2]})
+    save_arrays(
+        path, {"w": np.asfortranarray(array) if order == "F" else np.repeat(array, 2, 0)[::2]}
+    )
     np.testing.assert_array_equal(load_arrays(path)["w"], array)
 
 
-@pytest.mark.parametrize("name", ["file", "arr_0", "a/b", "../up", "weight.npy", "Gewicht é 重", "", " ", "x" * 200])
+@pytest.mark.parametrize(
+    "name", ["file", "arr_0", "a/b", "../up", "weight.npy", "Gewicht é 重", "", " ", "x" * 200]
+)
 def test_a_parameter_may_have_any_name(path, name):
     save_arrays(path, {name: np.ones(2), f"{name}2": np.zeros(2)})
-    assert {key: array.tolist() for key, array in load_arrays(path).items()} == {name: [1, 1], f"{name}2": [0, 0]}
+    assert {key: array.tolist() for key, array in load_arrays(path).items()} == {
+        name: [1, 1],
+        f"{name}2": [0, 0],
+    }
 
 
 def test_a_model_comes_back_bit_for_bit(path):
@@ -130,7 +147,10 @@ def test_saving_to_a_link_writes_the_file_that_it_leads_to(tmp_path, path):
     target.write_bytes(b"old")
     path.symlink_to(target)
     network(seed=1).save(path)
-    assert (path.is_symlink(), bits(load_arrays(target))) == (True, bits(network(seed=1).state_dict()))
+    assert (path.is_symlink(), bits(load_arrays(target))) == (
+        True,
+        bits(network(seed=1).state_dict()),
+    )
 
 
 # ── Whole or not at all ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,7 +172,12 @@ def failing(function, at, error):
 
 FAILURES = pytest.mark.parametrize(
     ("owner", "name", "at"),
-    [(np.lib.format, "write_array", 1), (np.lib.format, "write_array", 3), (os, "fsync", 1), (os, "replace", 1)],
+    [
+        (np.lib.format, "write_array", 1),
+        (np.lib.format, "write_array", 3),
+        (os, "fsync", 1),
+        (os, "replace", 1),
+    ],
     ids=["at the first array", "among the arrays", "at the flush", "at the renaming"],
 )
 ERRORS = pytest.mark.parametrize(
@@ -215,9 +240,13 @@ def test_the_content_reaches_the_disk_before_it_gets_its_name_and_the_name_after
     assert events == [f"{path.stat().st_size} bytes", "name", "folder"]
 
 
-def test_the_temporary_file_lies_beside_the_file_since_renaming_works_on_one_disk_only(path, monkeypatch):
+def test_the_temporary_file_lies_beside_the_file_since_renaming_works_on_one_disk_only(
+    path, monkeypatch
+):
     folders, replace = [], os.replace
-    monkeypatch.setattr(os, "replace", lambda old, new: (folders.append(Path(old).parent), replace(old, new)))
+    monkeypatch.setattr(
+        os, "replace", lambda old, new: (folders.append(Path(old).parent), replace(old, new))
+    )
     network(seed=1).save(path)
     assert folders == [path.parent.resolve()]
 
@@ -234,9 +263,19 @@ def elsewhere(function, *arguments, prefix=()):
     """What a function of a file of tests returns in a process of its own, which has one thread and so may fork."""
     search = [str(Path(microgd.__file__).parents[1]), str(Path(__file__).parent)]
     code = f"import json, sys; sys.path[:0] = {search}; from {function.__module__} import {function.__name__} as call"
-    command = [*prefix, sys.executable, "-c", f"{code}; print(json.dumps(call(*json.loads(sys.argv[1]))))"]
+    command = [
+        *prefix,
+        sys.executable,
+        "-c",
+        f"{code}; print(json.dumps(call(*json.loads(sys.argv[1]))))",
+    ]
     one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run([*command, json.dumps(arguments)], capture_output=True, text=True, env={**os.environ, **one_thread})
+    done = subprocess.run(
+        [*command, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **one_thread},
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -335,7 +374,9 @@ def saves_killed_at_each_call(path):
             save(die_at)
             os._exit(1)
         assert os.waitpid(process, 0)[1] == signal.SIGKILL
-        found[f"{temporaries(path, size)}, {['the old one', 'the new one'][number_of(path, size)]}"] += 1
+        found[
+            f"{temporaries(path, size)}, {['the old one', 'the new one'][number_of(path, size)]}"
+        ] += 1
     return found
 
 
@@ -343,7 +384,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do no
 
 
 @needs_fork
-def test_a_process_killed_at_a_random_moment_while_saving_leaves_the_old_file_or_the_new_one_whole(path, size, record_property):
+def test_a_process_killed_at_a_random_moment_while_saving_leaves_the_old_file_or_the_new_one_whole(
+    path, size, record_property
+):
     kills = size(20, 200)
     left = elsewhere(saves_killed_at_random_moments, str(path), kills)
     assert sum(left.values()) == kills
@@ -353,7 +396,9 @@ def test_a_process_killed_at_a_random_moment_while_saving_leaves_the_old_file_or
 
 
 @needs_fork
-def test_a_process_killed_before_any_of_the_calls_that_saving_takes_leaves_the_old_file_or_the_new_one(path, record_property):
+def test_a_process_killed_before_any_of_the_calls_that_saving_takes_leaves_the_old_file_or_the_new_one(
+    path, record_property
+):
     left = elsewhere(saves_killed_at_each_call, str(path))
     assert left.keys() == {
         "no temporary file, the old one",
@@ -370,7 +415,11 @@ def test_a_process_killed_before_any_of_the_calls_that_saving_takes_leaves_the_o
 def attempt(path, content):
     """What becomes of a model that loads this content: "refused", or whether it changed and how."""
     path.write_bytes(content)
-    model, unchanged, saved = network(seed=2), bits(network(seed=2).state_dict()), bits(network(seed=1).state_dict())
+    model, unchanged, saved = (
+        network(seed=2),
+        bits(network(seed=2).state_dict()),
+        bits(network(seed=1).state_dict()),
+    )
     try:
         model.load(path)
     except ValueError:
@@ -391,25 +440,37 @@ def test_a_file_that_is_cut_off_anywhere_is_refused_and_changes_nothing(path, wh
     assert [length for length, outcome in enumerate(outcomes) if outcome != "refused"] == []
 
 
-def test_a_file_with_any_bit_or_byte_changed_is_refused_or_has_lost_nothing(path, whole, size, record_property):
+def test_a_file_with_any_bit_or_byte_changed_is_refused_or_has_lost_nothing(
+    path, whole, size, record_property
+):
     flips = size([0x01, 0x80, 0xFF], [*(1 << bit for bit in range(8)), 0xFF])
     outcomes = {
         (i, flip): attempt(path, whole[:i] + bytes([whole[i] ^ flip]) + whole[i + 1 :])
         for i in range(len(whole))
         for flip in flips
     }
-    assert {at: outcome for at, outcome in outcomes.items() if outcome not in ("refused", "the same")} == {}
+    assert {
+        at: outcome for at, outcome in outcomes.items() if outcome not in ("refused", "the same")
+    } == {}
     record_property("faults injected", len(outcomes))
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_any_bit_changed_in_a_file_of_any_compression_is_refused_or_has_lost_nothing(path, method, record_property):
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_any_bit_changed_in_a_file_of_any_compression_is_refused_or_has_lost_nothing(
+    path, method, record_property
+):
     zipped(path, npy(np.ones(2)), method=method)
     whole, others = path.read_bytes(), []
     for i, bit in itertools.product(range(len(whole)), range(8)):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :])
         with contextlib.suppress(ValueError):
-            others.extend((i, bit) for array in load_arrays(path).values() if not np.array_equal(array, np.ones(2)))
+            others.extend(
+                (i, bit)
+                for array in load_arrays(path).values()
+                if not np.array_equal(array, np.ones(2))
+            )
     assert others == []
     record_property("faults injected", 8 * len(whole))
 
@@ -539,16 +600,22 @@ def loaded(path):
 
 
 @pytest.mark.parametrize("kind", CRAFTED)
-def test_an_array_that_is_crafted_is_refused_by_the_files_path_and_changes_nothing(path, kind, record_property):
+def test_an_array_that_is_crafted_is_refused_by_the_files_path_and_changes_nothing(
+    path, kind, record_property
+):
     zipped(path, CRAFTED[kind])
     weights, error = loaded(path)
     assert (weights, str(path) in error) == ([5.0, 6.0], True)
     record_property("faults injected", 1)
 
 
-@pytest.mark.parametrize("place", [header, lambda call: header(descr=call), lambda call: header(shape=call), str])
+@pytest.mark.parametrize(
+    "place", [header, lambda call: header(descr=call), lambda call: header(shape=call), str]
+)
 def test_a_header_is_never_run(path, tmp_path, place):
-    zipped(path, headed(place(f"__import__('pathlib').Path({str(tmp_path / 'touched')!r}).touch()")))
+    zipped(
+        path, headed(place(f"__import__('pathlib').Path({str(tmp_path / 'touched')!r}).touch()"))
+    )
     assert loaded(path)[0] == [5.0, 6.0]
     assert not (tmp_path / "touched").exists()
 
@@ -562,7 +629,9 @@ SAYS_THE_SAME = {
 
 
 @pytest.mark.parametrize("kind", SAYS_THE_SAME)
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
 def test_an_array_that_says_the_same_in_another_way_is_loaded(path, kind, method):
     zipped(path, npy(SAYS_THE_SAME[kind]), method=method)
     assert loaded(path) == ([1.0, 2.0], None)
@@ -583,7 +652,9 @@ def test_a_file_with_two_arrays_of_one_name_is_refused(path, names):
     assert (weights, "weight is not one array, but more" in error) == ([5.0, 6.0], True)
 
 
-@pytest.mark.parametrize("name", ["../weight.npy", "/weight.npy", "C:\\weight.npy", "folder/", "weight.npy/"])
+@pytest.mark.parametrize(
+    "name", ["../weight.npy", "/weight.npy", "C:\\weight.npy", "folder/", "weight.npy/"]
+)
 def test_a_member_with_a_path_is_unpacked_nowhere(path, name):
     zipped(path, npy(np.ones(2)), name=name)
     assert loaded(path)[0] == [5.0, 6.0]
@@ -601,7 +672,9 @@ def test_a_file_that_claims_to_be_encrypted_is_refused(path):
 
 
 def test_of_what_is_packed_behind_an_array_nothing_is_unpacked(path):
-    zipped(path, npy(np.ones(2)) + bytes(2**26), method=zipfile.ZIP_DEFLATED)  # 64 MiB, packed into 64 KiB
+    zipped(
+        path, npy(np.ones(2)) + bytes(2**26), method=zipfile.ZIP_DEFLATED
+    )  # 64 MiB, packed into 64 KiB
     tracemalloc.start()
     try:
         weights, error = loaded(path)
@@ -630,12 +703,22 @@ def test_what_stands_before_or_behind_the_archive_changes_no_number(path, before
             r"missing \['2\.bias'\]",
         ),
         (network(1).state_dict() | {"3.weight": 1.0}, ValueError, r"unknown \['3\.weight'\]"),
-        (network(1).state_dict() | {"2.bias": np.ones(2)}, ValueError, r"2\.bias has shape \(1,\), but shape \(2,\) came"),
-        (network(1).state_dict() | {"2.bias": np.array(["one"])}, ValueError, r"model\.npz .* expected a number or an array"),
+        (
+            network(1).state_dict() | {"2.bias": np.ones(2)},
+            ValueError,
+            r"2\.bias has shape \(1,\), but shape \(2,\) came",
+        ),
+        (
+            network(1).state_dict() | {"2.bias": np.array(["one"])},
+            ValueError,
+            r"model\.npz .* expected a number or an array",
+        ),
     ],
     ids=["missing", "unknown", "shape", "text"],
 )
-def test_a_file_of_another_model_is_refused_with_the_reason_and_changes_nothing(path, arrays, error, message):
+def test_a_file_of_another_model_is_refused_with_the_reason_and_changes_nothing(
+    path, arrays, error, message
+):
     save_arrays(path, arrays)
     model = network(seed=2)
     with pytest.raises(error, match=message):

@@ -11,7 +11,19 @@ from domains import COMPOSED, DOMAINS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgd import Value, check_gradients, grad, gradients, hvp, nn, no_grad, operation, operations, optim, train
+from microgd import (
+    Value,
+    check_gradients,
+    grad,
+    gradients,
+    hvp,
+    nn,
+    no_grad,
+    operation,
+    operations,
+    optim,
+    train,
+)
 
 THREADS = 8
 
@@ -43,7 +55,9 @@ def training(seed, epochs=6):
     x, y = rng.normal(size=(48, 20)).astype(np.float32), rng.integers(0, 4, 48)
     model = nn.Sequential(nn.Linear(20, 24, rng=rng), nn.ReLU(), nn.Linear(24, 4, rng=rng))
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
-    for epoch in train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=epochs, batch_size=16, rng=rng, test=(x, y)):
+    for epoch in train.fit(
+        model, nn.cross_entropy, optimizer, x, y, epochs=epochs, batch_size=16, rng=rng, test=(x, y)
+    ):
         yield epoch.loss, epoch.test_loss, [p.data.tobytes() for p in model.parameters()]
 
 
@@ -71,7 +85,9 @@ def test_eight_models_trained_in_tasks_that_take_turns_are_what_each_is_alone():
                 await asyncio.sleep(0)
 
     async def together():
-        return await asyncio.gather(*(f(seed) for seed in range(THREADS) for f in (train_one, use_another)))
+        return await asyncio.gather(
+            *(f(seed) for seed in range(THREADS) for f in (train_one, use_another))
+        )
 
     assert asyncio.run(together())[::2] == [list(training(seed)) for seed in range(THREADS)]
 
@@ -172,7 +188,9 @@ def test_no_grad_in_one_thread_is_in_no_other():
 def test_a_thread_of_its_own_begins_recording_and_one_that_is_handed_the_context_as_its_caller():
     with no_grad():
         assert at_once(recorded) == [True]
-        assert asyncio.run(asyncio.to_thread(recorded)) is False  # asyncio hands it a copy of the context
+        assert (
+            asyncio.run(asyncio.to_thread(recorded)) is False
+        )  # asyncio hands it a copy of the context
 
 
 def test_a_task_goes_on_as_it_was_when_it_was_made():

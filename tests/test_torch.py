@@ -52,7 +52,10 @@ def test_every_operation_there_is_has_its_equal_in_pytorch():
 @given(st.data())
 def test_an_operation_and_its_derivatives_of_both_orders_are_pytorchs(name, dtype, data):
     operands, options = data.draw(EXAMPLES[name].cases)
-    given = [np.asarray(x, dtype) if np.ndim(x) and np.asarray(x).dtype.kind == "f" else x for x in operands]
+    given = [
+        np.asarray(x, dtype) if np.ndim(x) and np.asarray(x).dtype.kind == "f" else x
+        for x in operands
+    ]
     assert compare(program_of(name, given, EXAMPLES[name].function, **options)) == "the same"
 
 
@@ -82,17 +85,29 @@ def on_microgd(function, *inputs, **options):
     def slopes(of):
         return gradients((of * 1.0).sum(), values, create_graph=of is out)
 
-    return {part: x.data if isinstance(x, Value) else x for part, x in parts(out, values, slopes).items()}
+    return {
+        part: x.data if isinstance(x, Value) else x
+        for part, x in parts(out, values, slopes).items()
+    }
 
 
 def on_torch(function, *inputs, **options):
     tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
 
     def slopes(of):
-        found = torch.autograd.grad(of.sum(), tensors, create_graph=True, allow_unused=True) if of.requires_grad else [None] * 2
-        return [torch.zeros_like(x) if g is None else g for x, g in zip(tensors, found, strict=False)]
+        found = (
+            torch.autograd.grad(of.sum(), tensors, create_graph=True, allow_unused=True)
+            if of.requires_grad
+            else [None] * 2
+        )
+        return [
+            torch.zeros_like(x) if g is None else g for x, g in zip(tensors, found, strict=False)
+        ]
 
-    return {part: numbers(x) for part, x in parts(function(*tensors, **options), tensors, slopes).items()}
+    return {
+        part: numbers(x)
+        for part, x in parts(function(*tensors, **options), tensors, slopes).items()
+    }
 
 
 def assert_same(mine, theirs, expected=None):
@@ -108,11 +123,18 @@ def on_purpose(name, x, y=None):
     """Where microgd differs from PyTorch on purpose: for each part, where, and what microgd gives there."""
     if name in ("absolute", "sign"):  # the sign of nan is nan, as in NumPy, and not 0
         return {"value" if name == "sign" else "x": [(np.isnan(x), NAN)]}
-    if name == "arccosh":  # below 1 it is not real, and has no slope; PyTorch has one of x² - 1 below -1
+    if (
+        name == "arccosh"
+    ):  # below 1 it is not real, and has no slope; PyTorch has one of x² - 1 below -1
         return {"x": [(x < 1, NAN)], "xx": [(x < 1, NAN), (x == INF, 0.0)]}
-    if name in ("_sech", "_half_sech"):  # PyTorch has 1 / cosh(x), whose slope is nan where cosh(x) is infinite
+    if name in (
+        "_sech",
+        "_half_sech",
+    ):  # PyTorch has 1 / cosh(x), whose slope is nan where cosh(x) is infinite
         return {part: [(np.abs(x) > 200, 0.0)] for part in ("x", "xx")}
-    if name == "logaddexp":  # a straight line, far from where both are of one size; PyTorch has nan there
+    if (
+        name == "logaddexp"
+    ):  # a straight line, far from where both are of one size; PyTorch has nan there
         far = ~np.isnan(x) & ~np.isnan(y) & (np.abs(x - y) > 100)
         return {part: [(far, 0.0)] for part in ("xx", "xy", "yx", "yy")}
     if name == "power":
@@ -123,7 +145,10 @@ def on_purpose(name, x, y=None):
             # The slope y * x**(y - 1) grows with y, also where y is 0. PyTorch's does not, though its `yx` is 1 / x, too.
             "xy": [((x > 0) & (x < INF) & (y == 0), 1 / x), ((x == 0) & (y == 0), 1.0)],
             # 0**y has the slope 0 by y, as in PyTorch, and so that of the slope is 0, there nan. Below 0 it has no slope by y.
-            "yx": [((x == 0) & ((y == 0) | (y >= 1) & (y < INF)), 0.0), (((x < 0) | (x == INF)) & (y == 0), NAN)],
+            "yx": [
+                ((x == 0) & ((y == 0) | (y >= 1) & (y < INF)), 0.0),
+                (((x < 0) | (x == INF)) & (y == 0), NAN),
+            ],
             "yy": [((x == 0) & (y >= 0), 0.0)],
         }
     return {}
@@ -134,9 +159,17 @@ def on_purpose(name, x, y=None):
 @every_dtype
 def test_elementwise_operations_of_edge_values_have_pytorchs_values_and_derivatives(name, dtype):
     # An exponent so large that its square overflows leaves nan of 0 * inf, or not, depending on the order of the factors.
-    operands = [EDGES + FAR[dtype]] if name in UNARY else [EDGES + FAR[dtype], EDGES + FAR[dtype] * (name != "power")]
+    operands = (
+        [EDGES + FAR[dtype]]
+        if name in UNARY
+        else [EDGES + FAR[dtype], EDGES + FAR[dtype] * (name != "power")]
+    )
     points = [np.array(x, dtype) for x in zip(*product(*operands), strict=True)]
-    assert_same(on_microgd(FUNCTIONS[name], *points), on_torch(TORCH[name], *points), on_purpose(name, *points))
+    assert_same(
+        on_microgd(FUNCTIONS[name], *points),
+        on_torch(TORCH[name], *points),
+        on_purpose(name, *points),
+    )
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -144,7 +177,11 @@ def test_elementwise_operations_of_edge_values_have_pytorchs_values_and_derivati
 def test_numbers_have_pytorchs_values_and_derivatives_at_edge_values(name):
     for point in product(EDGES, repeat=1 if name in UNARY else 2):
         arrays = [np.array(x) for x in point]
-        assert_same(on_microgd(FUNCTIONS[name], *point), on_torch(TORCH[name], *arrays), on_purpose(name, *arrays))
+        assert_same(
+            on_microgd(FUNCTIONS[name], *point),
+            on_torch(TORCH[name], *arrays),
+            on_purpose(name, *arrays),
+        )
 
 
 ROWS = [
@@ -154,16 +191,30 @@ ROWS = [
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "logsumexp", "softmax", "log_softmax"])
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "max", "min", "var", "logsumexp", "softmax", "log_softmax"]
+)
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
 @every_dtype
-def test_reductions_of_ties_infinities_and_nan_have_pytorchs_values_and_derivatives(name, axis, dtype):
+def test_reductions_of_ties_infinities_and_nan_have_pytorchs_values_and_derivatives(
+    name, axis, dtype
+):
     rows = np.array(ROWS, dtype)
     for x in {0: [rows.T], 1: [rows]}.get(axis, rows[:, None]):
         mine, expected = on_microgd(FUNCTIONS[name], x, axis=axis), {}
-        if name in ("max", "min"):  # of nan and others: the nan, which came through, has the slope; in PyTorch all are nan
+        if name in (
+            "max",
+            "min",
+        ):  # of nan and others: the nan, which came through, has the slope; in PyTorch all are nan
             nans = np.isnan(x)
-            expected = {"x": [(nans.any(axis, keepdims=True), nans / np.maximum(nans.sum(axis, keepdims=True), 1))]}
+            expected = {
+                "x": [
+                    (
+                        nans.any(axis, keepdims=True),
+                        nans / np.maximum(nans.sum(axis, keepdims=True), 1),
+                    )
+                ]
+            }
         if (
             name == "var"
         ):  # infinitely far from the mean: the result is nan, and so is every slope; in PyTorch some are infinite
@@ -193,17 +244,25 @@ TAKEN = np.array([True, False, True])
 @pytest.mark.parametrize("y", [[NAN, 1.0, INF], [NAN, NAN, 0.0], [1.0, 0.0, 1.0]])
 @pytest.mark.parametrize("after", ["positive", "sqrt"])  # at 0, sqrt has an infinite slope
 def test_where_gives_a_branch_not_taken_the_slopes_that_pytorch_gives_it(x, y, after):
-    mine = on_microgd(lambda x, y: FUNCTIONS[after](FUNCTIONS["where"](TAKEN, x, y)), np.array(x), np.array(y))
-    theirs = on_torch(lambda x, y: TORCH[after](torch.where(torch.tensor(TAKEN), x, y)), np.array(x), np.array(y))
+    mine = on_microgd(
+        lambda x, y: FUNCTIONS[after](FUNCTIONS["where"](TAKEN, x, y)), np.array(x), np.array(y)
+    )
+    theirs = on_torch(
+        lambda x, y: TORCH[after](torch.where(torch.tensor(TAKEN), x, y)), np.array(x), np.array(y)
+    )
     assert_same(mine, theirs)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", ["log", "sqrt", "square"])
-@pytest.mark.parametrize("x", [[4.0, -1.0, 1.0], [4.0, 0.0, 1.0], [NAN, 1.0, INF], [1.0, INF, -INF]])
+@pytest.mark.parametrize(
+    "x", [[4.0, -1.0, 1.0], [4.0, 0.0, 1.0], [NAN, 1.0, INF], [1.0, INF, -INF]]
+)
 def test_what_was_computed_in_vain_for_where_has_the_slopes_that_it_has_in_pytorch(name, x):
     mine = on_microgd(lambda x: FUNCTIONS["where"](TAKEN, FUNCTIONS[name](x), x), np.array(x))
-    assert_same(mine, on_torch(lambda x: torch.where(torch.tensor(TAKEN), TORCH[name](x), x), np.array(x)))
+    assert_same(
+        mine, on_torch(lambda x: torch.where(torch.tensor(TAKEN), TORCH[name](x), x), np.array(x))
+    )
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -240,9 +299,15 @@ def empty_cases():
     for name in [*UNARY, "ravel", "squeeze", "transpose"]:
         yield from ((name, [shape], {}) for shape in [(0,), (0, 2), (2, 0)])
     for name in ELEMENTWISE[len(UNARY) :]:
-        yield from ((name, shapes, {}) for shapes in [[(0, 2), (1,)], [(1, 2), (0, 1)], [(0,), (0,)]])
-    for name, shape, axis in product(["sum", "mean", "var", "logsumexp"], [(0,), (0, 2), (2, 0)], [None, 0, -1]):
-        yield from ((name, [shape], {"axis": axis, "keepdims": keepdims}) for keepdims in (False, True))
+        yield from (
+            (name, shapes, {}) for shapes in [[(0, 2), (1,)], [(1, 2), (0, 1)], [(0,), (0,)]]
+        )
+    for name, shape, axis in product(
+        ["sum", "mean", "var", "logsumexp"], [(0,), (0, 2), (2, 0)], [None, 0, -1]
+    ):
+        yield from (
+            (name, [shape], {"axis": axis, "keepdims": keepdims}) for keepdims in (False, True)
+        )
     for name in ("max", "min"):  # along an axis that has elements
         yield from [(name, [(2, 0)], {"axis": 0}), (name, [(0, 2)], {"axis": 1, "keepdims": True})]
     for name, axis in product(["softmax", "log_softmax"], [0, -1]):
@@ -274,21 +339,35 @@ def empty_cases():
 @every_dtype
 def test_empty_arrays_have_pytorchs_values_and_derivatives(name, shapes, options, dtype):
     inputs = [np.ones(shape, dtype) for shape in shapes]
-    assert_same(on_microgd(FUNCTIONS[name], *inputs, **options), on_torch(TORCH[name], *inputs, **options))
+    assert_same(
+        on_microgd(FUNCTIONS[name], *inputs, **options), on_torch(TORCH[name], *inputs, **options)
+    )
 
 
 @pytest.mark.parametrize(
-    "shapes", [[(0, 2), (3, 2), (3,)], [(2, 0), (3, 0), (3,)], [(2, 2), (0, 2), (0,)], [(2, 0, 2), (3, 2), (3,)]]
+    "shapes",
+    [
+        [(0, 2), (3, 2), (3,)],
+        [(2, 0), (3, 0), (3,)],
+        [(2, 2), (0, 2), (0,)],
+        [(2, 0, 2), (3, 2), (3,)],
+    ],
 )
 @every_dtype
 def test_empty_layers_have_pytorchs_values_and_derivatives_of_both_orders(shapes, dtype):
-    assert compare(program_of("linear", [np.ones(shape, dtype) for shape in shapes], nn.linear)) == "the same"
+    assert (
+        compare(program_of("linear", [np.ones(shape, dtype) for shape in shapes], nn.linear))
+        == "the same"
+    )
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
 @pytest.mark.parametrize("axis", [None, 0])
 def test_the_largest_of_nothing_is_refused_as_in_pytorch(name, axis):
-    for function, x in ((FUNCTIONS[name], Value(np.ones((0, 2)))), (TORCH[name], torch.ones((0, 2)))):
+    for function, x in (
+        (FUNCTIONS[name], Value(np.ones((0, 2)))),
+        (TORCH[name], torch.ones((0, 2))),
+    ):
         with pytest.raises((ValueError, IndexError)):
             function(x, axis=axis)
 
@@ -299,7 +378,9 @@ SEEDS = 20
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_random_graphs_have_pytorchs_values_and_derivatives_of_both_orders(seed, size, record_property):
+def test_random_graphs_have_pytorchs_values_and_derivatives_of_both_orders(
+    seed, size, record_property
+):
     found, graphs = Counter(), size(20, 1000)
     for number in range(graphs):
         try:
@@ -318,17 +399,23 @@ def test_random_graphs_contain_every_operation_that_there_is():
 
 
 @pytest.mark.parametrize(("order", "name"), [(1, "slope"), (2, "second derivative")])
-def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(order, name, size, record_property):
+def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(
+    order, name, size, record_property
+):
     rng, used, found = np.random.default_rng(0), Counter(), Counter()
     for number in range(size(60, 2000)):
         program = Writer(SEEDS + 1, number).write()
-        names = [step.name for step in program.steps if step.name != "sign"]  # whose slope is 0, as is a part of that
+        names = [
+            step.name for step in program.steps if step.name != "sign"
+        ]  # whose slope is 0, as is a part of that
         wrong = str(rng.choice(names or ["sum"]))
         error = 1e-4 if program.eps > 1e-10 else 1e-9
 
         def rule(*operands, wrong=wrong, error=error, **options):
             out = TORCH[wrong](*operands, **options)
-            return out + error * (out - out.detach()) ** order  # the value is right, and so is what is below this order
+            return (
+                out + error * (out - out.detach()) ** order
+            )  # the value is right, and so is what is below this order
 
         used[wrong] += 1
         try:
@@ -338,7 +425,9 @@ def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(order, name, 
     record_property(f"graphs with a {name} that is slightly wrong", used.total())
     record_property(f"graphs with a {name} that is slightly wrong: found", found.total())
     assert found.total() > 0.5 * used.total()
-    assert {name for name, times in used.items() if times >= 20 and found[name] < 0.25 * times} == set()
+    assert {
+        name for name, times in used.items() if times >= 20 and found[name] < 0.25 * times
+    } == set()
 
 
 def test_a_nan_that_only_one_of_the_two_has_is_found():
@@ -355,7 +444,9 @@ SETTINGS = [
     for momentum, weight_decay, nesterov in product([0.0, 0.9], [0.0, 0.05], [False, True])
     if momentum or not nesterov
 ]
-every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()))
+every_setting = pytest.mark.parametrize(
+    "settings", SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items())
+)
 
 
 def assert_close_after_steps(mine, theirs, dtype):
@@ -363,12 +454,16 @@ def assert_close_after_steps(mine, theirs, dtype):
     for p, q in zip(mine, theirs, strict=True):
         expected = q.detach().numpy()
         assert (np.asarray(p.data).dtype, np.shape(p.data)) == (expected.dtype, expected.shape)
-        np.testing.assert_allclose(p.data, expected, rtol=0, atol=4 * STEPS * np.finfo(dtype).eps * np.abs(expected).max())
+        np.testing.assert_allclose(
+            p.data, expected, rtol=0, atol=4 * STEPS * np.finfo(dtype).eps * np.abs(expected).max()
+        )
 
 
 @every_setting
 @every_dtype
-def test_fifty_steps_with_gradients_that_come_and_go_and_a_rate_that_falls_are_pytorchs(settings, dtype):
+def test_fifty_steps_with_gradients_that_come_and_go_and_a_rate_that_falls_are_pytorchs(
+    settings, dtype
+):
     rng = np.random.default_rng(0)
     starts = [rng.normal(size=shape).astype(dtype) for shape in ((3, 2), (4,), (1,))]
     mine, theirs = [Value(x) for x in starts], [torch.tensor(x) for x in starts]
@@ -389,9 +484,15 @@ def test_fifty_steps_with_gradients_that_come_and_go_and_a_rate_that_falls_are_p
 def test_fifty_steps_of_training_lead_where_pytorchs_do(settings, dtype):
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(20, 3)).astype(dtype), rng.normal(size=(20, 2)).astype(dtype)
-    layer, theirs = nn.Linear(3, 2, rng=rng, dtype=dtype), torch.nn.Linear(3, 2, dtype=torch.from_numpy(x).dtype)
+    layer, theirs = (
+        nn.Linear(3, 2, rng=rng, dtype=dtype),
+        torch.nn.Linear(3, 2, dtype=torch.from_numpy(x).dtype),
+    )
     theirs.load_state_dict({name: torch.tensor(data) for name, data in layer.state_dict().items()})
-    ours, other = optim.SGD(layer.parameters(), lr=0.05, **settings), torch.optim.SGD(theirs.parameters(), lr=0.05, **settings)
+    ours, other = (
+        optim.SGD(layer.parameters(), lr=0.05, **settings),
+        torch.optim.SGD(theirs.parameters(), lr=0.05, **settings),
+    )
     for _ in range(STEPS):
         for each in (ours, other):
             each.zero_grad()
@@ -402,7 +503,9 @@ def test_fifty_steps_of_training_lead_where_pytorchs_do(settings, dtype):
     assert_close_after_steps(layer.parameters(), theirs.parameters(), dtype)
 
 
-@pytest.mark.parametrize(("optimizer", "parameter"), [(optim.SGD, Value([1.0])), (torch.optim.SGD, torch.ones(1))])
+@pytest.mark.parametrize(
+    ("optimizer", "parameter"), [(optim.SGD, Value([1.0])), (torch.optim.SGD, torch.ones(1))]
+)
 def test_nesterov_without_momentum_is_refused_as_in_pytorch(optimizer, parameter):
     with pytest.raises(ValueError, match="momentum"):
         optimizer([parameter], lr=0.1, nesterov=True)
@@ -416,27 +519,44 @@ def test_nesterov_without_momentum_is_refused_as_in_pytorch(optimizer, parameter
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 10.0])
 def test_cross_entropy_and_its_derivatives_of_both_orders_are_pytorchs(dtype, examples, scale):
     rng = np.random.default_rng(0)
-    logits, labels = (scale * rng.normal(size=(examples, 10))).astype(dtype), rng.integers(0, 10, examples)
+    logits, labels = (
+        (scale * rng.normal(size=(examples, 10))).astype(dtype),
+        rng.integers(0, 10, examples),
+    )
     assert compare(program_of("cross_entropy", [logits, labels], nn.cross_entropy)) == "the same"
 
 
 @every_dtype
 @pytest.mark.parametrize("shape", [(), (1,), (5, 1), (5, 3)])
-def test_the_mean_squared_error_and_its_derivatives_of_both_orders_by_both_operands_are_pytorchs(dtype, shape):
+def test_the_mean_squared_error_and_its_derivatives_of_both_orders_by_both_operands_are_pytorchs(
+    dtype, shape
+):
     rng = np.random.default_rng(0)
-    operands = [rng.normal(size=shape).astype(dtype) if shape else float(rng.normal()) for _ in range(2)]
+    operands = [
+        rng.normal(size=shape).astype(dtype) if shape else float(rng.normal()) for _ in range(2)
+    ]
     assert compare(program_of("mse_loss", operands, nn.mse_loss)) == "the same"
 
 
 @every_dtype
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse_loss"])
-def test_a_networks_loss_and_its_derivatives_of_both_orders_by_all_weights_are_pytorchs(dtype, activation, loss):
+def test_a_networks_loss_and_its_derivatives_of_both_orders_by_all_weights_are_pytorchs(
+    dtype, activation, loss
+):
     rng = np.random.default_rng(0)
     leaves = [rng.normal(size=shape).astype(dtype) for shape in ((5, 4), (5,), (3, 5), (3,))]
     x = ("constant", rng.normal(size=(6, 4)).astype(dtype))
-    target = ("constant", rng.integers(0, 3, 6) if loss == "cross_entropy" else rng.normal(size=(6, 3)).astype(dtype))
-    steps = [Step("linear", [x, 0, 1]), Step(activation, [4]), Step("linear", [5, 2, 3]), Step(loss, [6, target])]
+    target = (
+        "constant",
+        rng.integers(0, 3, 6) if loss == "cross_entropy" else rng.normal(size=(6, 3)).astype(dtype),
+    )
+    steps = [
+        Step("linear", [x, 0, 1]),
+        Step(activation, [4]),
+        Step("linear", [5, 2, 3]),
+        Step(loss, [6, target]),
+    ]
     assert compare(Program(leaves, steps, [7], FUNCTIONS)) == "the same"
 
 
@@ -447,13 +567,18 @@ def networks(dtype=np.float32):
     """The same network, by its layers and not by its weights: microgd's and PyTorch's."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    mine = nn.Sequential(nn.Linear(5, 20, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(20, 3, rng=rng, dtype=dtype))
+    mine = nn.Sequential(
+        nn.Linear(5, 20, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(20, 3, rng=rng, dtype=dtype)
+    )
     theirs = torch.nn.Sequential(torch.nn.Linear(5, 20), torch.nn.Tanh(), torch.nn.Linear(20, 3))
     return mine, theirs.to(getattr(torch, np.dtype(dtype).name))
 
 
 def described(state):
-    return [(name, tuple(data.shape), str(data.dtype).removeprefix("torch.")) for name, data in state.items()]
+    return [
+        (name, tuple(data.shape), str(data.dtype).removeprefix("torch."))
+        for name, data in state.items()
+    ]
 
 
 @pytest.mark.parametrize("part", ["weight", "bias"])
@@ -461,12 +586,19 @@ def described(state):
 def test_linear_starts_distributed_as_in_pytorch(part, inputs, outputs):
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    layers = [nn.Linear(inputs, outputs, rng=rng) for _ in range(4)], [torch.nn.Linear(inputs, outputs) for _ in range(4)]
+    layers = (
+        [nn.Linear(inputs, outputs, rng=rng) for _ in range(4)],
+        [torch.nn.Linear(inputs, outputs) for _ in range(4)],
+    )
     mine = np.sort(np.concatenate([getattr(layer, part).data.ravel() for layer in layers[0]]))
-    theirs = np.sort(np.concatenate([getattr(layer, part).detach().numpy().ravel() for layer in layers[1]]))
+    theirs = np.sort(
+        np.concatenate([getattr(layer, part).detach().numpy().ravel() for layer in layers[1]])
+    )
     # Kolmogorov and Smirnov: the largest distance between the two distribution functions, here at 1 in 1,000.
     at = np.concatenate([mine, theirs])
-    distance = np.abs(np.searchsorted(mine, at) / mine.size - np.searchsorted(theirs, at) / theirs.size).max()
+    distance = np.abs(
+        np.searchsorted(mine, at) / mine.size - np.searchsorted(theirs, at) / theirs.size
+    ).max()
     assert distance < 1.95 * np.sqrt(2 / mine.size)
 
 
@@ -482,7 +614,9 @@ def test_the_names_of_an_own_nested_module_are_pytorchs():
             def __init__(self):
                 super().__init__()
                 self.head = nn.Linear(2, 1, bias=False)
-                self.body = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 2)))
+                self.body = nn.Sequential(
+                    nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 2))
+                )
 
         return Net()
 
@@ -495,7 +629,10 @@ def test_pytorchs_weights_can_be_loaded_and_compute_the_same(dtype):
     mine.load_state_dict(theirs.state_dict())
     x = np.random.default_rng(0).normal(size=(6, 5)).astype(dtype)
     np.testing.assert_allclose(
-        mine(x).data, theirs(torch.from_numpy(x)).detach().numpy(), rtol=0, atol=32 * np.finfo(dtype).eps
+        mine(x).data,
+        theirs(torch.from_numpy(x)).detach().numpy(),
+        rtol=0,
+        atol=32 * np.finfo(dtype).eps,
     )
 
 
@@ -523,7 +660,10 @@ def test_five_epochs_of_training_lead_where_pytorchs_do():
     x, y = rng.normal(size=(60, 5)), rng.integers(0, 3, 60)
     model, theirs = networks(np.float64)
     theirs.load_state_dict({name: torch.tensor(data) for name, data in model.state_dict().items()})
-    ours, other = optim.SGD(model.parameters(), 0.1, 0.9), torch.optim.SGD(theirs.parameters(), 0.1, 0.9)
+    ours, other = (
+        optim.SGD(model.parameters(), 0.1, 0.9),
+        torch.optim.SGD(theirs.parameters(), 0.1, 0.9),
+    )
     for epoch in train.fit(model, nn.cross_entropy, ours, x, y, epochs=5, batch_size=60, rng=rng):
         other.zero_grad()
         loss = torch.nn.functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(y))

@@ -24,8 +24,19 @@ def line(seed=0):
 
 def fit(model, **options):
     """Training on those points, with settings that suit them unless others are given."""
-    settings = {"loss": nn.mse_loss, "x": X, "y": Y, "epochs": 3, "batch_size": 4, "rng": np.random.default_rng(0)} | options
-    return train.fit(model, optimizer=settings.pop("optimizer", None) or SGD(model.parameters(), lr=0.1), **settings)
+    settings = {
+        "loss": nn.mse_loss,
+        "x": X,
+        "y": Y,
+        "epochs": 3,
+        "batch_size": 4,
+        "rng": np.random.default_rng(0),
+    } | options
+    return train.fit(
+        model,
+        optimizer=settings.pop("optimizer", None) or SGD(model.parameters(), lr=0.1),
+        **settings,
+    )
 
 
 def weights(model):
@@ -119,7 +130,9 @@ def test_the_seconds_are_those_of_the_training_without_the_test(monkeypatch):
 
     def loss(prediction, target):
         nonlocal now
-        now += 1.0 if len(target) <= 4 else 1000.0  # each batch of training takes a second, the test much longer
+        now += (
+            1.0 if len(target) <= 4 else 1000.0
+        )  # each batch of training takes a second, the test much longer
         return nn.mse_loss(prediction, target)
 
     monkeypatch.setattr(train, "perf_counter", lambda: now)
@@ -186,7 +199,9 @@ def classifier():
 def test_the_test_comes_after_the_epochs_training():
     model, tested = line(), (X[:3] + 0.1, Y[:3])
     for epoch in fit(model, test=tested):
-        assert epoch.test_loss == pytest.approx(nn.mse_loss(model(tested[0]), tested[1]).item(), rel=1e-12)
+        assert epoch.test_loss == pytest.approx(
+            nn.mse_loss(model(tested[0]), tested[1]).item(), rel=1e-12
+        )
 
 
 def test_the_test_accuracy_is_the_share_of_examples_named_rightly():
@@ -203,7 +218,9 @@ def test_testing_does_not_change_training():
 
 
 def test_without_a_test_there_are_no_results_of_one():
-    assert [(epoch.test_loss, epoch.test_accuracy) for epoch in fit(line(), epochs=1)] == [(None, None)]
+    assert [(epoch.test_loss, epoch.test_accuracy) for epoch in fit(line(), epochs=1)] == [
+        (None, None)
+    ]
 
 
 @pytest.mark.parametrize("y", [Y, Y.ravel(), np.arange(10)[:, None], np.arange(10) > 4])
@@ -231,7 +248,10 @@ CLASSLESS = {
     "two columns, a mean and a spread, and whole numbers": (TWO_COLUMNS, TEN),
     "two columns and labels from 1": (TWO_COLUMNS, (TEN > 4) + 1),
     "no column and two classes": (TEN - 4.5, (TEN > 4).astype(int)),
-    "several columns and one-hot labels": (TWO_COLUMNS, np.eye(2, dtype=int)[(TEN > 4).astype(int)]),
+    "several columns and one-hot labels": (
+        TWO_COLUMNS,
+        np.eye(2, dtype=int)[(TEN > 4).astype(int)],
+    ),
     "several columns and float labels": (TWO_COLUMNS, (TEN > 4) * 1.0),
     "a column of labels": (TWO_COLUMNS, (TEN > 4).astype(int)[:, None]),
     "a sequence for each example": (TWO_COLUMNS[:, None, :], (TEN > 4).astype(int)),
@@ -269,7 +289,9 @@ def test_two_columns_and_two_classes_have_an_accuracy(dtype):
 
 def test_an_output_of_nan_names_no_class():
     outputs = np.array(TWO_COLUMNS)
-    outputs[[0, 9], 1] = np.nan  # argmax takes a nan for the largest: the second would be right in one of the two
+    outputs[[0, 9], 1] = (
+        np.nan
+    )  # argmax takes a nan for the largest: the second would be right in one of the two
     assert train.evaluate(told(outputs), no_loss, TEN, (TEN > 4).astype(int))[1] == 0.8
     assert train.evaluate(told(outputs * np.nan), no_loss, TEN, np.zeros(10, int))[1] == 0.0
 
@@ -342,7 +364,9 @@ def test_fit_refuses_when_it_is_called_what_it_cannot_train_with(options, error,
         fit(line(), **options)
 
 
-@pytest.mark.parametrize("made", [lambda prediction: prediction, lambda prediction: 1.0, lambda prediction: None])
+@pytest.mark.parametrize(
+    "made", [lambda prediction: prediction, lambda prediction: 1.0, lambda prediction: None]
+)
 def test_a_loss_that_is_no_value_of_one_element_is_refused(made):
     with pytest.raises(TypeError, match="a loss that is a Value of one element"):
         next(fit(line(), loss=lambda prediction, target: made(prediction)))
@@ -382,7 +406,9 @@ def breaking(at, number, model):
 def test_a_loss_that_is_not_finite_stops_training_and_says_where_and_what_to_do(number):
     model = line()
     loss, _ = breaking(5, number, model)
-    with pytest.raises(train.DivergedError, match=rf"became {number} in epoch 2, batch 2: .* smaller than 0\.1"):
+    with pytest.raises(
+        train.DivergedError, match=rf"became {number} in epoch 2, batch 2: .* smaller than 0\.1"
+    ):
         list(fit(model, loss=loss))
 
 
@@ -406,7 +432,15 @@ def test_a_learning_rate_that_is_too_large_ends_with_finite_weights(lr):
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng))
     with pytest.raises(train.DivergedError):
-        list(fit(model, optimizer=SGD(model.parameters(), lr=lr), x=X.astype(np.float32), y=Y.astype(np.float32), epochs=500))
+        list(
+            fit(
+                model,
+                optimizer=SGD(model.parameters(), lr=lr),
+                x=X.astype(np.float32),
+                y=Y.astype(np.float32),
+                epochs=500,
+            )
+        )
     assert all(np.isfinite(p.data).all() for p in model.parameters())
 
 
@@ -452,7 +486,11 @@ def test_no_graph_survives_its_step(test):
         ([9.0, 8.0, 7.0, 1.0, 1.0, 1.0], {"window": 3}, False),
         ([1.0, 1.0, 1.0, 1.0, 1.0, 1.002], {}, False),
         ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0005], {}, True),
-        ([1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.5], {}, True),  # what counts is the change's size next to the loss
+        (
+            [1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.5],
+            {},
+            True,
+        ),  # what counts is the change's size next to the loss
         ([1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 2e-9], {}, False),
         ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {}, False),  # swinging back and forth
         ([1.0, 1.1, 1.0, 1.1, 1.0], {"window": 4}, False),
@@ -470,9 +508,15 @@ def test_descent_has_converged_when_the_loss_stays_within_a_narrow_band(losses, 
     assert train.has_converged(losses, **options) is expected
 
 
-@pytest.mark.parametrize("options", [{"window": 0}, {"window": -1}, {"tolerance": -1e-3}, {"tolerance": math.nan}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"window": 0}, {"window": -1}, {"tolerance": -1e-3}, {"tolerance": math.nan}],
+    ids=str,
+)
 def test_convergence_within_no_window_or_no_band_is_refused(options):
-    with pytest.raises(ValueError, match=r"(a window of at least 1|tolerance to be 0 or more, and finite), but got"):
+    with pytest.raises(
+        ValueError, match=r"(a window of at least 1|tolerance to be 0 or more, and finite), but got"
+    ):
         train.has_converged([1.0] * 6, **options)
 
 
@@ -510,7 +554,9 @@ def test_a_network_learns_to_read_digits(sizes, epochs, settings):
     model = nn.Sequential(*layers[:-1])
     (x, y), tested = data.digits()
     optimizer = SGD(model.parameters(), **settings)
-    *_, last = train.fit(model, nn.cross_entropy, optimizer, x, y, epochs=epochs, rng=rng, test=tested)
+    *_, last = train.fit(
+        model, nn.cross_entropy, optimizer, x, y, epochs=epochs, rng=rng, test=tested
+    )
     assert last.test_accuracy >= 0.80
 
 
@@ -522,9 +568,22 @@ def test_a_random_generator_of_another_kind_is_a_type_error(rng):
 
 def test_a_gradient_that_overflows_stops_training_before_it_reaches_the_weights():
     rng = np.random.default_rng(26)
-    model = nn.Sequential(nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng))  # float32, with float64 data
+    model = nn.Sequential(
+        nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng)
+    )  # float32, with float64 data
     with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match=r"gradient .* epoch"):
-        list(train.fit(model, nn.mse_loss, SGD(model.parameters(), lr=30.0), X, Y, epochs=3, batch_size=4, rng=rng))
+        list(
+            train.fit(
+                model,
+                nn.mse_loss,
+                SGD(model.parameters(), lr=30.0),
+                X,
+                Y,
+                epochs=3,
+                batch_size=4,
+                rng=rng,
+            )
+        )
     assert all(np.isfinite(p.data).all() for p in model.parameters())
 
 
@@ -572,13 +631,26 @@ def test_a_nan_in_the_data_is_looked_for_in_the_data():
     model = nn.Linear(3, 2)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(train.DivergedError, match=r"inf in epoch 1, batch 1: scale the data, .* 1e\+30$"),
+        pytest.raises(
+            train.DivergedError, match=r"inf in epoch 1, batch 1: scale the data, .* 1e\+30$"
+        ),
     ):
-        list(train.fit(model, nn.mse_loss, SGD(model.parameters(), lr=0.1), x[:4] * 1e30, x[:4, :2], epochs=1))
+        list(
+            train.fit(
+                model,
+                nn.mse_loss,
+                SGD(model.parameters(), lr=0.1),
+                x[:4] * 1e30,
+                x[:4, :2],
+                epochs=1,
+            )
+        )
 
 
 @pytest.mark.parametrize("moment", ["__enter__", "__exit__"])
-def test_ctrl_c_at_the_moment_when_no_grad_begins_or_ends_leaves_recording_on_after_an_evaluation(moment, monkeypatch):
+def test_ctrl_c_at_the_moment_when_no_grad_begins_or_ends_leaves_recording_on_after_an_evaluation(
+    moment, monkeypatch
+):
     def interrupted(self, *exception):
         if moment == "__enter__":
             enter(self)  # the switch is thrown, and nobody will throw it back
@@ -598,9 +670,13 @@ def test_training_that_nobody_loops_over_warns_at_the_line_that_asked_for_it():
     def forgotten():
         train.fit(line(), nn.mse_loss, SGD(line().parameters(), lr=0.1), X, Y, epochs=1)
 
-    with pytest.warns(RuntimeWarning, match=r"train\.fit has trained nothing: it trains while you loop over it") as warned:
+    with pytest.warns(
+        RuntimeWarning, match=r"train\.fit has trained nothing: it trains while you loop over it"
+    ) as warned:
         forgotten()
-    assert [(w.filename, w.lineno) for w in warned] == [(__file__, forgotten.__code__.co_firstlineno + 1)]
+    assert [(w.filename, w.lineno) for w in warned] == [
+        (__file__, forgotten.__code__.co_firstlineno + 1)
+    ]
 
 
 @pytest.mark.filterwarnings("error")
@@ -639,12 +715,20 @@ def test_an_optimizer_of_ones_own_trains():
 
 
 @pytest.mark.parametrize(
-    ("lacks", "named"), [(["parameters"], "parameters"), (["lr"], "lr"), (["zero_grad", "step"], "zero_grad, step")]
+    ("lacks", "named"),
+    [(["parameters"], "parameters"), (["lr"], "lr"), (["zero_grad", "step"], "zero_grad, step")],
 )
 def test_an_optimizer_that_lacks_something_is_told_what_fit_needs(lacks, named):
-    everything = {"parameters": [], "lr": 0.1, "zero_grad": lambda self: None, "step": lambda self: None}
+    everything = {
+        "parameters": [],
+        "lr": 0.1,
+        "zero_grad": lambda self: None,
+        "step": lambda self: None,
+    }
     kind = type("Adam", (), {name: x for name, x in everything.items() if name not in lacks})
-    with pytest.raises(TypeError, match=rf"a list of parameters, a number lr, .* got .*, which lacks {named}$"):
+    with pytest.raises(
+        TypeError, match=rf"a list of parameters, a number lr, .* got .*, which lacks {named}$"
+    ):
         fit(line(), optimizer=kind())
 
 
@@ -683,7 +767,11 @@ def test_a_logarithm_of_0_with_small_parameters_comes_before_the_learning_rate()
 
     def loss(prediction, target):
         calls.append(1)
-        return nn.mse_loss(prediction, target) if len(calls) < 5 else logarithm_of_nothing(prediction, target)
+        return (
+            nn.mse_loss(prediction, target)
+            if len(calls) < 5
+            else logarithm_of_nothing(prediction, target)
+        )
 
     said = words(loss=loss)
     assert said.index("a log or a division of 0") < said.index("learning rate smaller than 0.1")
@@ -692,13 +780,16 @@ def test_a_logarithm_of_0_with_small_parameters_comes_before_the_learning_rate()
 
 def test_parameters_that_have_run_away_are_laid_to_the_learning_rate():
     assert re.search(
-        r"the largest parameter is \S+e\+\d+, so try a learning rate smaller than 10$", words(lr=10.0, epochs=1000)
+        r"the largest parameter is \S+e\+\d+, so try a learning rate smaller than 10$",
+        words(lr=10.0, epochs=1000),
     )
 
 
 def test_features_that_are_not_scaled_are_named():
     said = words(x=X * 1e5, epochs=100, batch_size=10)
-    assert said.endswith("try a learning rate smaller than 0.1, or scale the data, in which the largest number is 1e+05")
+    assert said.endswith(
+        "try a learning rate smaller than 0.1, or scale the data, in which the largest number is 1e+05"
+    )
 
 
 def test_a_second_training_that_diverges_is_laid_to_the_learning_rate():
@@ -709,17 +800,29 @@ def test_a_second_training_that_diverges_is_laid_to_the_learning_rate():
         while True:
             list(fit(model, optimizer=optimizer, epochs=1))
 
-    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match="so try a learning rate smaller than 200"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(train.DivergedError, match="so try a learning rate smaller than 200"),
+    ):
         again_and_again()
 
 
 def test_training_on_booleans_that_goes_wrong_says_so():
     model = nn.Linear(2, 1)
     x = np.array([[False, True], [True, False]])
-    with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match="no step was made yet"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(train.DivergedError, match="no step was made yet"),
+    ):
         list(
             train.fit(
-                model, lambda out, y: out.sum() * math.inf, SGD(model.parameters(), lr=0.1), x, x[:, 0], epochs=1, batch_size=2
+                model,
+                lambda out, y: out.sum() * math.inf,
+                SGD(model.parameters(), lr=0.1),
+                x,
+                x[:, 0],
+                epochs=1,
+                batch_size=2,
             )
         )
 
@@ -730,7 +833,9 @@ def test_a_nan_among_targets_that_are_floats_is_named():
 
 def test_a_model_that_gives_several_outputs_is_evaluated():
     w = Value(2.0)
-    loss, accuracy = train.evaluate(lambda x: (w * x, w), lambda out, y: nn.mse_loss(out[0], y), X, 2.0 * X)
+    loss, accuracy = train.evaluate(
+        lambda x: (w * x, w), lambda out, y: nn.mse_loss(out[0], y), X, 2.0 * X
+    )
     assert (loss, accuracy) == (0.0, None)
 
 
@@ -741,15 +846,21 @@ def test_outputs_for_other_examples_than_there_are_have_no_accuracy():
 
 def test_a_model_that_returns_nothing_is_named():
     model = line()
-    with pytest.raises(TypeError, match="the model gave None: its forward has to return what it computes"):
-        list(train.fit(lambda x: None, nn.mse_loss, SGD(model.parameters(), lr=0.1), X, Y, epochs=1))
+    with pytest.raises(
+        TypeError, match="the model gave None: its forward has to return what it computes"
+    ):
+        list(
+            train.fit(lambda x: None, nn.mse_loss, SGD(model.parameters(), lr=0.1), X, Y, epochs=1)
+        )
 
 
 def test_a_loss_that_pairs_each_output_with_all_targets_warns_once():
     def own(prediction, target):
         return np.mean((prediction - target) ** 2)
 
-    with pytest.warns(RuntimeWarning, match=r"subtract of shapes \(5, 1\) and \(5,\), which broadcast to \(5, 5\)") as warned:
+    with pytest.warns(
+        RuntimeWarning, match=r"subtract of shapes \(5, 1\) and \(5,\), which broadcast to \(5, 5\)"
+    ) as warned:
         list(fit(line(), loss=own, y=Y.ravel(), batch_size=5, epochs=2))
     assert len(warned) == 1
 
@@ -776,7 +887,10 @@ def test_an_optimizer_whose_step_changes_nothing_is_warned_of():
                 p = p - self.lr * p.grad
 
     model = line()
-    with pytest.warns(RuntimeWarning, match=r"step\(\) changed no parameter in epoch 1, batch 1: to change one, write p\.data"):
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"step\(\) changed no parameter in epoch 1, batch 1: to change one, write p\.data",
+    ):
         list(fit(model, optimizer=Renaming(model.parameters()), epochs=1))
 
 
@@ -798,5 +912,8 @@ def test_an_optimizer_whose_zero_grad_leaves_gradients_is_refused():
 
 
 def test_training_a_model_that_is_in_evaluation_warns():
-    with pytest.warns(RuntimeWarning, match=r"the model is in evaluation, as after eval\(\): model\.train\(\) ends that"):
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"the model is in evaluation, as after eval\(\): model\.train\(\) ends that",
+    ):
         list(fit(line().eval(), epochs=1))

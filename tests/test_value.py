@@ -12,7 +12,9 @@ import pytest
 from microgd import Value, nn, no_grad, operations, train
 
 
-@pytest.mark.parametrize("number", [2, 2.0, True, np.float32(2), np.float64(2), np.int8(2), np.array(2), np.array(2.0)])
+@pytest.mark.parametrize(
+    "number", [2, 2.0, True, np.float32(2), np.float64(2), np.int8(2), np.array(2), np.array(2.0)]
+)
 def test_a_scalar_holds_a_python_float(number):
     value = Value(number)
     assert type(value.data) is float
@@ -60,7 +62,10 @@ def test_anything_else_is_a_type_error_that_names_it(data, named):
         Value(data)
 
 
-@pytest.mark.parametrize("data", [Value(1.0), [Value(1.0), Value(2.0)], [1.0, Value([2.0])], [Value([1.0]), Value([2.0])]])
+@pytest.mark.parametrize(
+    "data",
+    [Value(1.0), [Value(1.0), Value(2.0)], [1.0, Value([2.0])], [Value([1.0]), Value([2.0])]],
+)
 def test_a_value_of_values_is_a_type_error(data):
     with pytest.raises(TypeError, match="Value"):
         Value(data)
@@ -83,7 +88,10 @@ def test_assigning_data_copies_and_keeps_shape_and_dtype():
     assert value.data.tolist() == [3.0, 4.0]
 
 
-@pytest.mark.parametrize(("value", "new"), [(Value(1.0), [1.0]), (Value([1.0]), 1.0), (Value([1.0, 2.0]), [1.0, 2.0, 3.0])])
+@pytest.mark.parametrize(
+    ("value", "new"),
+    [(Value(1.0), [1.0]), (Value([1.0]), 1.0), (Value([1.0, 2.0]), [1.0, 2.0, 3.0])],
+)
 def test_assigning_data_of_another_shape_is_a_value_error_and_changes_nothing(value, new):
     before = np.array(value.data)
     with pytest.raises(ValueError, match="shape"):
@@ -98,8 +106,12 @@ def test_assigning_data_that_is_no_number_is_a_type_error():
     assert value.data == 1.0
 
 
-@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow])
-@pytest.mark.parametrize("other", [3, 3.0, np.float64(3), np.float32(3), np.array([3.0, 4.0]), [3, 4], Value(3.0)])
+@pytest.mark.parametrize(
+    "op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+)
+@pytest.mark.parametrize(
+    "other", [3, 3.0, np.float64(3), np.float32(3), np.array([3.0, 4.0]), [3, 4], Value(3.0)]
+)
 def test_operators_work_from_both_sides(op, other):
     x, data = Value([1.5, 2.5]), np.array([1.5, 2.5])
     plain = other.data if isinstance(other, Value) else np.asarray(other)
@@ -125,12 +137,16 @@ def test_writing_a_value_into_an_array_is_refused():
     array = np.ones(2)
     with pytest.raises(TypeError):
         array += Value([1.0, 2.0])
-    with pytest.raises(ValueError, match="array element"):  # NumPy's own words; it asked the Value for a number
+    with pytest.raises(
+        ValueError, match="array element"
+    ):  # NumPy's own words; it asked the Value for a number
         array[0] = Value(1.0)
     assert array.tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("op", [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge])
+@pytest.mark.parametrize(
+    "op", [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
+)
 @pytest.mark.parametrize("other", [2, 2.0, Value(2.0), np.float64(2)])
 def test_comparisons_of_numbers_are_booleans(op, other):
     number = other.data if isinstance(other, Value) else other
@@ -169,7 +185,10 @@ def test_a_value_never_turns_into_a_number_by_itself(convert):
         convert(Value(1.0))
 
 
-@pytest.mark.parametrize("convert", [np.asarray, np.array, np.float64, lambda v: np.array([v]), lambda v: np.isin(v, 1.0)])
+@pytest.mark.parametrize(
+    "convert",
+    [np.asarray, np.array, np.float64, lambda v: np.array([v]), lambda v: np.isin(v, 1.0)],
+)
 def test_a_value_never_turns_into_an_array_by_itself(convert):
     for value in (Value(1.0), Value([1.0, 2.0])):
         with pytest.raises(TypeError, match=r"\.data"):
@@ -273,7 +292,20 @@ def test_methods_take_arguments_as_numpy_and_pytorch_do(method, shape):
 
 def test_methods_are_the_operations():
     x = Value([0.5, 0.25])
-    for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "softmax", "log_softmax", "logsumexp", "var"):
+    for name in (
+        "exp",
+        "log",
+        "sqrt",
+        "sin",
+        "cos",
+        "tanh",
+        "sigmoid",
+        "relu",
+        "softmax",
+        "log_softmax",
+        "logsumexp",
+        "var",
+    ):
         np.testing.assert_array_equal(getattr(x, name)().data, getattr(operations, name)(x).data)
 
 
@@ -323,7 +355,9 @@ def test_a_refusal_names_numpys_function(call, message):
         call(Value([1.0, 2.0]))
 
 
-@pytest.mark.parametrize(("other", "error"), [(10**400, ValueError), ([[1.0], [1.0, 2.0]], TypeError), ([1j], TypeError)])
+@pytest.mark.parametrize(
+    ("other", "error"), [(10**400, ValueError), ([[1.0], [1.0, 2.0]], TypeError), ([1j], TypeError)]
+)
 def test_a_comparison_with_what_no_value_can_hold_says_so(other, error):
     with pytest.raises(error, match="expected"):
         _ = Value([1.0, 2.0]) == other
@@ -350,14 +384,23 @@ IN_PLACE = [
     (operator.itruediv, "/="),
     (operator.ipow, "**="),
 ]
-in_place = pytest.mark.parametrize(("op", "symbol"), IN_PLACE, ids=[symbol for _, symbol in IN_PLACE])
+in_place = pytest.mark.parametrize(
+    ("op", "symbol"), IN_PLACE, ids=[symbol for _, symbol in IN_PLACE]
+)
 
 
 @in_place
 @pytest.mark.parametrize("step", [0.5, 2, np.array([0.5, 0.5]), [1.0, 1.0]])
-def test_a_step_within_no_grad_that_would_only_rename_a_leaf_is_refused_with_the_cure(op, symbol, step):
+def test_a_step_within_no_grad_that_would_only_rename_a_leaf_is_refused_with_the_cure(
+    op, symbol, step
+):
     p = Value([1.0, 2.0], name="w")
-    with no_grad(), pytest.raises(TypeError, match=rf"^w {re.escape(symbol)} .* write w\.data {re.escape(symbol)} \.\.\.$"):
+    with (
+        no_grad(),
+        pytest.raises(
+            TypeError, match=rf"^w {re.escape(symbol)} .* write w\.data {re.escape(symbol)} \.\.\.$"
+        ),
+    ):
         op(p, step)
     assert p.data.tolist() == [1.0, 2.0]
 
@@ -367,7 +410,9 @@ def test_a_matrix_product_in_place_is_refused_likewise():
         operator.imatmul(Value(np.ones((2, 2))), np.ones((2, 2)))
 
 
-@pytest.mark.parametrize(("op", "symbol", "factor"), [(*IN_PLACE[1], 1.0), (*IN_PLACE[1], 1e-3), (*IN_PLACE[0], -0.1)])
+@pytest.mark.parametrize(
+    ("op", "symbol", "factor"), [(*IN_PLACE[1], 1.0), (*IN_PLACE[1], 1e-3), (*IN_PLACE[0], -0.1)]
+)
 def test_so_is_a_step_against_a_gradient_outside_of_no_grad(op, symbol, factor):
     p = Value([1.0, 2.0])
     (p * p).sum().backward()
@@ -425,7 +470,9 @@ def test_a_leaf_without_a_gradient_may_start_a_sum(op, symbol):
 
 
 @in_place
-def test_a_forward_that_adds_up_values_in_place_works_within_no_grad_and_leaves_the_leaf_alone(op, symbol):
+def test_a_forward_that_adds_up_values_in_place_works_within_no_grad_and_leaves_the_leaf_alone(
+    op, symbol
+):
     bias, w = Value([1.0, 2.0]), Value([3.0, 4.0])
     (bias * w).sum().backward()  # gradients from a step before
 
@@ -460,7 +507,8 @@ def test_a_number_on_the_left_takes_in_a_value():
 def test_writing_into_what_was_computed_says_what_to_write(change):
     w = Value([[1.0, 2.0]]) * 0.1
     with pytest.raises(
-        ValueError, match=r"^the data of a computed value is read-only: .*Value\(rng\.normal\(size=3\) \* 0\.1\)"
+        ValueError,
+        match=r"^the data of a computed value is read-only: .*Value\(rng\.normal\(size=3\) \* 0\.1\)",
     ):
         change(w)
     assert w.data.tolist() == [[0.1, 0.2]]
@@ -472,9 +520,22 @@ def test_the_data_of_a_computed_value_is_an_array_like_any_other_to_read():
     assert isinstance(data, np.ndarray)
     assert repr(data) == repr(x)
     assert str(data) == str(x)
-    for f in (np.exp, np.sum, np.sort, lambda a: a @ a, lambda a: a + 1, lambda a: np.add.reduce(a), lambda a: a.max(0)):
+    for f in (
+        np.exp,
+        np.sum,
+        np.sort,
+        lambda a: a @ a,
+        lambda a: a + 1,
+        lambda a: np.add.reduce(a),
+        lambda a: a.max(0),
+    ):
         np.testing.assert_array_equal(f(data), f(x), strict=True)
-    assert type(data + 1) is type(np.asarray(data)) is type(pickle.loads(pickle.dumps(data))) is np.ndarray
+    assert (
+        type(data + 1)
+        is type(np.asarray(data))
+        is type(pickle.loads(pickle.dumps(data)))
+        is np.ndarray
+    )
     copied = data.copy()
     copied += 1
     copied[0] = 7.0
@@ -504,7 +565,10 @@ def test_a_series_and_a_data_frame_are_constants_on_either_side(op):
         (np.array([[1.0, 2.0], [3.0, 4.0]]), pandas.DataFrame({"a": [1.0, 3.0], "b": [2.0, 4.0]})),
     ):
         for value in (Value(2.0), Value([3.0, 5.0])):
-            for got, expected in ((op(theirs, value), op(plain, value)), (op(value, theirs), op(value, plain))):
+            for got, expected in (
+                (op(theirs, value), op(plain, value)),
+                (op(value, theirs), op(value, plain)),
+            ):
                 assert isinstance(got, Value)
                 np.testing.assert_array_equal(got.data, expected.data)
 
@@ -532,18 +596,27 @@ def test_an_array_of_objects_that_are_numbers_is_told_how_to_become_one_of_numbe
 def test_a_sparse_matrix_is_told_to_become_an_array(form):
     sparse = pytest.importorskip("scipy.sparse")
     matrix, v = getattr(sparse, form)(np.eye(2)), Value([1.0, 2.0])
-    for use in (lambda: Value(matrix), lambda: v @ matrix, lambda: matrix @ v, lambda: nn.Linear(2, 1)(matrix)):
+    for use in (
+        lambda: Value(matrix),
+        lambda: v @ matrix,
+        lambda: matrix @ v,
+        lambda: nn.Linear(2, 1)(matrix),
+    ):
         with pytest.raises(TypeError, match=r"x\.toarray\(\)"):
             use()
 
 
 @pytest.mark.parametrize(
-    ("op", "left"), [(op, left) for op in (operator.mul, operator.matmul, operator.add) for left in (True, False)]
+    ("op", "left"),
+    [(op, left) for op in (operator.mul, operator.matmul, operator.add) for left in (True, False)],
 )
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_a_numpy_matrix_is_refused_since_its_product_is_another(op, left):
     matrix, value = np.matrix(np.eye(2)), Value(np.eye(2))
-    with pytest.raises(TypeError, match=r"a numpy\.matrix, whose \* is the matrix product: np\.asarray\(x\) makes it an array"):
+    with pytest.raises(
+        TypeError,
+        match=r"a numpy\.matrix, whose \* is the matrix product: np\.asarray\(x\) makes it an array",
+    ):
         op(matrix, value) if left else op(value, matrix)
 
 
@@ -560,7 +633,11 @@ def test_an_array_with_an_arithmetic_of_its_own_is_refused():
 
 @pytest.mark.parametrize("kind", [np.recarray, np.memmap])
 def test_other_kinds_of_numpys_own_arrays_are_taken(kind, tmp_path):
-    array = np.ones(2).view(kind) if kind is np.recarray else np.memmap(tmp_path / "array", float, "w+", shape=(2,))
+    array = (
+        np.ones(2).view(kind)
+        if kind is np.recarray
+        else np.memmap(tmp_path / "array", float, "w+", shape=(2,))
+    )
     assert (Value(2.0) * array).shape == (2,)
 
 
@@ -595,7 +672,11 @@ def test_zeros_like_a_value_has_its_dtype():
     assert np.zeros_like(Value(np.ones(2, np.float32))).dtype == np.float32
 
 
-n, x, y = 3, np.array([[2.0, 1.0, 3.0], [1.0, 5.0, 2.0], [4.0, 1.0, 2.5]]), np.arange(9.0).reshape(3, 3)
+n, x, y = (
+    3,
+    np.array([[2.0, 1.0, 3.0], [1.0, 5.0, 2.0], [4.0, 1.0, 2.5]]),
+    np.arange(9.0).reshape(3, 3),
+)
 v, axes, indices, weights = x[0], (1, 0), [2, 0], np.array([1.0, 2.0, 3.0])
 # NumPy's function, and what is advised in its place, with the same result: each stands in the advice.
 ADVICE = {
@@ -610,7 +691,11 @@ ADVICE = {
     "diagonal": (np.diagonal, "x[np.arange(n), np.arange(n)]", x),
     "diag": (np.diag, "x * np.eye(n)", v),
     "std": (np.std, "np.sqrt(np.var(x, axis=...))", x),
-    "average": (lambda x: np.average(x, weights=weights), "np.sum(x * weights) / np.sum(weights)", v),
+    "average": (
+        lambda x: np.average(x, weights=weights),
+        "np.sum(x * weights) / np.sum(weights)",
+        v,
+    ),
     "median": (np.median, "x[np.argsort(x.data)[n // 2]]", v),
     "prod": (np.prod, "np.exp(np.sum(np.log(x)))", v),
     "cumsum": (np.cumsum, "np.tril(np.ones((n, n))) @ x", v),
@@ -663,9 +748,20 @@ BY_HAND = {  # what is advised, where it is no expression of x, y and n
 def test_what_is_advised_in_place_of_numpys_function_gives_the_same_and_has_a_gradient(name):
     function, advised, at = ADVICE[name]
     value = Value(at)
-    with pytest.raises(TypeError, match=rf"^numpy\.{re.escape(name)} is not supported for Values: .*{re.escape(advised)}"):
+    with pytest.raises(
+        TypeError,
+        match=rf"^numpy\.{re.escape(name)} is not supported for Values: .*{re.escape(advised)}",
+    ):
         function(value)
-    names = {"np": np, "x": value, "y": y, "n": n, "axes": axes, "indices": indices, "weights": weights}
+    names = {
+        "np": np,
+        "x": value,
+        "y": y,
+        "n": n,
+        "axes": axes,
+        "indices": indices,
+        "weights": weights,
+    }
     result = eval(BY_HAND.get(name, advised), names)
     np.testing.assert_allclose(result.data, function(at), rtol=1e-12)
     result.sum().backward()
@@ -674,22 +770,49 @@ def test_what_is_advised_in_place_of_numpys_function_gives_the_same_and_has_a_gr
 
 @pytest.mark.parametrize(
     "function",
-    [np.argmax, np.argmin, np.argsort, np.any, np.unique, lambda v: np.allclose(v, 1.0), lambda v: np.isclose(v, 1.0)],
+    [
+        np.argmax,
+        np.argmin,
+        np.argsort,
+        np.any,
+        np.unique,
+        lambda v: np.allclose(v, 1.0),
+        lambda v: np.isclose(v, 1.0),
+    ],
 )
 def test_where_no_derivative_is_wanted_the_advice_is_the_numbers_alone(function):
-    with pytest.raises(TypeError, match=r"it has no derivative, so give it the numbers alone, x\.data in place of x$"):
+    with pytest.raises(
+        TypeError,
+        match=r"it has no derivative, so give it the numbers alone, x\.data in place of x$",
+    ):
         function(Value([1.0, 2.0]))
 
 
-@pytest.mark.parametrize("function", [np.fft.fft, np.linalg.inv, np.nanmean, np.interp, np.modf, np.cross])
+@pytest.mark.parametrize(
+    "function", [np.fft.fft, np.linalg.inv, np.nanmean, np.interp, np.modf, np.cross]
+)
 def test_of_any_other_function_no_advice_loses_a_gradient(function):
-    with pytest.raises(TypeError, match=r"add it with microgd\.operation; x\.data is for where no derivative is wanted$"):
-        function(Value([1.0, 2.0]), *([[1.0], [2.0]] if function is np.interp else [Value([1.0, 2.0])][: function is np.cross]))
+    with pytest.raises(
+        TypeError,
+        match=r"add it with microgd\.operation; x\.data is for where no derivative is wanted$",
+    ):
+        function(
+            Value([1.0, 2.0]),
+            *(
+                [[1.0], [2.0]]
+                if function is np.interp
+                else [Value([1.0, 2.0])][: function is np.cross]
+            ),
+        )
 
 
-@pytest.mark.parametrize("name", ["dot", "std", "cumsum", "prod", "argmax", "swapaxes", "repeat", "all"])
+@pytest.mark.parametrize(
+    "name", ["dot", "std", "cumsum", "prod", "argmax", "swapaxes", "repeat", "all"]
+)
 def test_a_method_that_arrays_have_and_values_lack_gets_the_same_advice(name):
-    with pytest.raises(AttributeError, match=rf"^a Value has no attribute '{name}': (write|it has no derivative)"):
+    with pytest.raises(
+        AttributeError, match=rf"^a Value has no attribute '{name}': (write|it has no derivative)"
+    ):
         getattr(Value([1.0, 2.0]), name)
 
 
@@ -702,7 +825,10 @@ def test_a_method_that_is_missing_is_missing_to_hasattr_too():
 
 @pytest.mark.parametrize("holder", [lambda y: y, lambda y: [y], lambda y: {"loss": y}])
 def test_a_computed_value_cannot_be_pickled_and_the_message_says_what_can(holder):
-    with pytest.raises(TypeError, match=r"a computed Value cannot be pickled, .*: pickle value\.detach\(\) or, of a model, "):
+    with pytest.raises(
+        TypeError,
+        match=r"a computed Value cannot be pickled, .*: pickle value\.detach\(\) or, of a model, ",
+    ):
         pickle.dumps(holder(Value(2.0) * 3.0))
 
 

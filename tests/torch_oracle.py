@@ -39,7 +39,9 @@ def _all(x, axis):
 def _reduction(function, **fixed):
     def reduce(x, axis=None, keepdims=False):
         axis = _all(x, axis)
-        return function(x, dim=axis, keepdim=keepdims, **fixed) if axis != () else x  # PyTorch takes () for all axes
+        return (
+            function(x, dim=axis, keepdim=keepdims, **fixed) if axis != () else x
+        )  # PyTorch takes () for all axes
 
     return reduce
 
@@ -51,7 +53,10 @@ def _over(function):
         if isinstance(axis, int):
             return function(x, dim=axis)
         axes = [a % x.ndim for a in _all(x, axis)]
-        order = [*(a for a in range(x.ndim) if a not in axes), *axes]  # several ones are joined to one, the last
+        order = [
+            *(a for a in range(x.ndim) if a not in axes),
+            *axes,
+        ]  # several ones are joined to one, the last
         moved = x.permute(order)
         rows = moved.flatten(x.ndim - len(axes)) if axes else moved[..., None]
         return function(rows, dim=-1).reshape(moved.shape).permute(np.argsort(order).tolist())
@@ -60,7 +65,9 @@ def _over(function):
 
 
 def _places(shape, index):
-    return torch.from_numpy(np.array(np.arange(prod(shape)).reshape(shape)[index], np.int64, order="C"))
+    return torch.from_numpy(
+        np.array(np.arange(prod(shape)).reshape(shape)[index], np.int64, order="C")
+    )
 
 
 def _scatter(x, index, shape):
@@ -72,23 +79,39 @@ def _promoted(function):
     """PyTorch's products want operands of one dtype."""
 
     def apply(*arrays):
-        return function(*(x.to(max((y.dtype for y in arrays), key=lambda dtype: dtype.itemsize)) for x in arrays))
+        return function(
+            *(
+                x.to(max((y.dtype for y in arrays), key=lambda dtype: dtype.itemsize))
+                for x in arrays
+            )
+        )
 
     return apply
 
 
 def _var(x, axis=None, ddof=0, keepdims=False):
-    return _reduction(torch.var, correction=ddof)(x, axis, keepdims) if _all(x, axis) != () else x * 0.0
+    return (
+        _reduction(torch.var, correction=ddof)(x, axis, keepdims)
+        if _all(x, axis) != ()
+        else x * 0.0
+    )
 
 
 def _clip(x, min=None, max=None):
-    if isinstance(min, np.ndarray) or isinstance(max, np.ndarray):  # PyTorch wants both bounds alike
-        min, max = (bound if bound is None else torch.as_tensor(bound, dtype=x.dtype) for bound in (min, max))
+    if isinstance(min, np.ndarray) or isinstance(
+        max, np.ndarray
+    ):  # PyTorch wants both bounds alike
+        min, max = (
+            bound if bound is None else torch.as_tensor(bound, dtype=x.dtype)
+            for bound in (min, max)
+        )
     return torch.clamp(x, min, max)
 
 
 def _mse_loss(x, target=None):
-    return _promoted(torch.nn.functional.mse_loss)(x, torch.ones_like(x) if target is None else target)
+    return _promoted(torch.nn.functional.mse_loss)(
+        x, torch.ones_like(x) if target is None else target
+    )
 
 
 SAME_NAME = [
@@ -112,7 +135,9 @@ TORCH: dict[str, Any] = {name: getattr(torch, name) for name in SAME_NAME} | {
     "softmax": _over(torch.softmax),
     "log_softmax": _over(torch.log_softmax),
     "reshape": lambda x, shape: torch.reshape(x, (shape,) if isinstance(shape, int) else shape),
-    "transpose": lambda x, axes=None: x.permute(*(range(x.ndim)[::-1] if axes is None else axes)) if x.ndim else x,
+    "transpose": lambda x, axes=None: (
+        x.permute(*(range(x.ndim)[::-1] if axes is None else axes)) if x.ndim else x
+    ),
     "broadcast_to": lambda x, shape: torch.broadcast_to(x, shape),
     "astype": lambda x, dtype: x.to(getattr(torch, np.dtype(dtype).name)) if x.ndim else x,
     "getitem": lambda x, index: x.reshape(-1)[_places(tuple(x.shape), index)],
@@ -149,7 +174,9 @@ class Program:
     @property
     def eps(self):
         """The rounding error of the coarsest dtype."""
-        dtypes = [np.asarray(x).dtype for x in self.leaves] + [s.options["dtype"] for s in self.steps if s.name == "astype"]
+        dtypes = [np.asarray(x).dtype for x in self.leaves] + [
+            s.options["dtype"] for s in self.steps if s.name == "astype"
+        ]
         return max(np.finfo(dtype).eps for dtype in dtypes)
 
     def __str__(self):
@@ -159,7 +186,9 @@ class Program:
                 operands = [repr(x[1]) if isinstance(x, tuple) else f"x{x}" for x in step.operands]
                 options = [f"{name}={option!r}" for name, option in step.options.items()]
                 lines.append(f"{step.name}({', '.join(operands + options)})")
-        return "\n".join([f"x{i} = {line}" for i, line in enumerate(lines)] + [f"outputs: {self.outputs}"])
+        return "\n".join(
+            [f"x{i} = {line}" for i, line in enumerate(lines)] + [f"outputs: {self.outputs}"]
+        )
 
 
 def _weights(seed, shape):
@@ -172,7 +201,9 @@ def terms(name, data, a, b):
         return getattr(np, name)(np.abs(a[0]), axis=a[1], keepdims=a[2])
     if name == "scatter":
         return operations.scatter(np.abs(a[0]), *a[1:])
-    if name == "logaddexp":  # a logarithm is added to the larger operand; likewise in the next three
+    if (
+        name == "logaddexp"
+    ):  # a logarithm is added to the larger operand; likewise in the next three
         return np.abs(data) + np.maximum(np.abs(a), np.abs(b))
     if name in ("logsumexp", "log_softmax", "cross_entropy"):
         return np.abs(data) + np.abs(a[0]).max(initial=0.0)
@@ -184,7 +215,9 @@ def terms(name, data, a, b):
 
 
 def _var_rule(g, out, x, axis, keepdims):
-    slope = operations._spread(operations.divide(2.0 * g, operations._count(x, out)), x, axis, keepdims)
+    slope = operations._spread(
+        operations.divide(2.0 * g, operations._count(x, out)), x, axis, keepdims
+    )
     return slope * (x - operations.mean(x, axis=axis, keepdims=True))
 
 
@@ -197,10 +230,18 @@ with mock.patch.dict(backprop.OPERATIONS), mock.patch.dict(backprop.NUMPY):
         "var": operations.reduction(np.var, _var_rule),
         "expm1": operations.elementwise(np.expm1, lambda g, out, x: g * (out + 1.0)),
         "tanh": operations.elementwise(np.tanh, lambda g, out, x: g * (1.0 - out * out)),
-        "sigmoid": operation(lambda g, out, x: g * out * (1.0 - out), name="rounded sigmoid")(lambda x: operations.sigmoid(x)),
-        "arcsin": operations.elementwise(np.arcsin, lambda g, out, x: operations.divide(g, operations.sqrt(1.0 - x * x))),
-        "arccos": operations.elementwise(np.arccos, lambda g, out, x: -operations.divide(g, operations.sqrt(1.0 - x * x))),
-        "arctanh": operations.elementwise(np.arctanh, lambda g, out, x: operations.divide(g, 1.0 - x * x)),
+        "sigmoid": operation(lambda g, out, x: g * out * (1.0 - out), name="rounded sigmoid")(
+            lambda x: operations.sigmoid(x)
+        ),
+        "arcsin": operations.elementwise(
+            np.arcsin, lambda g, out, x: operations.divide(g, operations.sqrt(1.0 - x * x))
+        ),
+        "arccos": operations.elementwise(
+            np.arccos, lambda g, out, x: -operations.divide(g, operations.sqrt(1.0 - x * x))
+        ),
+        "arctanh": operations.elementwise(
+            np.arctanh, lambda g, out, x: operations.divide(g, 1.0 - x * x)
+        ),
     }
 
 
@@ -222,10 +263,16 @@ def on_microgd(program, wide=False, rng=None):
     """The output, its gradients, and those of their weighed sum; in float64, if `wide`; with `rng`, rounded at random."""
 
     def widened(x):
-        return x.astype(np.float64) if wide and isinstance(x, np.ndarray) and x.dtype == np.float32 else x
+        return (
+            x.astype(np.float64)
+            if wide and isinstance(x, np.ndarray) and x.dtype == np.float32
+            else x
+        )
 
     def weighed(x, seed):
-        weights = Value(_weights(seed, x.shape))  # Values, for then no gradient is a constant, and every step back is recorded
+        weights = Value(
+            _weights(seed, x.shape)
+        )  # Values, for then no gradient is a constant, and every step back is recorded
         return (x * (weights if rng is not None else weights.data)).sum()
 
     functions = program.functions if rng is None else program.functions | ROUNDED
@@ -240,7 +287,11 @@ def on_microgd(program, wide=False, rng=None):
             values.append(functions[step.name](*operands, **options))
         total = sum((weighed(values[i], i) for i in program.outputs), Value(0.0))
         first = gradients(total, leaves, create_graph=True)
-        second = gradients(sum((weighed(g, 100 + i) for i, g in enumerate(first)), Value(0.0)), leaves, create_graph=True)
+        second = gradients(
+            sum((weighed(g, 100 + i) for i, g in enumerate(first)), Value(0.0)),
+            leaves,
+            create_graph=True,
+        )
     return [[np.asarray(x.data) for x in part] for part in ([total], first, second)]
 
 
@@ -282,7 +333,9 @@ def compare(program, table=TORCH):
     with np.errstate(all="ignore"):
         ours, theirs = on_microgd(program), on_torch(program, table)
         exact = on_microgd(program, wide=True)
-        runs = [on_microgd(program, wide=True, rng=np.random.default_rng(seed)) for seed in range(RUNS)]
+        runs = [
+            on_microgd(program, wide=True, rng=np.random.default_rng(seed)) for seed in range(RUNS)
+        ]
     if not _finite(exact):
         return "not finite"
     if not all(map(_finite, runs)):  # rounding decides over whether it is finite
@@ -291,7 +344,9 @@ def compare(program, table=TORCH):
     for order, name in enumerate(("value", "gradient", "gradient of the gradient")):
         size = max(np.abs(x).max(initial=0.0) for x in exact[order])
         for i, (mine, other) in enumerate(zip(ours[order], theirs[order], strict=True)):
-            like = np.asarray(program.leaves[i]) if order else other  # PyTorch's second gradients may have another dtype
+            like = (
+                np.asarray(program.leaves[i]) if order else other
+            )  # PyTorch's second gradients may have another dtype
             kind, wanted = (mine.shape, mine.dtype), (like.shape, like.dtype)
             assert kind == wanted, f"{name} {i}: {kind} in place of {wanted}\n{program}"
             moved = max(np.abs(run[order][i] - exact[order][i]).max(initial=0.0) for run in runs)
@@ -299,7 +354,9 @@ def compare(program, table=TORCH):
             if allowed > DIGITS * size > 0:
                 verdict = "ill-conditioned"
             elif not np.abs(mine - other).max(initial=0.0) <= allowed:  # nan is not, either
-                raise AssertionError(f"{name} {i}: microgd {mine}, PyTorch {other}, allowed ±{allowed:.2g}\n{program}")
+                raise AssertionError(
+                    f"{name} {i}: microgd {mine}, PyTorch {other}, allowed ±{allowed:.2g}\n{program}"
+                )
     return verdict
 
 
@@ -319,7 +376,17 @@ UNARY = {  # and where it is smooth enough
     "arctanh": lambda x: abs(x) < 0.9, "sign": None,
     "_sech": None, "_half_sech": None, "_hypotenuse": None, "_one_minus_square": None,
 }  # fmt: skip
-BINARY = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp", "matmul"]
+BINARY = [
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "power",
+    "maximum",
+    "minimum",
+    "logaddexp",
+    "matmul",
+]
 REDUCTIONS = ["sum", "mean", "max", "min", "var", "logsumexp"]
 FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operations, name)} | {
     "_sech": operations._sech,
@@ -346,8 +413,13 @@ class Writer:
         dtypes = [[np.float32], [np.float64], [np.float32, np.float64]][self.rng.integers(3)]
         shape = self._shape()
         self.leaves = [self._leaf(shape, dtypes) for _ in range(self.rng.integers(1, 5))]
-        self.dtype = max((x.dtype for x in self.leaves if isinstance(x, np.ndarray)), default=np.dtype(np.float64))
-        self.data = [np.float64(x) if isinstance(x, float) else x.astype(np.float64) for x in self.leaves]
+        self.dtype = max(
+            (x.dtype for x in self.leaves if isinstance(x, np.ndarray)),
+            default=np.dtype(np.float64),
+        )
+        self.data = [
+            np.float64(x) if isinstance(x, float) else x.astype(np.float64) for x in self.leaves
+        ]
         self.steps: list[Step] = []
 
     def _shape(self):
@@ -364,21 +436,31 @@ class Writer:
     def _pick(self):
         """One of the values so far, the later ones more often."""
         n = len(self.data)
-        return int(n - 1 - min(self.rng.geometric(0.3) - 1, n - 1)) if self.rng.random() < 0.6 else int(self.rng.integers(n))
+        return (
+            int(n - 1 - min(self.rng.geometric(0.3) - 1, n - 1))
+            if self.rng.random() < 0.6
+            else int(self.rng.integers(n))
+        )
 
     def _axes(self, ndim):
         kind = self.rng.integers(3)
         if kind == 0 or not ndim:
             return None
         axis = int(self.rng.integers(-ndim, ndim))
-        return axis if kind == 1 else tuple(int(a) for a in np.flatnonzero(self.rng.random(ndim) < 0.6))
+        return (
+            axis
+            if kind == 1
+            else tuple(int(a) for a in np.flatnonzero(self.rng.random(ndim) < 0.6))
+        )
 
     def _propose(self):
         rng, i = self.rng, self._pick()
         x = self.data[i]
         kind = rng.choice(list(KINDS), p=list(KINDS.values()))
         if kind == "unary":
-            name = str(rng.choice([*UNARY, *filter(UNARY.get, UNARY)]))  # twice those that are not everywhere smooth
+            name = str(
+                rng.choice([*UNARY, *filter(UNARY.get, UNARY)])
+            )  # twice those that are not everywhere smooth
             return Step(name, [i]) if UNARY[name] is None or np.all(UNARY[name](x)) else None
         if kind in ("binary", "constant"):
             name, operands = str(rng.choice(BINARY)), [i, self._pick()]
@@ -397,16 +479,28 @@ class Writer:
             return Step(name, operands)
         if kind == "reduce":
             name = str(rng.choice(REDUCTIONS))
-            return Step(name, [i], {"axis": self._axes(x.ndim), "keepdims": bool(rng.integers(2))}) if x.size else None
+            return (
+                Step(name, [i], {"axis": self._axes(x.ndim), "keepdims": bool(rng.integers(2))})
+                if x.size
+                else None
+            )
         if kind == "shape":
             choice = rng.integers(5)
             if choice == 0:
-                return Step("reshape", [i], {"shape": (-1,) if rng.integers(2) and x.size else (*x.shape, 1)})
+                return Step(
+                    "reshape",
+                    [i],
+                    {"shape": (-1,) if rng.integers(2) and x.size else (*x.shape, 1)},
+                )
             if choice == 1:
                 axes = None if rng.integers(2) else tuple(int(a) for a in rng.permutation(x.ndim))
                 return Step("transpose", [i], {"axes": axes})
             if choice == 2:
-                return Step("broadcast_to", [i], {"shape": (2, *(3 if n == 1 and rng.integers(2) else n for n in x.shape))})
+                return Step(
+                    "broadcast_to",
+                    [i],
+                    {"shape": (2, *(3 if n == 1 and rng.integers(2) else n for n in x.shape))},
+                )
             if choice == 3 and x.ndim:
                 return Step("astype", [i], {"dtype": [np.float32, np.float64][rng.random() < 0.8]})
             return Step(str(rng.choice(["squeeze", "ravel"])), [i])
@@ -429,7 +523,11 @@ class Writer:
         if kind == "choose":
             if rng.integers(2):
                 low, high = sorted(rng.uniform(-2, 2, 2).tolist())
-                return Step("clip", [i], [{"min": low, "max": high}, {"min": low}, {"max": high}][rng.integers(3)])
+                return Step(
+                    "clip",
+                    [i],
+                    [{"min": low, "max": high}, {"min": low}, {"max": high}][rng.integers(3)],
+                )
             return Step("where", [("constant", rng.random(x.shape) < 0.5), i, self._pick()])
         if kind == "loss" and x.size:
             if x.ndim == 2 and rng.integers(2):
@@ -437,7 +535,11 @@ class Writer:
             same = [j for j, y in enumerate(self.data) if y.shape == x.shape]
             return Step("mse_loss", [i, int(rng.choice(same))])
         if kind == "softmax" and x.ndim and x.size:
-            return Step(str(rng.choice(["softmax", "log_softmax"])), [i], {"axis": int(rng.integers(-x.ndim, x.ndim))})
+            return Step(
+                str(rng.choice(["softmax", "log_softmax"])),
+                [i],
+                {"axis": int(rng.integers(-x.ndim, x.ndim))},
+            )
         if kind == "linear":
             fits = [(a, w, b) for a, p in enumerate(self.data) for w, q in enumerate(self.data) for b, r in enumerate(self.data)
                     if p.ndim and q.ndim == 2 and r.ndim == 1 and p.shape[-1] == q.shape[1] and len(q) == len(r)]  # fmt: skip
@@ -452,13 +554,20 @@ class Writer:
             if step is None:
                 continue
             operands = [x[1] if isinstance(x, tuple) else self.data[x] for x in step.operands]
-            operands = [float(x) if np.ndim(x) == 0 and np.asarray(x).dtype.kind == "f" else x for x in operands]
+            operands = [
+                float(x) if np.ndim(x) == 0 and np.asarray(x).dtype.kind == "f" else x
+                for x in operands
+            ]
             try:
                 with np.errstate(all="ignore"):
                     result = np.asarray(FUNCTIONS[step.name](*operands, **step.options), np.float64)
             except ValueError:
                 continue  # shapes that do not match
-            if np.isfinite(result).all() and np.abs(result).max(initial=0.0) < LARGEST and result.size <= MOST_ELEMENTS:
+            if (
+                np.isfinite(result).all()
+                and np.abs(result).max(initial=0.0) < LARGEST
+                and result.size <= MOST_ELEMENTS
+            ):
                 self.steps.append(step)
                 self.data.append(result)
         used = {x for step in self.steps for x in step.operands if isinstance(x, int)}

@@ -51,7 +51,9 @@ def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture
     looks = {"rankdir": direction, **_LOOKS["picture"], **(_LOOKS["hurry"] if hurry else {})}
     if rows := list(caption):
         looks |= {"label": label(rows), "labelloc": "b", "labeljust": "l"}
-    return Picture(format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"])
+    return Picture(
+        format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"]
+    )
 
 
 class Picture(graphviz.Digraph):
@@ -65,11 +67,16 @@ class Picture(graphviz.Digraph):
 
     def frame(self, number: int, title: str) -> "AbstractContextManager[Picture]":
         """Within this context, the part of the picture that has a frame around it."""
-        return self.subgraph(name=f"cluster_{number}", graph_attr={"label": label([("name", title)]), **_LOOKS["frame"]})
+        return self.subgraph(
+            name=f"cluster_{number}",
+            graph_attr={"label": label([("name", title)]), **_LOOKS["frame"]},
+        )
 
     def arrow(self, tail: str, head: str, rows: Rows, key: str) -> None:
         """From an operand to an operation, with what flows back along it; or from that to its result."""
-        rows = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]  # off the line that it stands beside
+        rows = [
+            (kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows
+        ]  # off the line that it stands beside
         self.edge(tail, head, label(rows) if rows else None, id=key)
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:
@@ -97,7 +104,11 @@ def _program() -> Iterator[dict[str, bool]]:
     Gives the options for that. Errors of the program, and there being none, are a `RuntimeError`.
     """
     pure = "graphviz-pure"  # in an environment that is not activated, its programs are not on the search path
-    program = shutil.which("dot") or shutil.which(pure) or shutil.which(pure, path=sysconfig.get_path("scripts"))
+    program = (
+        shutil.which("dot")
+        or shutil.which(pure)
+        or shutil.which(pure, path=sysconfig.get_path("scripts"))
+    )
     if not program:
         raise RuntimeError(NO_PROGRAM)
     name = Path(program).stem
@@ -107,7 +118,11 @@ def _program() -> Iterator[dict[str, bool]]:
         try:
             yield {"quiet": name == pure}  # it warns of letters whose width it does not know
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error.stderr or "")
+            said = (
+                error.stderr.decode(errors="replace")
+                if isinstance(error.stderr, bytes)
+                else str(error.stderr or "")
+            )
             hint = f" ({GRAPHVIZ} writes other formats too)" if name == pure else ""
             raise RuntimeError(f"{name} could not draw the graph: {said.strip()}{hint}") from None
         finally:

@@ -17,8 +17,17 @@ from microgd.value import Value
 if TYPE_CHECKING:
     from microgd.pictures.diagram import Picture
 
-SYMBOLS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "**", "matmul": "@"}
-CROWD = 8  # operations outside the model: so many are drawn one by one even where its modules are boxes
+SYMBOLS = {
+    "add": "+",
+    "subtract": "−",
+    "multiply": "×",
+    "divide": "÷",
+    "power": "**",
+    "matmul": "@",
+}
+CROWD = (
+    8  # operations outside the model: so many are drawn one by one even where its modules are boxes
+)
 FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to lay the graph out well
 
 
@@ -46,16 +55,24 @@ def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = N
     check_count("limit", limit, 1)
     depth = depth if depth is None else check_count("depth", depth, 0)
     if depth is not None and model is None:
-        raise ValueError(f"expected a model, whose modules are boxes with depth={depth}, but got none")
+        raise ValueError(
+            f"expected a model, whose modules are boxes with depth={depth}, but got none"
+        )
     graph, layers = Graph(value), Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
     if len(sketch.members) > limit:
         hint = "make layers one box each (model=..., depth=1), hide constants (constants=False), or raise limit="
-        raise ValueError(f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: {hint}")
+        raise ValueError(
+            f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: {hint}"
+        )
     if gradients and value.grad is not None:
         graph.go_back()
-    usual = "LR" if model is None or depth is not None else "TB"  # with frames there is more room downwards
-    return paint(sketch, Words(graph, names, layers, gradients), usual if direction is None else direction)
+    usual = (
+        "LR" if model is None or depth is not None else "TB"
+    )  # with frames there is more room downwards
+    return paint(
+        sketch, Words(graph, names, layers, gradients), usual if direction is None else direction
+    )
 
 
 class Sketch:
@@ -63,23 +80,37 @@ class Sketch:
 
     def __init__(self, graph: Graph, layers: Layers, depth: int | None, constants: bool):
         self.layers, self._output = layers, graph.output
-        self.keys: dict[str, dict[Any, str]] = {kind: {} for kind in "vclo"}  # what each is called in the picture
+        self.keys: dict[str, dict[Any, str]] = {
+            kind: {} for kind in "vclo"
+        }  # what each is called in the picture
         self.members: dict[str, dict[Any, Any]] = {}  # what a box or an ellipse stands for
         self.place: dict[str, str | None] = {}  # the module that it is in, or is
-        self.edges: dict[tuple[str, str, int], list[tuple[Value, int]]] = {}  # the uses that an edge stands for
+        self.edges: dict[
+            tuple[str, str, int], list[tuple[Value, int]]
+        ] = {}  # the uses that an edge stands for
         # Where modules are boxes, the one at the depth asked for that each module is in.
-        self._box: dict[Any, str] = {path: chain[: depth + 1][-1] for path, chain in layers.chain.items() if depth is not None}
+        self._box: dict[Any, str] = {
+            path: chain[: depth + 1][-1]
+            for path, chain in layers.chain.items()
+            if depth is not None
+        }
         places = layers.places(graph.steps)
         crowd = places.count(None) > CROWD  # too many outside the layers to draw them one by one
         source: dict[int, str] = {}  # where a computed value is found, by its id
         for step, place in zip(graph.steps, places, strict=True):
             whole = depth is not None and (place is not None or crowd)
-            head = self._add("l", self._box.get(place), step) if whole else self._add("o", step, step, place)
+            head = (
+                self._add("l", self._box.get(place), step)
+                if whole
+                else self._add("o", step, step, place)
+            )
             for position, x in enumerate(step.inputs):
                 if constants or isinstance(x, Value):
                     tail = source.get(id(x)) or self._given(step, position, head if whole else None)
                     if tail != head:
-                        self.edges.setdefault((tail, head, 0 if whole else position), []).append((step, position))
+                        self.edges.setdefault((tail, head, 0 if whole else position), []).append(
+                            (step, position)
+                        )
             source[id(step)] = head
             if not whole or step is graph.output:
                 source[id(step)] = self._add("v", step, step, None if whole else place)
@@ -91,12 +122,18 @@ class Sketch:
         x = step.inputs[position]
         if isinstance(x, Value):
             owner = self.layers.owner.get(x)
-            return self._add("l", self._box[owner], x) if owner in self._box else self._add("v", layer or x, x, owner)
+            return (
+                self._add("l", self._box[owner], x)
+                if owner in self._box
+                else self._add("v", layer or x, x, owner)
+            )
         # A number that is used twice is two constants, beside what they are used in; of a layer's inputs it is one.
         identity = id(x) if layer or isinstance(x, np.ndarray) else (id(step), position)
         return self._add("c", layer or identity, (x, step.saved[position]), None, identity)
 
-    def _add(self, kind: str, identity: Any, member: Any, place: str | None = None, which: Any = None) -> str:
+    def _add(
+        self, kind: str, identity: Any, member: Any, place: str | None = None, which: Any = None
+    ) -> str:
         """The key of the box or ellipse of that identity, which stands for this member too."""
         keys = self.keys[kind]
         key = keys.setdefault(identity, f"{kind}{len(keys)}")
@@ -109,25 +146,43 @@ class Sketch:
         first = next(iter(self.members[key].values()))
         if key[0] == "v":
             return "output" if first is self._output else "computed" if first.op else "leaf"
-        return {"o": "operation", "c": "constant", "l": "computed" if self.place[key] is None else "layer"}[key[0]]
+        return {
+            "o": "operation",
+            "c": "constant",
+            "l": "computed" if self.place[key] is None else "layer",
+        }[key[0]]
 
     def far(self) -> int:
         """How many boxes and ellipses all edges pass by, in sum: each of them has to be laid out around those."""
         column, start = Counter[str](), dict[str, int]()
         for tail, head, _ in self.edges:
             column[head] = max(column[head], column[tail] + 1)
-            start[tail] = min(start.get(tail, column[head]), column[head])  # what is given stands right before its first use
-        return sum(column[head] - (column[tail] + 1 if column[tail] else start[tail]) for tail, head, _ in self.edges)
+            start[tail] = min(
+                start.get(tail, column[head]), column[head]
+            )  # what is given stands right before its first use
+        return sum(
+            column[head] - (column[tail] + 1 if column[tail] else start[tail])
+            for tail, head, _ in self.edges
+        )
 
 
 class Words:
     """What is written on them."""
 
-    def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool):
+    def __init__(
+        self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool
+    ):
         check_type("names to be a dictionary, such as locals()", Mapping | None, names)
-        self.graph, self._layers, self._stored, self._names = graph, layers, gradients, dict[int, str]()
+        self.graph, self._layers, self._stored, self._names = (
+            graph,
+            layers,
+            gradients,
+            dict[int, str](),
+        )
         for name, x in (names or {}).items():
-            if isinstance(x, Value | np.ndarray) and not str(name).startswith("_"):  # in Jupyter those are old results
+            if isinstance(x, Value | np.ndarray) and not str(name).startswith(
+                "_"
+            ):  # in Jupyter those are old results
                 self._names.setdefault(id(x), str(name))
 
     def known(self, x: Any) -> str:
@@ -140,7 +195,9 @@ class Words:
         """Under the picture: what the colour means, and whether anything has changed."""
         if self.graph.contributions:
             yield "grad", "× local derivative → gradient that flows back; those of all uses add up"
-            if collapsed or any(np.size(c.share) > text.FEW for c in self.graph.contributions.values()):
+            if collapsed or any(
+                np.size(c.share) > text.FEW for c in self.graph.contributions.values()
+            ):
                 yield "grad", "size: the root of the sum of the squares of the elements"
         if self.graph.moved:
             names = text.short(", ".join(self.known(x) or "a leaf" for x in self.graph.moved))
@@ -151,11 +208,17 @@ class Words:
         yield "name", self.known(x)
         yield "data", "data " + ", then ".join(dict.fromkeys(map(text.data, self.graph.held[x])))
         if x in self.graph.moved:
-            yield "note", f"now {text.data(x._held)}"
+            yield "note", f"now {text.data(x._numbers)}"
         total, shares = self.graph.gradient.get(x), self.graph.shares[x]
         if total is not None:
             few = 1 < len(shares) <= 4 and np.size(total) <= text.FEW
-            parts = " = " + " + ".join(map(text.gradient, shares)) if few else f" (sum of {len(shares)})" if shares[1:] else ""
+            parts = (
+                " = " + " + ".join(map(text.gradient, shares))
+                if few
+                else f" (sum of {len(shares)})"
+                if shares[1:]
+                else ""
+            )
             yield "grad", f"grad {text.gradient(total)}{parts}"
         if self._stored and not _agree(total, x.grad):
             yield "grad", f"stored grad {text.gradient(x.grad)}"
@@ -174,7 +237,12 @@ class Words:
         yield "data" if title else "name", text.short(work, 80)
         if values:
             count = sum(x.size for x in values)
-            yield "data", f"{count:,} parameter{'s' * (count > 1)}" if title else _counted(x._held for x in values)
+            yield (
+                "data",
+                f"{count:,} parameter{'s' * (count > 1)}"
+                if title
+                else _counted(x._numbers for x in values),
+            )
         if any(x in self.graph.moved for x in values):
             yield "note", "changed since"
         totals = [self.graph.gradient[x] for x in values if x in self.graph.gradient]
@@ -188,7 +256,7 @@ class Words:
         """On an edge: what flows back along it and, from a layer, what flows forward."""
         if from_layer and uses:
             sent = dict.fromkeys(step.inputs[position] for step, position in uses)
-            yield "data", _counted(x._held for x in sent)
+            yield "data", _counted(x._numbers for x in sent)
         flows = [self.graph.contributions[use] for use in uses if use in self.graph.contributions]
         totals = defaultdict[Value, Data](float)  # what one value gets, by all its uses
         for c in flows:
@@ -197,7 +265,11 @@ class Words:
             yield "grad", f"→ {_size(totals.values())}"
         elif totals:
             # For numbers the local derivative and the product, unless there are several.
-            slope = "" if len(flows) > 1 or flows[0].slope is None else f"× {text.number(flows[0].slope)} "
+            slope = (
+                ""
+                if len(flows) > 1 or flows[0].slope is None
+                else f"× {text.number(flows[0].slope)} "
+            )
             yield "grad", f"{slope}→ {text.gradient(totals[flows[0].operand])}"
 
 
@@ -205,7 +277,11 @@ def options(step: Any) -> list[str]:
     """The options of an operation, as one writes them, that are not what they are by default."""
     given = zip(step._operation.options.items(), step.saved[len(step.inputs) :], strict=True)
     # (What is called `kept` are a rule's own notes: see cross_entropy.)
-    return [f"{name}={text.option(x)}" for (name, default), x in given if repr(x) != repr(default) and name != "kept"]
+    return [
+        f"{name}={text.option(x)}"
+        for (name, default), x in given
+        if repr(x) != repr(default) and name != "kept"
+    ]
 
 
 def edge_key(tail: str, head: str, position: int) -> str:
@@ -228,15 +304,22 @@ def _counted(data: Iterable[Data]) -> str:
 def _agree(total: Any, stored: Any) -> bool:
     """Whether the gradient that is drawn is the one that is stored, but for rounding."""
     both = total is not None and stored is not None and np.shape(total) == np.shape(stored)
-    return np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True) if both else total is stored
+    return (
+        np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True) if both else total is stored
+    )
 
 
 def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
     """The sketch with the words: each module's boxes in its frame, and the edges."""
     from microgd.pictures.diagram import picture  # it loads graphviz, so not before it is used
 
-    whole = picture(direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR)
-    layers, inside = sketch.layers, defaultdict[str | None, list[str]](list)  # what stands in each frame
+    whole = picture(
+        direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR
+    )
+    layers, inside = (
+        sketch.layers,
+        defaultdict[str | None, list[str]](list),
+    )  # what stands in each frame
     for key, place in sketch.place.items():
         inside[None if key[0] == "l" else place].append(key)
     framed = {path for place in inside if place is not None for path in layers.chain[place]}
@@ -266,5 +349,7 @@ def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
 
     fill(whole, None)
     for (tail, head, position), uses in sketch.edges.items():
-        whole.arrow(tail, head, words.edge(uses, from_layer=tail[0] == "l"), edge_key(tail, head, position))
+        whole.arrow(
+            tail, head, words.edge(uses, from_layer=tail[0] == "l"), edge_key(tail, head, position)
+        )
     return whole

@@ -44,7 +44,9 @@ def film(value: Value, path: StrPath, *, names: Mapping[str, Any] | None = None,
     operations, leaves = len(graph.steps), len(graph.held) - len(graph.steps)
     if max(operations, leaves) > LIMIT:
         size = f"at most {LIMIT} operations, and as many leaves, but the graph has {operations:,} and {leaves:,}"
-        raise ValueError(f"a film shows {size}: film a part of the computation, or one example in place of a batch")
+        raise ValueError(
+            f"a film shows {size}: film a part of the computation, or one example in place of a batch"
+        )
     layers = Layers(model)
     layers.places(graph.steps)  # an error where it is another model's
     graph.go_back()
@@ -71,7 +73,9 @@ class Film(str):
 class _Script(Words):
     """What the film tells, step by step, and what is written on its picture."""
 
-    def __init__(self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, sketch: Sketch):
+    def __init__(
+        self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, sketch: Sketch
+    ):
         super().__init__(graph, names, layers, gradients=False)
         self._sketch, self._key, self._ellipse = sketch, sketch.keys["v"], sketch.keys["o"]
         # What has no name gets a number, for the sentences to speak of.
@@ -104,7 +108,11 @@ class _Script(Words):
         yield _step("forward", f"Given: {given}.", lit, [self._data(x) for x in leaves])
         yield from map(self._forward, graph.steps)
         one = np.size(start) == 1 and np.all(start == 1)
-        why = f"∂{name}/∂{name} = 1" if one else f"{text.gradient(start)}, which is what its grad holds"
+        why = (
+            f"∂{name}/∂{name} = 1"
+            if one
+            else f"{text.gradient(start)}, which is what its grad holds"
+        )
         say = f"Now backward, from the end. {name}'s gradient is {why}."
         yield _step("backward", say, [self._key[graph.output]], [self._grad(graph.output, start)])
         yield from map(self._backward, graph.contributions.values())
@@ -117,7 +125,9 @@ class _Script(Words):
         symbol, held = SYMBOLS.get(step.op or ""), step.saved[: len(step.inputs)]
         said = [self.name(step)]
         for first, *others in (map(self.name, step.inputs, held), map(_said, held)):
-            first = f"({first})" if symbol == "**" and first.startswith("−") else first  # −2 ** 2 would be −4
+            first = (
+                f"({first})" if symbol == "**" and first.startswith("−") else first
+            )  # −2 ** 2 would be −4
             terms = [first, *others]
             if symbol:
                 said.append(f" {symbol} ".join(terms))
@@ -126,7 +136,11 @@ class _Script(Words):
         if any(np.size(x) > text.FEW for x in held):  # no numbers to compute with
             said.pop()
         key, ellipse, large = self._key[step], self._ellipse[step], step.size > text.FEW
-        say = " = ".join(dict.fromkeys(said)) + (", of shape " if large else " = ") + _said(step._held)
+        say = (
+            " = ".join(dict.fromkeys(said))
+            + (", of shape " if large else " = ")
+            + _said(step._numbers)
+        )
         edges = [edge_key(*edge) for edge in self._sketch.edges if ellipse in edge]
         return _step("forward", say, [key, ellipse, *edges], [self._data(step)])
 
@@ -135,9 +149,17 @@ class _Script(Words):
         result, operand, operands = self.name(c.result), self.name(c.operand), c.result.inputs
         repeated = sum(x is c.operand for x in operands) > 1
         which = f", as operand {c.position + 1} of {len(operands)}," if repeated else ""
-        if c.slope is not None and np.isclose(c.upstream * c.slope, c.share):  # a rule that selects has no inf * 0
-            slope = f"the local derivative {text.number(c.slope)}:" if repeated else f"∂{result}/∂{operand} ="
-            product = f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
+        if c.slope is not None and np.isclose(
+            c.upstream * c.slope, c.share
+        ):  # a rule that selects has no inf * 0
+            slope = (
+                f"the local derivative {text.number(c.slope)}:"
+                if repeated
+                else f"∂{result}/∂{operand} ="
+            )
+            product = (
+                f"{text.numbers(c.upstream)} × {text.number(c.slope)} = {text.numbers(c.share)}"
+            )
             say = f"{operand}{which} gets {result}'s gradient × {slope} {product}"
         else:
             shape = f"{np.shape(c.share)}, " if np.ndim(c.share) else ""
@@ -145,9 +167,16 @@ class _Script(Words):
             say = f"{operand}{which} gets its share of {result}'s gradient, {how}{text.gradient(c.share)}"
         if c.before is not None:
             say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
-            say += f": {operand} moves {self.name(self.graph.output)} in several ways, and they add up"
+            say += (
+                f": {operand} moves {self.name(self.graph.output)} in several ways, and they add up"
+            )
         key, head = self._key[c.operand], self._ellipse[c.result]
-        return _step("backward", f"{say}.", [key, edge_key(key, head, c.position), head], [self._grad(c.operand, c.total)])
+        return _step(
+            "backward",
+            f"{say}.",
+            [key, edge_key(key, head, c.position), head],
+            [self._grad(c.operand, c.total)],
+        )
 
     def _data(self, x: Value) -> tuple[str, str, str]:
         return self._key[x], "data", ", then ".join(map(text.data, self.graph.held[x]))
@@ -162,7 +191,9 @@ def _listed(items: Iterable[str]) -> str:
     return ", ".join(said[:12]) + (f" and {len(said) - 12} more" if len(said) > 12 else "")
 
 
-def _step(phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]]) -> dict[str, Any]:
+def _step(
+    phase: str, say: str, lit: list[str], write: list[tuple[str, str, str]]
+) -> dict[str, Any]:
     return {"phase": phase, "say": say, "lit": lit, "write": write}
 
 
@@ -178,11 +209,23 @@ def _said(x: Any) -> str:
 
 def _page(title: str, told: list[dict[str, Any]], svg: str) -> str:
     """The page, in one piece. Its policy lets no other script and no other style in, and nothing out."""
-    files = {kind: Path(__file__).with_name(f"film.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
-    allowed = [base64.b64encode(hashlib.sha256(files[kind].encode()).digest()).decode() for kind in ("css", "js")]
+    files = {
+        kind: Path(__file__).with_name(f"film.{kind}").read_text(encoding="utf-8")
+        for kind in ("html", "css", "js")
+    }
+    allowed = [
+        base64.b64encode(hashlib.sha256(files[kind].encode()).digest()).decode()
+        for kind in ("css", "js")
+    ]
     policy = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-    picture = re.sub(r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    lines = "\n".join(f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told))
+    picture = re.sub(
+        r"<!--.*?-->\n?|<title>.*?</title>\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL
+    )
+    lines = "\n".join(
+        f'<li><a href="#{i}">{html.escape(step["say"])}</a></li>' for i, step in enumerate(told)
+    )
     steps = json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
     parts = {"policy": policy.format(*allowed), "title": html.escape(title), "last": len(told) - 1}
-    return Template(files["html"]).substitute(files, picture=picture, lines=lines, steps=steps, **parts)
+    return Template(files["html"]).substitute(
+        files, picture=picture, lines=lines, steps=steps, **parts
+    )

@@ -23,7 +23,9 @@ class Layers:
     """
 
     def __init__(self, model: Any = None) -> None:
-        model = Module() if model is None else model  # one without parameters: no operation is at it
+        model = (
+            Module() if model is None else model
+        )  # one without parameters: no operation is at it
         check_type("a model that is an nn.Module", Module, model)
         self.modules: dict[str, Any] = dict(model.named_modules())
         self.names = {value: name for name, value in model.named_parameters()}
@@ -32,20 +34,31 @@ class Layers:
         self.owner = {value: self._around(name)[-1] for value, name in self.names.items()}
 
     def _around(self, path: str) -> list[str]:
-        return [module for module in self.modules if not module or f"{path}.".startswith(f"{module}.")]
+        return [
+            module for module in self.modules if not module or f"{path}.".startswith(f"{module}.")
+        ]
 
     def _common(self, paths: Collection[str]) -> str:
         """The innermost module that all of these are in."""
-        return [module for module in self.modules if all(module in self.chain[path] for path in paths)][-1]
+        return [
+            module for module in self.modules if all(module in self.chain[path] for path in paths)
+        ][-1]
 
     def title(self, path: str, steps: Iterable[Value]) -> str:
         """The module as one writes it, and the activations that follow it, if they are among the steps."""
-        beside = [module for module in self.modules if self.chain[module][:-1] == self.chain[path][:-1]]
+        beside = [
+            module for module in self.modules if self.chain[module][:-1] == self.chain[path][:-1]
+        ]
         trained = {module for owner in self.owner.values() for module in self.chain[owner]}
         follow = takewhile(lambda module: module not in trained, beside[beside.index(path) + 1 :])
         done = {step.op for step in steps}
-        shown = [path, *(module for module in follow if type(self.modules[module]).__name__.lower() in done)]
-        return short(" → ".join(f"{module} {_written(self.modules[module])}".strip() for module in shown), 80)
+        shown = [
+            path,
+            *(module for module in follow if type(self.modules[module]).__name__.lower() in done),
+        ]
+        return short(
+            " → ".join(f"{module} {_written(self.modules[module])}".strip() for module in shown), 80
+        )
 
     def places(self, steps: Sequence[Value]) -> list[str | None]:
         """The path of the module that each step belongs to; None outside the model.
@@ -57,23 +70,40 @@ class Layers:
         owner = dict(self.owner)
         for step in steps:
             values = [x for x in step.inputs if isinstance(x, Value)]
-            parameters, before = [x for x in values if x in owner], [x for x in values if x in place]
+            parameters, before = (
+                [x for x in values if x in owner],
+                [x for x in values if x in place],
+            )
             if len(parameters) == len(values) > 0 and step.op in _VIEWS:
                 owner[step] = owner[parameters[-1]]  # a weight, transposed, is still that weight
             if parameters or before:
                 # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
-                latest = [x for x in before if not any(place[x] in passed[y] and place[x] != place[y] for y in before)]
-                here = owner[parameters[-1]] if parameters else self._common([place[x] for x in latest or before])
+                latest = [
+                    x
+                    for x in before
+                    if not any(place[x] in passed[y] and place[x] != place[y] for y in before)
+                ]
+                here = (
+                    owner[parameters[-1]]
+                    if parameters
+                    else self._common([place[x] for x in latest or before])
+                )
                 parts = [used[x] for x in before if place[x] == here]
                 place[step], used[step] = here, frozenset(parameters).union(*parts)
                 passed[step] = frozenset([here]).union(*(passed[x] for x in before))
-                joins = len(parts) == len(before) > 1 and all(parts) and sum(map(len, parts)) == len(used[step])
+                joins = (
+                    len(parts) == len(before) > 1
+                    and all(parts)
+                    and sum(map(len, parts)) == len(used[step])
+                )
                 skips = len(latest) < len(before) and all(x in inside for x in before)
                 activates = step.op in _ACTIVATIONS and all(x in inside for x in before)
                 if parameters or joins or skips or activates:
                     inside.add(step)
         if self.names and steps and not inside:
-            raise ValueError("the graph was not computed with this model: none of its parameters is in it")
+            raise ValueError(
+                "the graph was not computed with this model: none of its parameters is in it"
+            )
         for step in reversed(steps):  # what is used within the model is within it
             if step in inside:
                 inside.update(x for x in step.inputs if isinstance(x, Value))

@@ -25,7 +25,9 @@ def number(x: float, digits: int = 4) -> str:
 def size(x: Any) -> float:
     """How large a gradient is in all: the root of the sum of the squares of its elements."""
     array = np.abs(np.asarray(x, np.float64))
-    largest = float(array.max(initial=0.0))  # taken out, so that no square is too large or too small
+    largest = float(
+        array.max(initial=0.0)
+    )  # taken out, so that no square is too large or too small
     return largest * float(np.linalg.norm(array / largest)) if 0 < largest < np.inf else largest
 
 
