@@ -12,9 +12,9 @@ To read how it works, read backprop.py, operations.py and value.py, in this orde
 from typing import TYPE_CHECKING, Any
 
 from microgd import operations
-from microgd.backprop import operation
 from microgd.functional import grad, gradients, hvp, value_and_grad
 from microgd.recording import no_grad
+from microgd.registry import operation
 from microgd.value import Value
 
 if TYPE_CHECKING:

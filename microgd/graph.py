@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgd.arrays import Data, same
-from microgd.backprop import fit, seed, shares
+from microgd.backprop import upstream_gradient
 from microgd.functional import ancestors
 from microgd.value import Value
 
@@ -27,23 +27,22 @@ class Graph:
     """Everything that `output` was computed by. Its steps are the computed values, in the order of recording."""
 
     def __init__(self, output: Value) -> None:
-        computed: list[Any] = [node for node in ancestors(output) if node._operation]
-        self.output, self.steps = output, sorted(computed, key=lambda node: node._ticket)
-        # (After what the operands held, `saved` has the options.)
-        uses = [
-            use
-            for step in self.steps
-            for use in zip(step.inputs, step.saved, strict=False)
-            if isinstance(use[0], Value)
-        ]
-        self.held: dict[
-            Value, list[Data]
-        ] = {}  # each Value's data when it was used, if not the same at each use
-        for x, held in [*uses, (output, output._numbers)]:
-            if not any(same(held, other) for other in self.held.setdefault(x, [])):
-                self.held[x].append(held)
-        # The leaves that have changed since. (Not a list: there `in` would compare what Values hold.)
-        self.moved = dict.fromkeys(x for x, held in uses if not same(x._numbers, held))
+        computed: list[Any] = [node for node in ancestors(output) if node._operands]
+        self.output = output
+        self.steps: list[Any] = sorted(computed, key=lambda node: node._order)
+        uses = []  # each operand that is a Value, and what it held
+        for step in self.steps:
+            for operand, numbers in zip(step.inputs, step.saved, strict=True):
+                if isinstance(operand, Value):
+                    uses.append((operand, numbers))
+        # What each Value held when it was used: several numbers, if it changed between its uses.
+        self.held: dict[Value, list[Data]] = {}
+        for x, numbers in [*uses, (output, output._numbers)]:
+            different = self.held.setdefault(x, [])
+            if not any(same(numbers, other) for other in different):
+                different.append(numbers)
+        # The leaves that have changed since. (Not a list: there, `in` would compare what they hold.)
+        self.moved = dict.fromkeys(x for x, numbers in uses if not same(x._numbers, numbers))
         # Once there has been a reverse pass, what it sent: along each edge, in order; to each Value, one by one; and in all.
         self.contributions: dict[
             tuple[Value, int], Contribution
@@ -57,24 +56,28 @@ class Graph:
 
         It starts with the `grad` of the output; where that is None, with 1 (`ValueError` if there is more than one element).
         """
-        self.gradient[self.output] = seed(self.output, self.output.grad)
-        for result in reversed(
-            self.steps
-        ):  # what used a result was recorded after it, so the result's gradient is complete
-            op, g, number = (
-                result._operation,
-                self.gradient[result],
-                isinstance(result._numbers, float),
-            )
-            flows: list[Any] = list(shares(result, g))
-            # The local derivative is what the rule makes of an upstream gradient of 1.
-            slopes = shares(result, 1.0) if number else flows
+        self.gradient[self.output] = upstream_gradient(self.output, self.output.grad)
+        # An operation that used a result was recorded after it. So in this order the gradient of a
+        # result is complete when its turn comes.
+        for result in reversed(self.steps):
+            g = self.gradient[result]
+            shares = list(result._operation.shares(result, g))
+            slopes: list[Any] = [None] * len(shares)
+            if isinstance(result._numbers, float):
+                # The local derivative is what the rule makes of an upstream gradient of 1.
+                slopes = [slope for _, slope in result._operation.shares(result, 1.0)]
             positions = [i for i, x in enumerate(result.inputs) if isinstance(x, Value)]
-            for i, (x, share, held), (_, slope, _) in zip(positions, flows, slopes, strict=True):
-                slope = fit(slope, held, op) if number and isinstance(held, float) else None
-                share, before = fit(share, held, op), self.gradient.get(x)
+            for i, (x, share), slope in zip(positions, shares, slopes, strict=True):
+                before = self.gradient.get(x)
                 self.gradient[x] = share if before is None else before + share
                 self.shares[x].append(share)
                 self.contributions[result, i] = Contribution(
-                    result, i, x, g, slope, share, before, self.gradient[x]
+                    result=result,
+                    position=i,
+                    operand=x,
+                    upstream=g,
+                    slope=slope if isinstance(slope, float) else None,
+                    share=share,
+                    before=before,
+                    total=self.gradient[x],
                 )

@@ -1,4 +1,4 @@
-"""Networks: modules that hold parameters, layers, activations and losses."""
+"""Networks: layers, activations and losses, and all parameters of a model as one vector."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -11,137 +11,171 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
 from microgd.arrays import Data, as_data, check_dtype, shown
-from microgd.backprop import operation
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.data import Rng, check_rng, one_hot
 from microgd.module import Module as Module
 from microgd.operations import Number, mean, reshape, softmax, square
+from microgd.registry import operation
 from microgd.value import Value
 
 
 def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
-    """All numbers of the parameters, one after the other, as one vector: the point in the space of weights where they are."""
+    """All the parameters' numbers as one vector, one parameter after the other.
+
+    The vector is a point in the space of all weights: it says where the model is.
+    """
     return np.concatenate([np.ravel(p.data) for p in check_list("parameters", parameters)])
 
 
 def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None:
-    """Set the parameters to the numbers of such a vector.
+    """Set the parameters to the numbers of a vector such as `parameters_to_vector` returns.
 
-    One of another length, or a computed parameter, is a `ValueError`, before anything has changed.
+    A vector of the wrong length, or a parameter that was computed, is a `ValueError`, and then
+    nothing has changed.
     """
     parameters = check_list("parameters", parameters)
-    array, sizes, computed = (
-        np.asarray(as_data(vector)),
-        [p.size for p in parameters],
-        [p.op for p in parameters if p.op],
-    )
-    if array.shape != (sum(sizes),) or computed:
+    array = np.asarray(as_data(vector))
+    operations_used = [p.op for p in parameters if p.op]
+    if operations_used:
         raise ValueError(
-            f"expected leaves, and a vector of shape ({sum(sizes)},), but got {computed or array.shape}"
+            "expected parameters that are leaves, but got some that were computed, by "
+            f"{', '.join(operations_used)}"
         )
-    for p, part in zip(parameters, np.split(array, np.cumsum(sizes[:-1])), strict=True):
+    sizes = [p.size for p in parameters]
+    total = sum(sizes)
+    if array.shape != (total,):
+        raise ValueError(f"expected a vector of shape ({total},), but got shape {array.shape}")
+    parts = np.split(array, np.cumsum(sizes[:-1]))
+    for p, part in zip(parameters, parts, strict=True):
         p.data = part.reshape(p.shape)
 
 
-# ── Layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Layers ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def _rows(x: Number) -> Number:
     """The examples as the rows of one matrix, whatever axes they are arranged in."""
-    return x if x.ndim == 2 else reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+    if x.ndim == 2:
+        return x
+    return reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
-_FEW = 16  # outputs: with fewer, the weight's rows are kept together in memory; from this many on, its columns
+# With fewer outputs than this, a layer keeps its weight in memory row by row, otherwise column by
+# column.
+_FEW_OUTPUTS = 16
 
 
 def _product(x: Number, y: Number) -> Number:
-    """x @ y, for a matrix y. Where both are arrays, and x has 1 or 2 axes, `dot` gives the same half a microsecond sooner."""
-    return x.dot(y) if isinstance(x, ndarray) and isinstance(y, ndarray) and x.ndim < 3 else x @ y
+    """x @ y, for a matrix y."""
+    if isinstance(x, ndarray) and isinstance(y, ndarray) and x.ndim < 3:
+        return x.dot(y)  # the same result, half a microsecond sooner
+    return x @ y
 
 
 @lru_cache(maxsize=4)
 def _ones(examples: int, dtype: np.dtype[Any]) -> Data:
-    """A vector of ones, kept from step to step."""
+    """A vector of ones. It is kept for the next step, so it is read-only."""
     ones = np.ones(examples, dtype)
     ones.setflags(write=False)
     return ones
 
 
+# Output i of an example uses weight_ij with the factor x_j. So for one example the gradient of
+# weight_ij is g_i * x_j: the weight's gradient is the outer product of g and x. The matrix product
+# gᵀ @ x adds up the outer products of all examples. The second form gives the same numbers, but
+# column by column in memory, like the weight itself (see `Linear`).
 def _weight_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
-    x, g = _rows(x), _rows(g)
-    return _product(g.T, x) if g.shape[1] < _FEW else _product(x.T, g).T
+    x = _rows(x)
+    g = _rows(g)
+    if g.shape[1] < _FEW_OUTPUTS:
+        return _product(g.T, x)
+    return _product(x.T, g).T
 
 
+# Every example uses the bias once, so its gradient is the sum of g over the examples. A product
+# with ones gives this sum too, and BLAS is faster at it than `sum`.
 def _bias_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
     g = _rows(g)
-    return _product(
-        _ones(g.shape[0], g.dtype), g
-    )  # the sum over the examples: BLAS is faster at it than `sum`
+    return _product(_ones(g.shape[0], g.dtype), g)
 
 
-# One node for what would be three (transpose, matmul, add). For an example x and its gradient g, the weight's gradient
-# is their outer product, out_i having used weight_ij with the factor x_j; the matrix product sums it over the examples.
+# One operation, so one node of the graph, in place of three (transpose, matmul, add).
 @operation(lambda g, out, x, weight, bias: _product(g, weight), _weight_rule, _bias_rule)
 def linear(x: Number, weight: Number, bias: Number) -> Number:
     """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
     out = _product(x, weight.T if isinstance(weight, ndarray) else np.transpose(weight))
-    out += bias  # the product is nobody else's
+    out += bias  # in place, since nothing else uses the product
     return out
 
 
 class Linear(Module):
     """x @ weight.T + bias: a layer in which every output is a weighted sum of all inputs.
 
-    Takes (..., in_features), gives (..., out_features). `weight` (out_features, in_features) and `bias`
-    (out_features,), or None without it, start uniformly at random within ±1 / sqrt(in_features), as in PyTorch (LeCun
-    et al., Efficient BackProp, 1998, section 4.6: a sum's spread should not grow with the number of its terms). `rng`, a
-    `numpy.random.Generator`, draws them.
+    Takes (..., in_features) and gives (..., out_features). `weight` has the shape (out_features,
+    in_features), `bias` (out_features,); `bias` is None if the layer is made with `bias=False`.
+
+    Both start uniformly at random within ±1 / sqrt(in_features), as in PyTorch: the spread of a sum
+    should not grow with the number of its terms (LeCun et al., Efficient BackProp, 1998, section
+    4.6). `rng`, a `numpy.random.Generator`, draws them.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None,
-                 dtype: DTypeLike = np.float32) -> None:  # fmt: skip
-        in_features, out_features = (
-            check_count("number of features", n, 1) for n in (in_features, out_features)
-        )
-        check_type("bias to be True or False (rng is given by name)", bool, bias)
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        in_features = check_count("number of features", in_features, 1)
+        out_features = check_count("number of features", out_features, 1)
+        check_type("bias to be True or False (rng is passed by name)", bool, bias)
         check_dtype(dtype)
-        rng, bound = check_rng(rng), 1 / np.sqrt(in_features)
+        rng = check_rng(rng)
+        bound = 1 / np.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (out_features, in_features))
-        # The order in memory is free where the shape is not. This one is the fastest for BLAS, measured from 1 to 200
-        # outputs, and the rule above computes the gradient in the same order, so that a step adds arrays that match.
-        self.weight = Value(np.asarray(weight, dtype, order="C" if out_features < _FEW else "F"))
-        self.bias = Value(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+        # The shape is PyTorch's, but the order in memory is free. This choice was the fastest with
+        # BLAS for 1 to 200 outputs. The rule above computes the gradient in the same order, so an
+        # update adds arrays that are laid out alike.
+        order: Any = "C" if out_features < _FEW_OUTPUTS else "F"
+        self.weight = Value(np.asarray(weight, dtype, order=order))
+        self.bias = None
+        if bias:
+            self.bias = Value(rng.uniform(-bound, bound, out_features).astype(dtype))
 
     def forward(self, x: Number) -> Number:
-        """The weighted sums for each example; `ValueError` where x does not have `in_features` columns."""
+        """The weighted sums for each example; x has `in_features` columns (`ValueError`)."""
         try:
-            return (
-                operations.matmul(x, self.weight.T)
-                if self.bias is None
-                else linear(x, self.weight, self.bias)
-            )
-        except (
-            ValueError,
-            AttributeError,
-        ) as error:  # not looked at beforehand: that would cost every step a microsecond
-            shape, (outputs, features) = np.shape(_numbers(x)), self.weight.shape
+            if self.bias is None:
+                return operations.matmul(x, self.weight.T)
+            return linear(x, self.weight, self.bias)
+        except (ValueError, AttributeError) as error:
+            # The shape is checked only now. Before the product, it would cost every step a
+            # microsecond.
+            shape = np.shape(_numbers(x))
+            outputs, features = self.weight.shape
             if shape[-1:] == (features,):
                 raise
-            hint = (
-                ": x[:, None] makes it a column, an example a row"
-                if features == 1 and len(shape) == 1
-                else ""
-            )
+            hint = ""
+            if features == 1 and len(shape) == 1:
+                hint = ": x[:, None] makes it a column, with one example in each row"
             raise ValueError(
-                f"Linear({features}, {outputs}) takes shape (..., {features}), but got shape {shape}{hint}"
+                f"Linear({features}, {outputs}) takes shape (..., {features}), "
+                f"but got shape {shape}{hint}"
             ) from error
 
     def __repr__(self) -> str:
-        return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{', bias=False' if self.bias is None else ''})"
+        outputs, features = self.weight.shape
+        without_bias = ", bias=False" if self.bias is None else ""
+        return f"Linear({features}, {outputs}{without_bias})"
 
 
 class Sequential(Module):
-    """Modules, or other functions of one Value, one after the other. Its parameters are named "0.weight", "2.weight"."""
+    """Modules, or other functions of one Value, one after the other.
+
+    Its parameters are named by the layers' places: "0.weight", "2.weight".
+    """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for layer in layers:
@@ -152,12 +186,13 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def _parts(self) -> Mapping[Any, Any]:
-        return {name: part for name, part in vars(self).items() if name != "layers"} | dict(
-            enumerate(self.layers)
-        )
+        # The layers are named by their places alone: "0.weight", and not "layers.0.weight".
+        others = {name: part for name, part in vars(self).items() if name != "layers"}
+        layers = dict(enumerate(self.layers))
+        return others | layers
 
     def forward(self, x: Any) -> Any:
-        """What the last layer makes of what the one before it makes of x, and so on."""
+        """The last layer's result: each layer is applied to the result of the one before it."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -166,7 +201,7 @@ class Sequential(Module):
         return len(self.layers)
 
     def __getitem__(self, index: int | slice) -> Any:
-        """A layer or, for a slice, a Sequential of those layers, which have the same parameters."""
+        """A layer or, for a slice, a Sequential of those layers, with the same parameters."""
         if isinstance(index, slice):
             return Sequential(*self.layers[index])
         return self.layers[index]
@@ -193,83 +228,95 @@ class Tanh(Module):
     forward = staticmethod(operations.tanh)
 
 
-# ── Losses ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Losses ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def mse_loss(prediction: Any, target: Any) -> Any:
     """The mean squared error, over all elements.
 
-    Both have the same shape (`ValueError`): (n, 1) and (n,) would broadcast to n × n differences, and a wrong loss.
+    Both must have the same shape (`ValueError`): (n, 1) and (n,) would broadcast to n × n
+    differences, and give a wrong loss.
     """
-    shape, wanted = np.shape(_numbers(prediction)), np.shape(_numbers(target))
-    if shape != wanted or 0 in shape:
+    shape = np.shape(_numbers(prediction))
+    target_shape = np.shape(_numbers(target))
+    if shape != target_shape or 0 in shape:
         hint = ""
-        if shape == (*wanted, 1) and wanted:
-            hint = f": {_as_column('target', target, len(wanted))}"
-        elif wanted == (*shape, 1) and shape:
+        if shape == (*target_shape, 1) and target_shape:
+            hint = f": {_as_column('target', target, len(target_shape))}"
+        elif target_shape == (*shape, 1) and shape:
             hint = f": {_as_column('prediction', prediction, len(shape))}"
         raise ValueError(
-            f"expected a prediction and a target of the same shape, not empty, but got {shape} and {wanted}{hint}"
+            "expected a prediction and a target of the same shape, not empty, "
+            f"but got {shape} and {target_shape}{hint}"
         )
     return mean(square(operations.subtract(prediction, target)))
 
 
 def _as_column(name: str, x: Any, ndim: int) -> str:
-    """How to give what came one axis more."""
-    given = name if isinstance(x, Value | ndarray) else f"np.asarray({name})"
-    return (
-        f"{given}[:, None] makes it a column" if ndim == 1 else f"{given}[..., None] has that shape"
-    )
+    """How to give x, which is passed by this name, one more axis."""
+    array = name if isinstance(x, Value | ndarray) else f"np.asarray({name})"
+    if ndim == 1:
+        return f"{array}[:, None] makes it a column"
+    return f"{array}[..., None] has that shape"
 
 
 def _numbers(x: Any) -> Data:
     return x._numbers if isinstance(x, Value) else as_data(x)
 
 
-# The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: what the network says, less
-# what it should have said. (Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.) Computing the loss
-# gives the softmax on the way, so the difference is put into `kept`, a list that comes in empty: the way for the result's
-# computation to hand the rule more than the result. Only a graph of gradients has to have it computed by operations.
+# The gradient of -log softmax(logits)[label] is softmax(logits), minus 1 at the label: the
+# probabilities that the network gives, minus those that it should have given. (Bishop, Pattern
+# Recognition and Machine Learning, 2006, section 4.3.4.)
+#
+# Computing the loss gives the softmax on the way, so `_cross_entropy` also computes the difference,
+# for the rule. But a rule gets only the result, the operands and the options. So there is an option
+# `cache`, a list that is empty at first: `_cross_entropy` puts the difference into it, and the rule
+# takes it out. For a graph of gradients the rule gets Values. Then it computes the difference
+# itself, so that the difference is recorded.
 def _cross_entropy_rule(
-    g: Number, out: Number, logits: Number, labels: Any, kept: list[Any]
+    g: Number, out: Number, logits: Number, labels: Any, cache: list[Any]
 ) -> Number:
     if isinstance(logits, Value):
-        kept = [softmax(logits) - one_hot(labels, logits.shape[1])]
-    return kept[0] * (g * (1 / len(labels)))
+        difference = softmax(logits) - one_hot(labels, logits.shape[1])
+    else:
+        difference = cache[0]
+    return difference * (g * (1 / len(labels)))
 
 
 @operation(_cross_entropy_rule, None, name="cross_entropy")
-def _cross_entropy(logits: Number, labels: Any, kept: list[Any]) -> Number:
-    # A row for each class: NumPy adds up ten long rows several times faster than many short ones. This one array is in turn
-    # the logits, less their maximum (softmax is the same, and exp cannot overflow), the powers, softmax, the difference.
-    p, examples = logits.T.copy(), len(labels)
-    p -= np.maximum.reduce(p, 0)  # as p.max(0), without the wrapper
-    flat, here = (
-        p.ravel(),
-        labels * examples + np.arange(examples),
-    )  # where the labels are, in the rows end to end
-    picked = flat[here]
+def _cross_entropy(logits: Number, labels: Any, cache: list[Any]) -> Number:
+    # A row for each class: NumPy adds up ten long rows several times faster than many short ones.
+    # All steps work in place, so this one array holds in turn the logits less their maximum, the
+    # powers, the softmax and the difference.
+    p = logits.T.copy()
+    examples = len(labels)
+    # Subtracting each example's largest logit does not change the softmax, and exp can't overflow.
+    p -= np.maximum.reduce(p, 0)  # the same as p.max(0), without its wrapper in Python
+    flat = p.ravel()  # a view: the rows end to end
+    label_places = labels * examples + np.arange(examples)
+    label_logits = flat[label_places]  # a copy, taken before exp overwrites them
     np.exp(p, p)
     sums = np.add.reduce(p, 0)
-    p /= sums
-    flat[here] -= 1.0
-    kept.append(p.T)
-    return float(np.add.reduce(np.log(sums) - picked)) / examples
+    p /= sums  # now p is the softmax
+    flat[label_places] -= 1.0  # and now the difference that the rule needs
+    cache.append(p.T)
+    return float(np.add.reduce(np.log(sums) - label_logits)) / examples
 
 
 def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
-    """The mean of -log(probability of the label), the probabilities being softmax(logits).
+    """The mean of -log(probability of the label), where softmax(logits) gives the probabilities.
 
-    `logits` (n, classes), any numbers; `labels` (n,), integers from 0 to classes - 1. Integers out of range, another
-    shape, or no examples at all are a `ValueError`, labels that are no integers a `TypeError`.
+    `logits` (n, classes) may be any numbers; `labels` (n,) are integers from 0 to classes - 1.
+    Labels out of range, a wrong shape, and no examples at all are a `ValueError`; labels that are
+    not integers are a `TypeError`.
     """
-    held = _numbers(logits)
-    if isinstance(held, float) or held.ndim != 2 or not len(held):
+    numbers = _numbers(logits)
+    if isinstance(numbers, float) or numbers.ndim != 2 or not len(numbers):
         raise ValueError(
-            f"expected logits (examples, classes), with at least one example, but got shape {np.shape(held)}"
+            "expected logits of shape (examples, classes), with at least one example, "
+            f"but got shape {np.shape(numbers)}"
         )
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
-    return _cross_entropy(
-        logits if isinstance(logits, Value) else held, check_labels(labels, *held.shape), []
-    )
+    integers = check_labels(labels, *numbers.shape)
+    return _cross_entropy(logits if isinstance(logits, Value) else numbers, integers, [])

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgd.arrays import as_data, check_dtype, check_flag
-from microgd.backprop import NUMPY, Node, operation
+from microgd.backprop import NUMPY, Node
+from microgd.registry import operation
 
 Number: TypeAlias = Any  # a float, an array or a Value: operations take and give all three
 Axis: TypeAlias = int | tuple[int, ...] | None

@@ -15,6 +15,7 @@ from microgd import operations as ops
 from microgd.advice import instead_of
 from microgd.arrays import COMPUTED, Data, ReadOnly, as_data
 from microgd.backprop import NUMPY, Node, backward
+from microgd.memory import replace, writable
 from microgd.recording import is_evaluating, is_recording
 
 
@@ -128,13 +129,11 @@ class Value(Node):
     __slots__ = ()
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
-        given = as_data(data)
-        self._numbers = given if isinstance(given, float) else np.array(given)
-        self.grad = None
         if not isinstance(name, str | None):
             raise TypeError(f"expected a name that is text, but got a {type(name).__name__}")
+        numbers = as_data(data)
+        super().__init__(numbers if isinstance(numbers, float) else np.array(numbers))
         self.name = name
-        self._operation, self._ticket = None, 0
 
     backward = backward
 
@@ -146,37 +145,28 @@ class Value(Node):
         numbers, and its gradients stay right. An array, or a view, that was taken before an assignment or an optimizer's
         step is the leaf's no longer: it keeps the old numbers.
         """
-        held = self._numbers
-        if type(held) is not np.ndarray:
-            return held
-        if self._operation is not None:
-            return held.view(ReadOnly)
-        if not held.flags.writeable:
-            # A record keeps this array (`_kept` in backprop.py), and the caller may write into it: the leaf gets another.
-            self._numbers = held.copy("K")
-        return self._numbers
+        if not self._operands:
+            return writable(self)
+        if isinstance(self._numbers, float):
+            return self._numbers
+        return self._numbers.view(ReadOnly)
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
-        if self._operation is not None:
+        if self._operands:
             raise AttributeError(COMPUTED)
         if new is self._numbers:  # after `value.data -= step`, which has already changed the array
             return
-        given = as_data(new, self._numbers)
-        if np.shape(given) != self.shape:
+        numbers = as_data(new, self._numbers)
+        if np.shape(numbers) != self.shape:
             raise ValueError(
-                f"expected data of shape {self.shape}, but got shape {np.shape(given)}"
+                f"expected data of shape {self.shape}, but got shape {np.shape(numbers)}"
             )
         if not isinstance(self._numbers, float):
-            source, given = (
-                given,
-                np.empty_like(self._numbers),
-            )  # of the same dtype, and in the same order in memory
-            given[...] = source
-            self._numbers.flags.writeable = (
-                False  # who still holds the old array gets an error, and does not write in vain
-            )
-        self._numbers = given
+            copy = np.empty_like(self._numbers)  # of the same dtype and order in memory
+            copy[...] = numbers
+            numbers = copy
+        replace(self, numbers)
 
     def item(self) -> float:
         """The number, if there is just one element; else `ValueError`."""
@@ -211,9 +201,19 @@ class Value(Node):
         return np.dtype(np.float64) if isinstance(self._numbers, float) else self._numbers.dtype
 
     @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The operands that this was computed from, in order: Values, and constants as given."""
+        return self._operands
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """The numbers that the operands held when this was computed, in order."""
+        return self._saved
+
+    @property
     def op(self) -> str | None:
         """The name of the operation that computed this value; None for a leaf."""
-        return None if self._operation is None else self._operation.name
+        return self._operation.name if self._operation and self._operands else None
 
     __add__, __radd__ = ops.add, lambda self, other: ops.add(other, self)
     __sub__, __rsub__ = ops.subtract, lambda self, other: ops.subtract(other, self)

@@ -1,11 +1,13 @@
-"""Programs that run on microgd and on PyTorch alike, and how far their results may be apart.
+"""Programs that run on both microgd and PyTorch, and how far their results may differ.
 
-How much rounding may do to a result depends on the program. So a program also runs, on microgd in float64, with its leaves and
-the result of every operation that rounds changed at random by up to one part in 1/eps, eps being that of the coarsest dtype in
-it, and sums by as much of the sum of their terms' sizes: forwards, and in both reverse passes, whose rules are operations too.
-How far the results move says how far two right libraries may be apart. (Parker, Monte Carlo arithmetic, 1997.)
+How much rounding can change a result depends on the program. So each program also runs on microgd
+in float64, with random rounding: its leaves, and the result of every operation that rounds, change
+at random by up to one part in 1/eps, where eps is that of the coarsest dtype in the program. Sums
+change by the same share of the sum of their terms' sizes. This happens in the forward pass and in
+both reverse passes, since their rules are operations too. How far the results move shows how far
+two correct libraries may differ. (Parker, Monte Carlo arithmetic, 1997.)
 
-A result is an array, and is judged as one: by its largest error, for its largest element.
+A result is an array and is judged as a whole: its largest error relative to its largest element.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -21,12 +23,13 @@ from microgd import Value, backprop, gradients, nn, operation, operations
 
 torch = pytest.importorskip("torch")
 
-RUNS = 4  # with rounding at random
-# By how much the largest move in so few runs may fall short of how far two right libraries are apart. Of 19,000 results of
-# random programs none was further apart than 1.7 times that move (and eps), and one in 1,000 further than 0.9 times.
+RUNS = 4  # with random rounding
+# In so few runs the largest move may fall short of how far two correct libraries differ: a factor
+# for that. Of 19,000 results of random programs none differed by more than 1.7 times that move
+# (plus eps), and 1 in 1,000 by more than 0.9 times.
 SAFETY = 8.0
-DIGITS = 0.01  # of a result's size: what may move by more cannot be judged
-EXACT = [  # they move or select numbers, and round nothing
+DIGITS = 0.01  # as a share of a result's size: a result that may move by more cannot be judged
+EXACT = [  # they only move or select numbers, without rounding
     "negative", "positive", "sign", "absolute", "maximum", "minimum", "relu", "where", "clip", "max", "min", "reshape",
     "transpose", "broadcast_to", "getitem", "concatenate", "stack",
 ]  # fmt: skip
@@ -39,24 +42,21 @@ def _all(x, axis):
 def _reduction(function, **fixed):
     def reduce(x, axis=None, keepdims=False):
         axis = _all(x, axis)
-        return (
-            function(x, dim=axis, keepdim=keepdims, **fixed) if axis != () else x
-        )  # PyTorch takes () for all axes
+        # PyTorch takes () to mean all axes.
+        return function(x, dim=axis, keepdim=keepdims, **fixed) if axis != () else x
 
     return reduce
 
 
 def _over(function):
-    """A softmax, which PyTorch has along one axis only."""
+    """A softmax over several axes. PyTorch has it along one axis only."""
 
     def apply(x, axis=-1):
         if isinstance(axis, int):
             return function(x, dim=axis)
         axes = [a % x.ndim for a in _all(x, axis)]
-        order = [
-            *(a for a in range(x.ndim) if a not in axes),
-            *axes,
-        ]  # several ones are joined to one, the last
+        # The axes are joined into one, the last.
+        order = [*(a for a in range(x.ndim) if a not in axes), *axes]
         moved = x.permute(order)
         rows = moved.flatten(x.ndim - len(axes)) if axes else moved[..., None]
         return function(rows, dim=-1).reshape(moved.shape).permute(np.argsort(order).tolist())
@@ -76,7 +76,7 @@ def _scatter(x, index, shape):
 
 
 def _promoted(function):
-    """PyTorch's products want operands of one dtype."""
+    """Promote the operands to one dtype, as PyTorch's products require."""
 
     def apply(*arrays):
         return function(
@@ -98,9 +98,8 @@ def _var(x, axis=None, ddof=0, keepdims=False):
 
 
 def _clip(x, min=None, max=None):
-    if isinstance(min, np.ndarray) or isinstance(
-        max, np.ndarray
-    ):  # PyTorch wants both bounds alike
+    # PyTorch needs both bounds to be of the same kind.
+    if isinstance(min, np.ndarray) or isinstance(max, np.ndarray):
         min, max = (
             bound if bound is None else torch.as_tensor(bound, dtype=x.dtype)
             for bound in (min, max)
@@ -155,25 +154,27 @@ TORCH: dict[str, Any] = {name: getattr(torch, name) for name in SAME_NAME} | {
 
 @dataclass
 class Step:
-    """An operation, where its operands stand (constants as they are), and its options."""
+    """An operation, the places of its operands or the constants themselves, and its options."""
 
     name: str
-    operands: list[Any]  # an index among leaves and results, or ("constant", x)
+    operands: list[Any]  # an index into leaves and results, or ("constant", x)
     options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Program:
-    """Leaves, steps, and results that are weighed and added up. `functions` are microgd's, by name."""
+    """Leaves, steps, and results that are weighted and added up. `functions` are microgd's, by
+    name.
+    """
 
-    leaves: list[Any]  # arrays, and Python floats
+    leaves: list[Any]  # arrays and Python floats
     steps: list[Step]
     outputs: list[int]
     functions: dict[str, Any]
 
     @property
     def eps(self):
-        """The rounding error of the coarsest dtype."""
+        """The machine epsilon of the coarsest dtype."""
         dtypes = [np.asarray(x).dtype for x in self.leaves] + [
             s.options["dtype"] for s in self.steps if s.name == "astype"
         ]
@@ -195,22 +196,24 @@ def _weights(seed, shape):
     return np.random.default_rng(seed).uniform(-1.0, 1.0, shape)
 
 
-def terms(name, data, a, b):
-    """The size of what an operation has added up, in the shape of its result; that result's own size, if it adds nothing up."""
+def terms(name, data, saved, options):
+    """The sum of the sizes of the terms that an operation adds up, in the shape of its result.
+
+    If it adds nothing up, that is the size of the result.
+    """
     if name in ("sum", "mean"):
-        return getattr(np, name)(np.abs(a[0]), axis=a[1], keepdims=a[2])
+        return getattr(np, name)(np.abs(saved[0]), **options)
     if name == "scatter":
-        return operations.scatter(np.abs(a[0]), *a[1:])
-    if (
-        name == "logaddexp"
-    ):  # a logarithm is added to the larger operand; likewise in the next three
-        return np.abs(data) + np.maximum(np.abs(a), np.abs(b))
+        return operations.scatter(np.abs(saved[0]), **options)
+    # A logarithm is added to the larger operand. The next three are similar.
+    if name == "logaddexp":
+        return np.abs(data) + np.maximum(np.abs(saved[0]), np.abs(saved[1]))
     if name in ("logsumexp", "log_softmax", "cross_entropy"):
-        return np.abs(data) + np.abs(a[0]).max(initial=0.0)
+        return np.abs(data) + np.abs(saved[0]).max(initial=0.0)
     if name == "matmul":
-        return np.abs(a) @ np.abs(b)
+        return np.abs(saved[0]) @ np.abs(saved[1])
     if name == "linear":
-        return np.abs(a[0]) @ np.abs(a[1].T) + np.abs(a[2])
+        return np.abs(saved[0]) @ np.abs(saved[1].T) + np.abs(saved[2])
     return np.abs(data)
 
 
@@ -221,10 +224,10 @@ def _var_rule(g, out, x, axis, keepdims):
     return slope * (x - operations.mean(x, axis=axis, keepdims=True))
 
 
-# Some of PyTorch's rules lose more digits than microgd's, so the runs with rounding have them. That for
-# `var` leaves out the way by the mean, along which the distances from it add up to 0, up to rounding;
-# that for `expm1` adds 1 to a result near -1; those for `tanh` and `sigmoid` take a result near 1 from
-# 1, and those for the inverse functions a square near 1.
+# Some of PyTorch's rules lose more digits than microgd's, so the runs with random rounding use
+# those. The rule for `var` leaves out the path through the mean, on which the distances add up to 0
+# up to rounding. The rule for `expm1` adds 1 to a result near -1. The rules for `tanh` and
+# `sigmoid` subtract a result near 1 from 1, and those for the inverse functions a square near 1.
 with mock.patch.dict(backprop.OPERATIONS), mock.patch.dict(backprop.NUMPY):
     ROUNDED = {
         "var": operations.reduction(np.var, _var_rule),
@@ -247,20 +250,24 @@ with mock.patch.dict(backprop.OPERATIONS), mock.patch.dict(backprop.NUMPY):
 
 @contextmanager
 def rounding(eps, rng):
-    """Within this context operations that round, round at random."""
-    record = backprop._record
+    """Within this context, operations that round do so at random."""
+    record = backprop.record
 
-    def noisy(kind, data, op, x, y, a, b):
+    def noisy(kind, data, op, operands, saved, options=backprop.NO_OPTIONS):
         if op.name not in EXACT:
-            data = data + eps * rng.uniform(-1.0, 1.0, np.shape(data)) * terms(op.name, data, a, b)
-        return record(kind, data, op, x, y, a, b)
+            size = terms(op.name, data, saved, options)
+            data = data + eps * rng.uniform(-1.0, 1.0, np.shape(data)) * size
+        return record(kind, data, op, operands, saved, options)
 
-    with mock.patch.object(backprop, "_record", noisy):
+    with mock.patch.object(backprop, "record", noisy):
         yield
 
 
 def on_microgd(program, wide=False, rng=None):
-    """The output, its gradients, and those of their weighed sum; in float64, if `wide`; with `rng`, rounded at random."""
+    """The output, its gradients, and the gradients of their weighted sum.
+
+    In float64 if `wide`; with random rounding if there is an `rng`.
+    """
 
     def widened(x):
         return (
@@ -270,9 +277,8 @@ def on_microgd(program, wide=False, rng=None):
         )
 
     def weighed(x, seed):
-        weights = Value(
-            _weights(seed, x.shape)
-        )  # Values, for then no gradient is a constant, and every step back is recorded
+        # As Values, so that no gradient is a constant and every backward step is recorded.
+        weights = Value(_weights(seed, x.shape))
         return (x * (weights if rng is not None else weights.data)).sum()
 
     functions = program.functions if rng is None else program.functions | ROUNDED
@@ -296,12 +302,14 @@ def on_microgd(program, wide=False, rng=None):
 
 
 def numbers(x):
-    """A tensor as an array. (Some gradients that are zero have no memory, and no array may be made of those.)"""
+    """A tensor as an array. (Some zero gradients have no memory, so no array can be made of
+    them.)
+    """
     return np.zeros(tuple(x.shape)) if x._is_zerotensor() else x.detach().numpy()
 
 
 def on_torch(program, table=TORCH):
-    """The same by PyTorch."""
+    """The same on PyTorch."""
 
     def tensor(x, **options):
         return torch.tensor(x, dtype=torch.float64 if isinstance(x, float) else None, **options)
@@ -329,7 +337,10 @@ def on_torch(program, table=TORCH):
 
 
 def compare(program, table=TORCH):
-    """ "the same", or, if it cannot be judged, why; `AssertionError` where the two differ by more than rounding does."""
+    """Run the program on both: "the same", or why its results cannot be judged.
+
+    AssertionError if they differ by more than rounding can explain.
+    """
     with np.errstate(all="ignore"):
         ours, theirs = on_microgd(program), on_torch(program, table)
         exact = on_microgd(program, wide=True)
@@ -338,22 +349,21 @@ def compare(program, table=TORCH):
         ]
     if not _finite(exact):
         return "not finite"
-    if not all(map(_finite, runs)):  # rounding decides over whether it is finite
+    if not all(map(_finite, runs)):  # rounding decides whether the result is finite
         return "ill-conditioned"
     verdict = "the same"
     for order, name in enumerate(("value", "gradient", "gradient of the gradient")):
         size = max(np.abs(x).max(initial=0.0) for x in exact[order])
         for i, (mine, other) in enumerate(zip(ours[order], theirs[order], strict=True)):
-            like = (
-                np.asarray(program.leaves[i]) if order else other
-            )  # PyTorch's second gradients may have another dtype
+            # The dtype of PyTorch's second gradients may differ.
+            like = np.asarray(program.leaves[i]) if order else other
             kind, wanted = (mine.shape, mine.dtype), (like.shape, like.dtype)
             assert kind == wanted, f"{name} {i}: {kind} in place of {wanted}\n{program}"
             moved = max(np.abs(run[order][i] - exact[order][i]).max(initial=0.0) for run in runs)
             allowed = SAFETY * (moved + program.eps * np.abs(exact[order][i]).max(initial=0.0))
             if allowed > DIGITS * size > 0:
                 verdict = "ill-conditioned"
-            elif not np.abs(mine - other).max(initial=0.0) <= allowed:  # nan is not, either
+            elif not np.abs(mine - other).max(initial=0.0) <= allowed:  # false for nan, too
                 raise AssertionError(
                     f"{name} {i}: microgd {mine}, PyTorch {other}, allowed ±{allowed:.2g}\n{program}"
                 )
@@ -364,10 +374,10 @@ def _finite(results):
     return all(np.isfinite(x).all() for part in results for x in part)
 
 
-# ── Random programs ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Random programs ───────────────────────────────────────────────────────────────────────────────
 
 MOST_ELEMENTS, LARGEST = 24, 30.0
-UNARY = {  # and where it is smooth enough
+UNARY = {  # and where each is smooth enough
     "negative": None, "positive": None, "square": None, "sin": None, "cos": None, "tanh": None, "sigmoid": None, "arctan": None,
     "arcsinh": None, "relu": None, "absolute": None, "exp": lambda x: x < 3, "exp2": lambda x: x < 4, "expm1": lambda x: x < 3,
     "sinh": lambda x: abs(x) < 3, "cosh": lambda x: abs(x) < 3, "sqrt": lambda x: x > 0.2, "log": lambda x: x > 0.2,
@@ -399,14 +409,17 @@ FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operat
     "cross_entropy": nn.cross_entropy,
     "mse_loss": nn.mse_loss,
 }
-KINDS = {  # of steps, and how often they are proposed
+KINDS = {  # of steps, and how often each is proposed
     "unary": 0.2, "binary": 0.25, "constant": 0.1, "reduce": 0.1, "shape": 0.09, "index": 0.07, "join": 0.06, "choose": 0.06,
     "softmax": 0.03, "linear": 0.02, "loss": 0.02,
 }  # fmt: skip
 
 
 class Writer:
-    """Writes the program of a seed and a number, by chance. It computes in float64: what leaves the domain is not written."""
+    """Writes a random program for a seed and a number.
+
+    It computes along in float64, and leaves out steps whose results would be outside the domain.
+    """
 
     def __init__(self, seed, number):
         self.rng = np.random.default_rng([seed, number])
@@ -434,7 +447,7 @@ class Writer:
         return self.rng.uniform(-2, 2, like).astype(dtypes[self.rng.integers(len(dtypes))])
 
     def _pick(self):
-        """One of the values so far, the later ones more often."""
+        """The index of a value so far. Later ones are more likely."""
         n = len(self.data)
         return (
             int(n - 1 - min(self.rng.geometric(0.3) - 1, n - 1))
@@ -458,9 +471,8 @@ class Writer:
         x = self.data[i]
         kind = rng.choice(list(KINDS), p=list(KINDS.values()))
         if kind == "unary":
-            name = str(
-                rng.choice([*UNARY, *filter(UNARY.get, UNARY)])
-            )  # twice those that are not everywhere smooth
+            # Operations that are not smooth everywhere are twice as likely.
+            name = str(rng.choice([*UNARY, *filter(UNARY.get, UNARY)]))
             return Step(name, [i]) if UNARY[name] is None or np.all(UNARY[name](x)) else None
         if kind in ("binary", "constant"):
             name, operands = str(rng.choice(BINARY)), [i, self._pick()]
@@ -547,7 +559,7 @@ class Writer:
         return None
 
     def write(self):
-        """The program."""
+        """Write the program."""
         length = self.rng.integers(3, 26)
         while len(self.steps) < length:
             step = self._propose()
@@ -562,7 +574,7 @@ class Writer:
                 with np.errstate(all="ignore"):
                     result = np.asarray(FUNCTIONS[step.name](*operands, **step.options), np.float64)
             except ValueError:
-                continue  # shapes that do not match
+                continue  # the shapes do not match
             if (
                 np.isfinite(result).all()
                 and np.abs(result).max(initial=0.0) < LARGEST

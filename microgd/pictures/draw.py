@@ -25,331 +25,393 @@ SYMBOLS = {
     "power": "**",
     "matmul": "@",
 }
-CROWD = (
-    8  # operations outside the model: so many are drawn one by one even where its modules are boxes
-)
-FAR = 1000  # with more than that, see `Sketch.far`, it would take minutes to lay the graph out well
+# Where modules are boxes, up to this many operations outside the model are drawn one by one.
+CROWD = 8
+# If the edges pass more columns than this, a good layout would take minutes.
+FAR = 1000
 
 
-def draw(value: Value, *, names: Mapping[str, Any] | None = None, model: Any = None,
-         depth: int | None = None, direction: str | None = None, constants: bool = True,
-         gradients: bool = True, limit: int = 500) -> "Picture":  # fmt: skip
-    """The graph that `value` was computed by, as a `graphviz.Digraph` that shows itself in Jupyter.
+def draw(
+    value: Value,
+    *,
+    names: Mapping[str, Any] | None = None,
+    model: Any = None,
+    depth: int | None = None,
+    direction: str | None = None,
+    constants: bool = True,
+    gradients: bool = True,
+    limit: int = 500,
+) -> "Picture":
+    """The graph that computed `value`, as a `graphviz.Digraph` that shows itself in Jupyter.
 
-    Boxes are values: leaves blue, constants dashed, `value` itself yellow with a thick border. Ellipses are operations.
-    After `backward()` each edge into an operation shows what flowed back along it: for numbers "× local derivative →
-    its product with the gradient of the result"; for arrays the elements or, of more than 6, the size (the root of the
-    sum of their squares). A box shows its gradient as the sum of those. All of it is this graph's own reverse pass, with
-    the numbers of the time of recording; where a leaf's `data` or `grad` is something else by now, the box says both.
+    Boxes are values: leaves are blue, constants have a dashed border, and `value` itself is yellow
+    with a thick border. Ellipses are operations.
 
-    Names are the Values' own, the model's (`named_parameters`), or those in `names`, as in `names=locals()`. With `model`,
-    an `nn.Module`, its modules are frames around what they compute; with `depth`, each module at that depth is one box
-    (0: the model). They are found by the parameters that operations use; what uses none, as an activation, goes with
-    what it follows. `direction` is "LR", or "TB" for top to bottom, as it is with frames. `constants=False` leaves out
-    what gets no gradient, `gradients=False` every gradient.
+    After `backward()`, each edge into an operation shows what flowed back along it. For numbers this
+    is "× local derivative → its product with the gradient of the result". For arrays it is the
+    elements or, if there are more than 6, the size: the root of the sum of their squares. A box
+    shows its gradient as the sum of what flowed back along its edges. All of this comes from a
+    reverse pass over this graph alone, with the numbers of the time of recording. If a leaf's
+    `data` or `grad` has become something else since, its box says both.
 
-    `.render("graph", format="png")` writes SVG, PNG or PDF by Graphviz's `dot`, or SVG or PNG by `graphviz-pure`, and is a
-    `RuntimeError` where there is neither. More than `limit` boxes and ellipses are a `ValueError`.
+    Names are the Values' own, those of the model (`named_parameters`), or those in `names`, as in
+    `names=locals()`. With `model`, an `nn.Module`, the picture has a frame for each module, around
+    what the module computes. With `depth` too, each module at that depth is one box (0: the model).
+    Modules are found by the parameters that operations use. An operation without parameters, such
+    as an activation, goes with the one before it.
+
+    `direction` is "LR" (left to right) or "TB" (top to bottom). By default it is "TB" for a picture
+    with frames, and "LR" otherwise. `constants=False` leaves out what gets no gradient, and
+    `gradients=False` leaves out all gradients.
+
+    `.render("graph", format="png")` writes SVG, PNG or PDF with Graphviz's `dot`, or SVG or PNG with
+    `graphviz-pure`. It is a `RuntimeError` if neither is installed. More than `limit` boxes and
+    ellipses are a `ValueError`.
     """
     check_type("a Value to draw", Value, value)
     check_count("limit", limit, 1)
-    depth = depth if depth is None else check_count("depth", depth, 0)
-    if depth is not None and model is None:
-        raise ValueError(
-            f"expected a model, whose modules are boxes with depth={depth}, but got none"
-        )
-    graph, layers = Graph(value), Layers(model)
+    if depth is not None:
+        depth = check_count("depth", depth, 0)
+        if model is None:
+            raise ValueError(
+                f"expected a model, whose modules are boxes with depth={depth}, but got none"
+            )
+    graph = Graph(value)
+    layers = Layers(model)
     sketch = Sketch(graph, layers, depth, constants)
-    if len(sketch.members) > limit:
-        hint = "make layers one box each (model=..., depth=1), hide constants (constants=False), or raise limit="
+    count = len(sketch.members)
+    if count > limit:
         raise ValueError(
-            f"the graph has {len(sketch.members):,} boxes and ellipses, more than limit={limit}: {hint}"
+            f"the graph has {count:,} boxes and ellipses, more than limit={limit}: make layers one "
+            "box each (model=..., depth=1), hide constants (constants=False), or raise limit="
         )
     if gradients and value.grad is not None:
         graph.go_back()
-    usual = (
-        "LR" if model is None or depth is not None else "TB"
-    )  # with frames there is more room downwards
-    return paint(
-        sketch, Words(graph, names, layers, gradients), usual if direction is None else direction
-    )
+    if direction is None:
+        has_frames = model is not None and depth is None
+        direction = "TB" if has_frames else "LR"  # frames have more room from top to bottom
+    return paint(sketch, Words(graph, names, layers, gradients), direction)
 
 
 class Sketch:
-    """What is drawn and what leads where, before a word is said: boxes (v values, c constants, l layers), ellipses (o)."""
+    """What is drawn, and which edge leads where, without any text yet.
 
-    def __init__(self, graph: Graph, layers: Layers, depth: int | None, constants: bool):
-        self.layers, self._output = layers, graph.output
-        self.keys: dict[str, dict[Any, str]] = {
-            kind: {} for kind in "vclo"
-        }  # what each is called in the picture
-        self.members: dict[str, dict[Any, Any]] = {}  # what a box or an ellipse stands for
-        self.place: dict[str, str | None] = {}  # the module that it is in, or is
-        self.edges: dict[
-            tuple[str, str, int], list[tuple[Value, int]]
-        ] = {}  # the uses that an edge stands for
-        # Where modules are boxes, the one at the depth asked for that each module is in.
-        self._box: dict[Any, str] = {
-            path: chain[: depth + 1][-1]
-            for path, chain in layers.chain.items()
-            if depth is not None
-        }
-        places = layers.places(graph.steps)
-        crowd = places.count(None) > CROWD  # too many outside the layers to draw them one by one
-        source: dict[int, str] = {}  # where a computed value is found, by its id
-        for step, place in zip(graph.steps, places, strict=True):
-            whole = depth is not None and (place is not None or crowd)
-            head = (
-                self._add("l", self._box.get(place), step)
-                if whole
-                else self._add("o", step, step, place)
-            )
-            for position, x in enumerate(step.inputs):
-                if constants or isinstance(x, Value):
-                    tail = source.get(id(x)) or self._given(step, position, head if whole else None)
-                    if tail != head:
-                        self.edges.setdefault((tail, head, 0 if whole else position), []).append(
-                            (step, position)
-                        )
-            source[id(step)] = head
-            if not whole or step is graph.output:
-                source[id(step)] = self._add("v", step, step, None if whole else place)
-                self.edges[head, source[id(step)], 0] = []
-        self._add("v", graph.output, graph.output)  # if nothing computed it, there is nothing else
+    Each box and ellipse has a key, which is a letter and a number. Boxes are values (v0, v1, …),
+    constants (c0, …) and layers (l0, …); ellipses are operations (o0, …).
+    """
 
-    def _given(self, step: Value, position: int, layer: str | None) -> str:
-        """The box of a leaf or a constant; all that go into a layer's box are one."""
+    def __init__(self, graph: Graph, layers: Layers, depth: int | None, constants: bool) -> None:
+        self.layers = layers
+        # The keys by their letter, and then by what the box or the ellipse was made for.
+        self.keys: dict[str, dict[Any, str]] = {letter: {} for letter in "vclo"}
+        # What each box or ellipse stands for, by its key. (The inner dict is a set in order.)
+        self.members: dict[str, dict[Any, Any]] = {}
+        # The path of the module that each box or ellipse is in or, for a layer, that it is.
+        self.module: dict[str, str | None] = {}
+        # The uses that an edge stands for: each is a step and the position of an operand.
+        self.edges: dict[tuple[str, str, int], list[tuple[Value, int]]] = {}
+
+        self._output = graph.output
+        self._constants = constants
+        self._source: dict[int, str] = {}  # the key from which a computed value comes, by its id
+        # Where modules are boxes, the path of the box for each module: that of the module at the
+        # depth asked for which contains it.
+        self._box: dict[Any, str] = {}
+        if depth is not None:
+            for path, nesting in layers.nesting.items():
+                self._box[path] = nesting[: depth + 1][-1]
+
+        modules = layers.locate(graph.steps)
+        is_crowded = modules.count(None) > CROWD
+        for step, module in zip(graph.steps, modules, strict=True):
+            in_box = depth is not None and (module is not None or is_crowded)
+            self._add_step(step, module, in_box)
+        self._add("v", graph.output, graph.output)  # if it is a leaf, no step has added it
+
+    def _add_step(self, step: Value, module: str | None, in_box: bool) -> None:
+        """Add an operation and its result, or count both among the members of a layer's box."""
+        if in_box:
+            head = self._add("l", self._box.get(module), step)
+        else:
+            head = self._add("o", step, step, module)
+        for position, x in enumerate(step.inputs):
+            if isinstance(x, Value) or self._constants:
+                layer = head if in_box else None
+                tail = self._source.get(id(x)) or self._add_given(step, position, layer)
+                if tail != head:
+                    edge = (tail, head, 0 if in_box else position)
+                    self.edges.setdefault(edge, []).append((step, position))
+        if in_box and step is not self._output:
+            self._source[id(step)] = head
+        else:
+            result = self._add("v", step, step, None if in_box else module)
+            self.edges[head, result, 0] = []
+            self._source[id(step)] = result
+
+    def _add_given(self, step: Value, position: int, layer: str | None) -> str:
+        """The key of the box of a leaf or a constant. All that go into one layer share one box."""
         x = step.inputs[position]
         if isinstance(x, Value):
             owner = self.layers.owner.get(x)
-            return (
-                self._add("l", self._box[owner], x)
-                if owner in self._box
-                else self._add("v", layer or x, x, owner)
-            )
-        # A number that is used twice is two constants, beside what they are used in; of a layer's inputs it is one.
-        identity = id(x) if layer or isinstance(x, np.ndarray) else (id(step), position)
-        return self._add("c", layer or identity, (x, step.saved[position]), None, identity)
+            if owner in self._box:
+                return self._add("l", self._box[owner], x)
+            return self._add("v", layer or x, x, owner)
+        # An array is one constant, however often it is used. A number that is used twice is two
+        # constants, each beside its operation, unless both uses are in one layer.
+        is_shared = layer is not None or isinstance(x, np.ndarray)
+        identity = id(x) if is_shared else (id(step), position)
+        constant = (x, step.saved[position])
+        return self._add("c", layer or identity, constant, member_id=identity)
 
     def _add(
-        self, kind: str, identity: Any, member: Any, place: str | None = None, which: Any = None
+        self,
+        letter: str,
+        identity: Any,
+        member: Any,
+        module: str | None = None,
+        member_id: Any = None,
     ) -> str:
-        """The key of the box or ellipse of that identity, which stands for this member too."""
-        keys = self.keys[kind]
-        key = keys.setdefault(identity, f"{kind}{len(keys)}")
-        self.members.setdefault(key, {})[member if which is None else which] = member
-        self.place.setdefault(key, identity if kind == "l" else place)
+        """The key of the box or ellipse of that identity, which now stands for this member too."""
+        keys = self.keys[letter]
+        key = keys.setdefault(identity, f"{letter}{len(keys)}")
+        members = self.members.setdefault(key, {})
+        members[member if member_id is None else member_id] = member
+        self.module.setdefault(key, identity if letter == "l" else module)
         return key
 
     def look(self, key: str) -> str:
-        """What kind of thing this key stands for."""
+        """Which kind of box or ellipse this is: the name of its look in looks.toml."""
+        letter = key[0]
+        if letter == "o":
+            return "operation"
+        if letter == "c":
+            return "constant"
+        if letter == "l":
+            return "computed" if self.module[key] is None else "layer"
         first = next(iter(self.members[key].values()))
-        if key[0] == "v":
-            return "output" if first is self._output else "computed" if first.op else "leaf"
-        return {
-            "o": "operation",
-            "c": "constant",
-            "l": "computed" if self.place[key] is None else "layer",
-        }[key[0]]
+        if first is self._output:
+            return "output"
+        return "computed" if first.op else "leaf"
 
-    def far(self) -> int:
-        """How many boxes and ellipses all edges pass by, in sum: each of them has to be laid out around those."""
-        column, start = Counter[str](), dict[str, int]()
+    def columns_passed(self) -> int:
+        """How many columns all edges pass, added up.
+
+        The layout program has to lead each edge around the boxes in the columns that it passes.
+        """
+        column = Counter[str]()  # of each box or ellipse; 0 for leaves and constants
+        first_use: dict[str, int] = {}  # the column where each box or ellipse is used first
         for tail, head, _ in self.edges:
             column[head] = max(column[head], column[tail] + 1)
-            start[tail] = min(
-                start.get(tail, column[head]), column[head]
-            )  # what is given stands right before its first use
-        return sum(
-            column[head] - (column[tail] + 1 if column[tail] else start[tail])
-            for tail, head, _ in self.edges
-        )
+            first_use[tail] = min(first_use.get(tail, column[head]), column[head])
+        passed = 0
+        for tail, head, _ in self.edges:
+            # Leaves and constants stand in the column right before their first use.
+            next_column = column[tail] + 1 if column[tail] else first_use[tail]
+            passed += column[head] - next_column
+        return passed
 
 
 class Words:
-    """What is written on them."""
+    """What is written on the boxes, on the edges and under the picture."""
 
     def __init__(
         self, graph: Graph, names: Mapping[str, Any] | None, layers: Layers, gradients: bool
-    ):
+    ) -> None:
         check_type("names to be a dictionary, such as locals()", Mapping | None, names)
-        self.graph, self._layers, self._stored, self._names = (
-            graph,
-            layers,
-            gradients,
-            dict[int, str](),
-        )
-        for name, x in (names or {}).items():
-            if isinstance(x, Value | np.ndarray) and not str(name).startswith(
-                "_"
-            ):  # in Jupyter those are old results
-                self._names.setdefault(id(x), str(name))
+        self.graph = graph
+        self._layers = layers
+        self._gradients = gradients
+        self._variables: dict[int, str] = {}  # the caller's names, by the id of what they name
+        for variable, x in (names or {}).items():
+            is_old_result = str(variable).startswith("_")  # Jupyter has such names for results
+            if isinstance(x, Value | np.ndarray) and not is_old_result:
+                self._variables.setdefault(id(x), str(variable))
 
-    def known(self, x: Any) -> str:
-        """The name of a Value or an array, or ""."""
-        own = (x.name, self._layers.names.get(x)) if isinstance(x, Value) else ()
-        names = (text.short(str(name)) for name in (*own, self._names.get(id(x))) if name)
-        return next(filter(None, names), "")  # a name that is only spaces is none
+    def name(self, x: Any) -> str:
+        """The name of a Value or an array; "" if it has none."""
+        names = [self._variables.get(id(x))]
+        if isinstance(x, Value):
+            names = [x.name, self._layers.names.get(x), *names]
+        for name in names:
+            shown = text.short(str(name)) if name else ""
+            if shown:  # a name of nothing but spaces gives way to the next one
+                return shown
+        return ""
 
     def caption(self, collapsed: bool) -> Rows:
-        """Under the picture: what the colour means, and whether anything has changed."""
-        if self.graph.contributions:
+        """Under the picture: what the colour means, and which leaves have changed."""
+        contributions = self.graph.contributions.values()
+        if contributions:
             yield "grad", "× local derivative → gradient that flows back; those of all uses add up"
-            if collapsed or any(
-                np.size(c.share) > text.FEW for c in self.graph.contributions.values()
-            ):
+            if collapsed or any(np.size(c.share) > text.FEW for c in contributions):
                 yield "grad", "size: the root of the sum of the squares of the elements"
         if self.graph.moved:
-            names = text.short(", ".join(self.known(x) or "a leaf" for x in self.graph.moved))
-            yield "note", f"changed since this was computed, and shown as of then: {names}"
+            names = ", ".join(self.name(x) or "a leaf" for x in self.graph.moved)
+            changed = "changed since this was computed, and shown as of then"
+            yield "note", f"{changed}: {text.short(names)}"
 
     def value(self, x: Value) -> Rows:
-        """In a box for a value."""
-        yield "name", self.known(x)
-        yield "data", "data " + ", then ".join(dict.fromkeys(map(text.data, self.graph.held[x])))
+        """In the box of a value."""
+        yield "name", self.name(x)
+        held = dict.fromkeys(map(text.data, self.graph.held[x]))
+        yield "data", f"data {', then '.join(held)}"
         if x in self.graph.moved:
             yield "note", f"now {text.data(x._numbers)}"
-        total, shares = self.graph.gradient.get(x), self.graph.shares[x]
+        total = self.graph.gradient.get(x)
         if total is not None:
-            few = 1 < len(shares) <= 4 and np.size(total) <= text.FEW
-            parts = (
-                " = " + " + ".join(map(text.gradient, shares))
-                if few
-                else f" (sum of {len(shares)})"
-                if shares[1:]
-                else ""
-            )
-            yield "grad", f"grad {text.gradient(total)}{parts}"
-        if self._stored and not _agree(total, x.grad):
+            terms = _as_sum(total, self.graph.shares[x])
+            yield "grad", f"grad {text.gradient(total)}{terms}"
+        if self._gradients and not _agree(total, x.grad):
             yield "grad", f"stored grad {text.gradient(x.grad)}"
 
-    def constants(self, given: Sequence[tuple[Any, Any]]) -> Rows:
-        """In a box for a constant, with what it held, or for several that go into a layer."""
-        (x, held), *others = given
-        yield "name", "" if others else self.known(x)
-        yield "data", _counted(held for _, held in given) if others else text.data(held)
+    def constants(self, constants: Sequence[tuple[Any, Any]]) -> Rows:
+        """In the box of a constant, with what it held, or of several that go into a layer."""
+        (x, held), *others = constants
+        if others:
+            yield "data", _counted(held for _, held in constants)
+        else:
+            yield "name", self.name(x)
+            yield "data", text.data(held)
 
     def several(self, title: str, members: Sequence[Value]) -> Rows:
-        """In a box for a layer, with its operations and parameters, or for several leaves that go into one."""
-        done, values = Counter(x.op for x in members if x.op), [x for x in members if not x.op]
+        """In the box of a layer, or of several leaves that go into one, which has no title."""
+        operations = Counter(x.op for x in members if x.op)
+        leaves = [x for x in members if not x.op]
         yield "name", title
-        work = ", ".join(name if n == 1 else f"{name} ({n} times)" for name, n in done.items())
-        yield "data" if title else "name", text.short(work, 80)
-        if values:
-            count = sum(x.size for x in values)
-            yield (
-                "data",
-                f"{count:,} parameter{'s' * (count > 1)}"
-                if title
-                else _counted(x._numbers for x in values),
-            )
-        if any(x in self.graph.moved for x in values):
+        counted = [name if n == 1 else f"{name} ({n} times)" for name, n in operations.items()]
+        yield "data" if title else "name", text.short(", ".join(counted), 80)
+        if leaves and title:
+            count = sum(x.size for x in leaves)
+            yield "data", f"{count:,} parameter{'s' * (count > 1)}"
+        elif leaves:
+            yield "data", _counted(x._numbers for x in leaves)
+        if any(x in self.graph.moved for x in leaves):
             yield "note", "changed since"
-        totals = [self.graph.gradient[x] for x in values if x in self.graph.gradient]
+        totals = [self.graph.gradient[x] for x in leaves if x in self.graph.gradient]
         if totals:
             yield "grad", f"grad {_size(totals)}"
-        if self._stored and not all(_agree(self.graph.gradient.get(x), x.grad) for x in values):
-            stored = [x.grad for x in values if x.grad is not None]
+        if self._gradients and not all(_agree(self.graph.gradient.get(x), x.grad) for x in leaves):
+            stored = [x.grad for x in leaves if x.grad is not None]
             yield "grad", f"stored grad {_size(stored) if stored else None}"
 
     def edge(self, uses: Sequence[tuple[Value, int]], from_layer: bool) -> Rows:
-        """On an edge: what flows back along it and, from a layer, what flows forward."""
+        """On an edge: what flows back along it and, on one from a layer, what flows forward."""
         if from_layer and uses:
             sent = dict.fromkeys(step.inputs[position] for step, position in uses)
             yield "data", _counted(x._numbers for x in sent)
-        flows = [self.graph.contributions[use] for use in uses if use in self.graph.contributions]
-        totals = defaultdict[Value, Data](float)  # what one value gets, by all its uses
+        contributions = self.graph.contributions
+        flows = [contributions[use] for use in uses if use in contributions]
+        if not flows:
+            return
+        totals = defaultdict[Value, Data](float)  # what each value gets by all its uses
         for c in flows:
             totals[c.operand] = totals[c.operand] + c.share
         if len(totals) > 1:
             yield "grad", f"→ {_size(totals.values())}"
-        elif totals:
-            # For numbers the local derivative and the product, unless there are several.
-            slope = (
-                ""
-                if len(flows) > 1 or flows[0].slope is None
-                else f"× {text.number(flows[0].slope)} "
-            )
-            yield "grad", f"{slope}→ {text.gradient(totals[flows[0].operand])}"
+            return
+        [total] = totals.values()
+        slope = flows[0].slope
+        # Arrays have no slope. Several uses have several, and only the sum of the products is shown.
+        factor = "" if slope is None or len(flows) > 1 else f"× {text.number(slope)} "
+        yield "grad", f"{factor}→ {text.gradient(total)}"
 
 
 def options(step: Any) -> list[str]:
-    """The options of an operation, as one writes them, that are not what they are by default."""
+    """The options of an operation that are not the defaults, as they are written in code."""
     given = zip(step._operation.options.items(), step.saved[len(step.inputs) :], strict=True)
-    # (What is called `kept` are a rule's own notes: see cross_entropy.)
-    return [
-        f"{name}={text.option(x)}"
-        for (name, default), x in given
-        if repr(x) != repr(default) and name != "kept"
-    ]
+    written = []
+    for (name, default), x in given:
+        # (`kept` is not an option of the user's but a rule's own notes: see cross_entropy.)
+        if repr(x) != repr(default) and name != "kept":
+            written.append(f"{name}={text.option(x)}")
+    return written
 
 
 def edge_key(tail: str, head: str, position: int) -> str:
-    """What an edge is called in the picture."""
+    """The key of an edge in the picture."""
     return f"{tail}-{head}-{position}"
 
 
 def _size(gradients: Iterable[Data]) -> str:
-    return f"size {text.number(text.size([text.size(g) for g in gradients]))}"
+    """The size of several gradients taken together."""
+    sizes = [text.size(g) for g in gradients]
+    return f"size {text.number(text.size(sizes))}"
+
+
+def _as_sum(total: Data, shares: Sequence[Data]) -> str:
+    """What stands behind a gradient that is the sum of several shares."""
+    if len(shares) <= 1:
+        return ""
+    if len(shares) <= 4 and np.size(total) <= text.FEW:
+        return " = " + " + ".join(map(text.gradient, shares))
+    return f" (sum of {len(shares)})"
 
 
 def _counted(data: Iterable[Data]) -> str:
-    """How many there are, and of which shape."""
+    """How many arrays there are of each shape, and how many numbers."""
     shapes = Counter(str(np.shape(x)) for x in data)
     numbers = shapes.pop("()", 0)
-    kinds = [shape if n == 1 else f"{n} × {shape}" for shape, n in shapes.items()]
-    return text.short(", ".join(kinds + [f"{numbers} number{'s' * (numbers > 1)}"] * (numbers > 0)))
+    counted = [shape if n == 1 else f"{n} × {shape}" for shape, n in shapes.items()]
+    if numbers:
+        counted.append(f"{numbers} number{'s' * (numbers > 1)}")
+    return text.short(", ".join(counted))
 
 
 def _agree(total: Any, stored: Any) -> bool:
-    """Whether the gradient that is drawn is the one that is stored, but for rounding."""
-    both = total is not None and stored is not None and np.shape(total) == np.shape(stored)
-    return (
-        np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True) if both else total is stored
-    )
+    """Whether the gradient in the picture is the stored one, up to rounding."""
+    if total is None or stored is None or np.shape(total) != np.shape(stored):
+        return total is stored
+    return np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True)
 
 
 def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
-    """The sketch with the words: each module's boxes in its frame, and the edges."""
-    from microgd.pictures.diagram import picture  # it loads graphviz, so not before it is used
+    """The picture of a sketch: its boxes with their words, in the frames of modules, and its edges."""
+    from microgd.pictures.diagram import picture  # it loads graphviz, so only when it is needed
 
-    whole = picture(
-        direction, words.caption(collapsed="l0" in sketch.members), hurry=sketch.far() > FAR
-    )
-    layers, inside = (
-        sketch.layers,
-        defaultdict[str | None, list[str]](list),
-    )  # what stands in each frame
-    for key, place in sketch.place.items():
-        inside[None if key[0] == "l" else place].append(key)
-    framed = {path for place in inside if place is not None for path in layers.chain[place]}
+    caption = words.caption(collapsed="l0" in sketch.members)
+    whole = picture(direction, caption, hurry=sketch.columns_passed() > FAR)
+    layers = sketch.layers
+    contents = defaultdict[str | None, list[str]](list)  # the keys in each frame; None: in none
+    for key, module in sketch.module.items():
+        contents[None if key[0] == "l" else module].append(key)
+    framed = {path for module in contents if module is not None for path in layers.nesting[module]}
 
-    def fill(frame: "Picture", around: str | None) -> None:
-        for key in inside[around]:
-            look, members = sketch.look(key), list(sketch.members[key].values())
-            if look == "operation":
-                name = text.short(members[0].op)
-                said = " ".join([SYMBOLS.get(name, name), *options(members[0])])
-                frame.place(key, look, [("data", said)], hint=name)
-            elif look == "constant":
-                frame.place(key, look, words.constants(members))
-            elif key[0] == "v" and len(members) == 1:
-                frame.place(key, look, words.value(members[0]))
-            else:
-                title = layers.title(sketch.place[key] or "", members) if look == "layer" else ""
-                frame.place(key, look, words.several(title, members))
-        for n, path in enumerate(layers.modules):
-            if path in framed and [None, *layers.chain[path]][-2] == around:
-                if path == "" and len(framed) > 1:
-                    fill(frame, path)  # a frame around all frames says nothing
-                else:
-                    steps = [step for key in inside[path] for step in sketch.members[key].values()]
-                    with frame.frame(n, layers.title(path, steps)) as inner:
-                        fill(inner, path)
+    def fill(frame: "Picture", module: str | None) -> None:
+        """Put what is in this module into the frame, and then the frames of the modules in it."""
+        for key in contents[module]:
+            _paint_node(frame, key, sketch, words)
+        for number, path in enumerate(layers.modules):
+            if path not in framed:
+                continue
+            around = [None, *layers.nesting[path]][-2]
+            if around != module:
+                continue
+            if path == "" and len(framed) > 1:
+                fill(frame, path)  # a frame around all frames says nothing
+                continue
+            members = [step for key in contents[path] for step in sketch.members[key].values()]
+            with frame.frame(number, layers.title(path, members)) as inner:
+                fill(inner, path)
 
     fill(whole, None)
     for (tail, head, position), uses in sketch.edges.items():
-        whole.arrow(
-            tail, head, words.edge(uses, from_layer=tail[0] == "l"), edge_key(tail, head, position)
-        )
+        rows = words.edge(uses, from_layer=tail[0] == "l")
+        whole.arrow(tail, head, rows, edge_key(tail, head, position))
     return whole
+
+
+def _paint_node(frame: "Picture", key: str, sketch: Sketch, words: Words) -> None:
+    """Put a box or an ellipse into the frame."""
+    look = sketch.look(key)
+    members = list(sketch.members[key].values())
+    if look == "operation":
+        name = text.short(members[0].op)
+        written = " ".join([SYMBOLS.get(name, name), *options(members[0])])
+        frame.place(key, look, [("data", written)], hint=name)
+    elif look == "constant":
+        frame.place(key, look, words.constants(members))
+    elif key[0] == "v" and len(members) == 1:
+        frame.place(key, look, words.value(members[0]))
+    else:
+        title = sketch.layers.title(sketch.module[key] or "", members) if look == "layer" else ""
+        frame.place(key, look, words.several(title, members))
