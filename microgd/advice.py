@@ -1,11 +1,11 @@
-"""What to write in place of a function or a method of NumPy's that has no derivative rule."""
+"""What to write instead of a NumPy function or method that has no derivative rule."""
 
-# What has a derivative, by the name that NumPy has for it.
+# NumPy's name of a function or method, and what to write instead, which has a derivative.
 _INSTEAD = {
     "dot": "write x @ y, or x * y with a number",
-    "vdot": "write x @ y of vectors",
+    "vdot": "write x @ y for vectors",
     "inner": "write x @ y.T",
-    "outer": "write x[:, None] * y of vectors",
+    "outer": "write x[:, None] * y for vectors",
     "tensordot": "write x @ y, with reshape and transpose before it",
     "einsum": "write @, or a product and sum(axis=...)",
     "norm": "write np.sqrt(np.sum(x**2, axis=...)), whose slope at 0 is nan",
@@ -14,27 +14,29 @@ _INSTEAD = {
     "diag": "write x[np.arange(n), np.arange(n)], or x * np.eye(n) to make a matrix",
     "std": "write np.sqrt(np.var(x, axis=...)), whose slope at 0 is nan",
     "average": "write np.mean(x), or np.sum(x * weights) / np.sum(weights)",
-    "median": "write x[np.argsort(x.data)[n // 2]] of a vector, for an odd n",
-    "prod": "write x[0] * x[1] * ..., or np.exp(np.sum(np.log(x))) of positive numbers",
-    "cumsum": "write np.tril(np.ones((n, n))) @ x of a vector",
-    "diff": "write x[1:] - x[:-1] of a vector, x[:, 1:] - x[:, :-1] of a matrix",
-    "sort": "write x[np.argsort(x.data)] of a vector",
+    "median": "write x[np.argsort(x.data)[n // 2]] for a vector of odd length n",
+    "prod": "write x[0] * x[1] * ..., or np.exp(np.sum(np.log(x))) for positive numbers",
+    "cumsum": "write np.tril(np.ones((n, n))) @ x for a vector",
+    "diff": "write x[1:] - x[:-1] for a vector, x[:, 1:] - x[:, :-1] for a matrix",
+    "sort": "write x[np.argsort(x.data)] for a vector",
     "expand_dims": "write x[None], or x[:, None]",
     "swapaxes": "write np.transpose(x, axes)",
     "moveaxis": "write np.transpose(x, axes)",
     "matrix_transpose": "write np.transpose(x, axes)",
-    "repeat": "write x[np.repeat(np.arange(len(x)), n)] of a vector",
-    "tile": "write np.concatenate([x] * n) of a vector",
-    "flip": "write x[::-1] of a vector, x[::-1, ::-1] of a matrix",
-    "roll": "write np.concatenate([x[-n:], x[:-n]]) of a vector",
+    "repeat": "write x[np.repeat(np.arange(len(x)), n)] for a vector",
+    "tile": "write np.concatenate([x] * n) for a vector",
+    "flip": "write x[::-1] for a vector, x[::-1, ::-1] for a matrix",
+    "roll": "write np.concatenate([x[-n:], x[:-n]]) for a vector",
     "split": "write slices, such as x[:n] and x[n:]",
     "array_split": "write slices, such as x[:n] and x[n:]",
-    "take": "write x[indices] of a vector, x[:, indices] along another axis",
+    "take": "write x[indices] for a vector, x[:, indices] along another axis",
     "take_along_axis": "write x[np.arange(n), indices]",
-    "vstack": "write np.stack([x, y]) of vectors, np.concatenate([x, y]) of matrices",
+    "vstack": "write np.stack([x, y]) for vectors, np.concatenate([x, y]) for matrices",
     "hstack": "write np.concatenate([x, y], axis=-1)",
-    "column_stack": "write np.stack([x, y], axis=1) of vectors, np.concatenate([x, y], axis=1) of matrices",
-    "dstack": "write np.stack([x, y], axis=-1) of matrices",
+    "column_stack": (
+        "write np.stack([x, y], axis=1) for vectors, np.concatenate([x, y], axis=1) for matrices"
+    ),
+    "dstack": "write np.stack([x, y], axis=-1) for matrices",
     "atleast_1d": "write x.reshape(-1)",
     "atleast_2d": "write x[None]",
     "append": "write np.concatenate([x, y]), with [y] for a number",
@@ -49,26 +51,27 @@ _INSTEAD = {
     "fmin": "write np.minimum",
     "fabs": "write np.abs",
 }
-# Results that don't change smoothly with x: nobody asks for their derivative.
-_OF_DATA = frozenset(
-    {
-        *("all", "allclose", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere"),
-        *("array_equal", "array_equiv", "array_repr", "array_str", "bincount", "count_nonzero"),
-        *("digitize", "flatnonzero", "histogram", "isclose", "isin", "logical_and", "logical_not"),
-        *("logical_or", "logical_xor", "nonzero", "save", "savetxt", "searchsorted", "signbit"),
-        *("unique",),
-    }
+
+# Functions whose results don't change smoothly with x, so nobody asks for their derivative.
+_TESTS = {"all", "allclose", "any", "array_equal", "array_equiv", "isclose", "isin", "signbit"}
+_LOGIC = {"logical_and", "logical_not", "logical_or", "logical_xor"}
+_EXTREMES_AND_ORDER = {"argmax", "argmin", "argpartition", "argsort"}
+_POSITIONS = {"argwhere", "digitize", "flatnonzero", "nonzero", "searchsorted"}
+_COUNTS = {"bincount", "count_nonzero", "histogram", "unique"}
+_TEXT_AND_FILES = {"array_repr", "array_str", "save", "savetxt"}
+_WITHOUT_DERIVATIVE = frozenset(
+    _TESTS | _LOGIC | _EXTREMES_AND_ORDER | _POSITIONS | _COUNTS | _TEXT_AND_FILES
 )
 
 
 def instead_of(name: str) -> str:
-    """The advice for NumPy's function or method of this name, to stand behind a colon."""
+    """What to write instead of NumPy's function or method `name`, to stand behind a colon."""
     last = name.rpartition(".")[2]
-    if last in _OF_DATA:
+    if last in _WITHOUT_DERIVATIVE:
         return "it has no derivative, so give it the numbers alone, x.data in place of x"
     if last in _INSTEAD:
         return _INSTEAD[last]
     return (
-        "write it with functions that are supported (help(microgd.operations) lists them), or add it "
-        "with microgd.operation; x.data is for where no derivative is wanted"
+        "write it with functions that are supported (help(microgd.operations) lists them), "
+        "or add it with microgd.operation; where no derivative is needed, use x.data"
     )

@@ -61,8 +61,8 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     does the product.
 
     For n numbers the Hessian has n² elements, but its product with a vector takes only two reverse
-    passes: it is the gradient of (the gradient's dot product with the vector). (Pearlmutter, Fast
-    exact multiplication by the Hessian, 1994.)
+    passes: it is the gradient of a number, the dot product of the gradient and the vector.
+    (Pearlmutter, Fast exact multiplication by the Hessian, 1994.)
 
     >>> x, y = Value(3.0), Value(2.0)
     >>> hvp(x**2 * y, [x, y], [1.0, 0.0])  # the Hessian's first column, 2y and 2x
@@ -74,7 +74,9 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
         raise ValueError(
             f"expected {len(inputs)} vectors, one for each input, but got {len(vectors)}"
         )
-    parts = [upstream_gradient(x, as_data(v, x._numbers)) for x, v in zip(inputs, vectors, strict=True)]
+    parts: list[Data] = []
+    for x, vector in zip(inputs, vectors, strict=True):
+        parts.append(upstream_gradient(x, as_data(vector, x._numbers)))
     with recording(True):
         slopes = gradients(output, inputs, create_graph=True)
         product = Value(0.0)

@@ -1,4 +1,4 @@
-"""`Module`: a part of a network. What it holds is found, trained, saved and loaded by name."""
+"""`Module`: a part of a network. Its parameters and arrays are found, saved and loaded by name."""
 
 import inspect
 from abc import ABCMeta
@@ -17,29 +17,29 @@ from microgd.recording import is_evaluating
 from microgd.storage import StrPath, fitted, load_arrays, save_arrays
 from microgd.value import Value
 
-_CONTAINERS = (list, tuple, dict)  # what a module may hold its parts in
+_CONTAINERS = (list, tuple, dict)  # a module finds the parts that are in these
 
 
 class _Names(frozenset[str]):
-    """Names of attributes or parameters that a module remembers."""
+    """Names that a module remembers. By their type they are told from its parts."""
 
 
 _NOTHING_INSIDE = (int, float, str, NoneType, _Names)
-_ONCE = (GeneratorType, map, zip, filter)  # empty after the first call of `forward`
+_ITERATORS = (GeneratorType, map, zip, filter)  # empty after the first call of `forward`
 
 
 class Part(NamedTuple):
-    """Something that a module holds: a Value, a module, an array, or a container of another kind."""
+    """Something that a module holds: a Value, a module, an array, or any other object."""
 
     name: str  # its path, such as "layers.0.weight"
     part: Any
     holder: Any  # the module, list, tuple or dictionary that it is in
-    key: Any  # its name or its place in there
-    left_out: bool  # whether an attribute on the way to it begins with an underscore
+    key: Any  # its name or its position in the holder
+    left_out: bool  # of the state, because an attribute on its path begins with an underscore
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it is a leaf. (What an operation computed, recorded or not, has a ticket.)"""
+        """Whether it is a Value that no operation computed, not even within `no_grad`."""
         return isinstance(self.part, Value) and not self.part._computed
 
     @property
@@ -53,7 +53,7 @@ class Part(NamedTuple):
         return f"self.{self.name}" if self.name.isidentifier() else self.name
 
     def put(self, new: Any) -> None:
-        """Set a parameter or an array to these numbers; an array also to their dtype."""
+        """Set a parameter or an array to new numbers. An array also takes over their dtype."""
         if isinstance(self.part, Value):
             self.part.data = new
         elif self._can_be_written_into(new):
@@ -69,8 +69,8 @@ class Part(NamedTuple):
             return
         if not self._can_be_written_into(new):
             raise ValueError(
-                f"{self.name} is in a tuple, and can't be set: it is read-only, or its dtype "
-                f"{self.part.dtype} is not {new.dtype}. Put it in a list"
+                f"{self.name} is in a tuple, and can't be written into: it is read-only, or its "
+                f"dtype {self.part.dtype} is not {new.dtype}. Put it in a list"
             )
 
     def _can_be_written_into(self, new: Any) -> bool:
@@ -78,9 +78,12 @@ class Part(NamedTuple):
 
 
 class _ModuleType(ABCMeta):
-    """Checks each new module once its `__init__` has finished."""
+    """The type of module classes. It checks each new module when its `__init__` has finished."""
 
-    if not TYPE_CHECKING:  # to others a class is called as its `__init__` says
+    # Type checkers and `inspect.signature` take a class's signature from its metaclass's `__call__`
+    # if there is one. The signature should be that of `__init__`, so type checkers do not see this
+    # method, and `inspect` gets `__signature__`.
+    if not TYPE_CHECKING:
 
         def __call__(cls, *arguments, **options):
             module = super().__call__(*arguments, **options)
@@ -95,62 +98,71 @@ class _ModuleType(ABCMeta):
 
 
 class Module(metaclass=_ModuleType):
-    """A part of a network, or a whole one. A subclass sets its Values in `__init__` and computes in `forward`.
+    """A part of a network, or a whole one.
 
-    Every leaf Value that it holds in an attribute is a parameter, and so is every one in the
-    modules, lists, tuples and dictionaries that it holds. Names are paths, as in PyTorch:
-    "layers.0.weight". A computed Value is not a parameter, so `__init__` must not leave one: that
-    is a `TypeError`, and so are parameters where they are not found, as in a set or in an object
-    that is not a module. `forward` may keep what it computes, as the state of a recurrent network.
+    A subclass sets its Values in `__init__`, and computes in `forward`.
 
-    Every NumPy array that it holds is saved and loaded with the parameters, in its own dtype, such
-    as the running mean of a batch norm. A leading underscore in an attribute's name leaves it out.
+    *Parameters* are all the Values made by `Value(...)` that a module holds: in an attribute, or in
+    the modules, lists, tuples and dictionaries that it holds. Their names are paths, as in PyTorch:
+    "layers.0.weight". A computed Value is not a parameter. If `__init__` leaves one in the module,
+    that is a `TypeError`, and so is a parameter in a place where it is not found, such as a set or
+    an object that is not a module. `forward` may keep computed Values, such as the state of a
+    recurrent network.
+
+    *Arrays* of NumPy that a module holds, such as the running mean of a batch norm, are saved and
+    loaded with the parameters, in their own dtype. A leading underscore in an attribute's name
+    leaves its arrays out.
     """
 
     _training = True
-    _made_with = _Names()
-    _were_arrays = _Names()
+    _initial_parameters = _Names()  # that it had when `__init__` had finished
+    _once_arrays = _Names()  # attributes that now hold a computed Value in place of an array
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """The same as `forward`, which subclasses define."""
+        """Compute `forward`, which subclasses define."""
         return self.forward(*inputs, **options)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module computes."""
+        """Compute the module's result."""
         raise TypeError(f"{type(self).__name__} defines neither forward nor __call__")
 
     def __repr__(self) -> str:
         named = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
         return f"{type(self).__name__}({named})"
 
-    def __setattr__(self, name: str, x: Any) -> None:
+    def __setattr__(self, name: str, new: Any) -> None:
         old = vars(self).get(name)
-        # `layer.weight = layer.weight - step` would put a computed value there, which nothing
-        # trains and nothing saves.
-        stays = x is None or (isinstance(x, Value) and not x._computed)
-        if isinstance(old, Value) and not old._computed and not stays:
+        # `layer.weight = layer.weight - step` would replace the parameter by a computed Value,
+        # which nothing would train or save. Another parameter, or None, may take its place.
+        was_parameter = isinstance(old, Value) and not old._computed
+        may_replace_it = new is None or (isinstance(new, Value) and not new._computed)
+        if was_parameter and not may_replace_it:
             raise TypeError(
-                f"{name} is a parameter, and would be lost: change its numbers, as in {name}.data -= step. "
-                f"(A state that forward computes begins as an array, or as None.)"
+                f"{name} is a parameter, and would be lost: to change its numbers, write "
+                f"{name}.data -= step. (A state that forward computes begins as an array or None.)"
             )
-        # A result in the place of an array, such as the state of a recurrent network, is saved as the
-        # array was.
-        if isinstance(old, ndarray) and isinstance(x, Value) and x._computed:
-            object.__setattr__(self, "_were_arrays", _Names({*self._were_arrays, name}))
-        # NumPy turns an array without axes into a number as soon as it computes with it:
-        # `self.count = self.count + 1`. It stays an array, and is saved.
-        if isinstance(old, ndarray) and isinstance(x, np.generic):
-            x = np.asarray(x)
-        object.__setattr__(self, name, x)
+        if isinstance(old, ndarray):
+            # A computed Value in place of an array, such as the state of a recurrent network, is
+            # saved as the array was.
+            if isinstance(new, Value) and new._computed:
+                names = _Names({*self._once_arrays, name})
+                object.__setattr__(self, "_once_arrays", names)
+            # When NumPy computes with an array without axes, the result is a number, as in
+            # `self.count = self.count + 1`. It is made an array again, so that it is still saved.
+            elif isinstance(new, np.generic):
+                new = np.asarray(new)
+        object.__setattr__(self, name, new)
 
     # ── Training or not ──────────────────────────────────────────────────────────────────────────
 
     @property
     def training(self) -> bool:
-        """Whether the module is being trained: then dropout drops, and a batch norm takes the batch's mean.
+        """Whether the module is being trained.
 
-        True at first; `train` and `eval` set it. While `train.evaluate` runs, and while `train.fit`
-        evaluates its test examples, it is False in that thread and task, whatever was set.
+        Some modules compute something else then: dropout drops, and a batch norm takes the mean of
+        the mini-batch. It is True at first, and `train` and `eval` set it. While `train.evaluate`
+        runs, and while `train.fit` evaluates its test examples, it is False in that thread and
+        task, whatever was set.
         """
         return self._training and not is_evaluating()
 
@@ -160,10 +172,10 @@ class Module(metaclass=_ModuleType):
         self._training = bool(mode)
 
     def train(self, mode: bool = True) -> Self:
-        """Set `training` of this module and of all modules in it; the module itself. As in PyTorch."""
+        """Set `training` of this module and of all modules in it, and return it, as in PyTorch."""
         check_flag("mode", mode)
-        # From the inside out: a module whose own `train` keeps a part of it in evaluation has the
-        # last word on that part.
+        # From the inside out. A module may have a `train` of its own, which keeps a part of it in
+        # evaluation: it comes after that part, so it has the last word.
         for _, module in reversed(list(self.named_modules())):
             if module is self or type(module).train is Module.train:
                 module.training = mode
@@ -172,27 +184,27 @@ class Module(metaclass=_ModuleType):
         return self
 
     def eval(self) -> Self:
-        """The same as `train(False)`: for using the module rather than training it."""
+        """Do `train(False)`: the module is now to be used rather than trained."""
         return self.train(False)
 
-    # ── What it holds ────────────────────────────────────────────────────────────────────────────
+    # ── Its parts ────────────────────────────────────────────────────────────────────────────────
 
     def _parts(self) -> Mapping[Any, Any]:
-        """What the module holds, by name."""
+        """The module's attributes, by name; a subclass may give them other names."""
         return vars(self)
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
         """Each parameter once, with its name, in the order in which the attributes were set."""
         seen = set()
-        for found in _inside("", self, False, (id(self),)):
-            name, part, *_ = found
+        for fields in _inside("", self, False, (id(self),)):
+            name, part, *_ = fields
             if not isinstance(part, Value) or part in seen:
                 continue
             if not part._computed:
                 seen.add(part)
                 yield name, part
-            elif name in self._made_with:  # `self.weights[0] = self.weights[0] * 0.1`
-                raise TypeError(f"{type(self).__name__}: {_computed(Part(*found))}")
+            elif name in self._initial_parameters:  # `self.weights[0] = self.weights[0] * 0.1`
+                raise TypeError(f"{type(self).__name__}: {_not_a_parameter(Part(*fields))}")
 
     def named_modules(self) -> "Iterator[tuple[str, Module]]":
         """This module, whose name is "", and each module in it once, with its name."""
@@ -217,57 +229,59 @@ class Module(metaclass=_ModuleType):
     def state_dict(self) -> dict[str, Data]:
         """A copy of every parameter's data and of every array, by name.
 
-        What is held in two places appears under both names. An array that NumPy cannot save
-        without pickle, or not with all that belongs to it, is a `TypeError`: its name with a
-        leading underscore leaves it out.
+        A parameter or an array that is held in two places appears under both names. An array that
+        NumPy can't save completely, or can't save without pickle, is a `TypeError`: give the
+        attribute a name with a leading underscore to leave it out.
         """
         state: dict[str, Data] = {}
         for name, each in self._state().items():
             if isinstance(each.part, Value):
                 state[name] = each.part.detach().data
             else:
-                state[name] = _copy_of(name, each.part)
+                state[name] = _checked_copy(name, each.part)
         return state
 
     def _state(self) -> dict[str, Part]:
-        """Every parameter and every array that is saved by name, under all the names that it has."""
-        self.parameters()  # complains if one of them has become a result
-        found = [each for each in _contents(self) if each.is_parameter or each.is_saved_array]
-        state = {each.name: each for each in found}
-        if len(state) < len(found):
-            names = [each.name for each in found]
+        """Every parameter and every array of the state, under each of its names."""
+        self.parameters()  # raises an error if one of them has been replaced by a computed Value
+        parts = [each for each in _contents(self) if each.is_parameter or each.is_saved_array]
+        state = {each.name: each for each in parts}
+        if len(state) < len(parts):
+            names = [each.name for each in parts]
             raise ValueError(f"two parameters or arrays have the same name: {names}")
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Set every parameter to the data of its name, and every array, which gets the dtype as well.
+        """Set every parameter and every array to the data of its name.
 
-        Unknown and missing names and other shapes are a `ValueError`, and text and the like a
-        `TypeError`, both before anything has changed.
+        Parameters keep their dtype; arrays take over that of the data. Unknown names, missing names
+        and wrong shapes are a `ValueError`. Data of the wrong kind, such as text in place of
+        numbers, are a `TypeError`. After an error nothing has changed.
         """
         for part, data in self._matched(state):
             part.put(data)
 
     def _matched(self, state: Mapping[str, ArrayLike]) -> list[tuple[Part, Any]]:
-        """Each part of the state with what it will be set to; an error if any can't be."""
+        """Each part of the state with its new data, which fit; an error if any do not."""
         parts = self._state()
-        like: dict[str, Any] = {}
+        current: dict[str, Any] = {}
         for name, each in parts.items():
-            like[name] = each.part._numbers if isinstance(each.part, Value) else each.part
-        new = fitted(state, like, own_dtype=[name for name in parts if parts[name].is_saved_array])
+            current[name] = each.part._numbers if isinstance(each.part, Value) else each.part
+        arrays = [name for name in parts if parts[name].is_saved_array]
+        new = fitted(state, current, own_dtype=arrays)
         for name, data in new.items():
             parts[name].check_put(data)
         return [(parts[name], data) for name, data in new.items()]
 
     def save(self, path: StrPath) -> None:
-        """Write `state_dict()` to an .npz file: whole, or, if anything interrupts it, not at all."""
+        """Write `state_dict()` to an .npz file: completely or, if interrupted, not at all."""
         save_arrays(path, self.state_dict())
 
     def load(self, path: StrPath) -> None:
-        """Set every parameter and array to what `save` has written: all of it, or an error that says why.
+        """Set every parameter and every array to the data in a file that `save` has written.
 
-        A file that is broken, or another model's, is a `ValueError`; one that is not there is a
-        `FileNotFoundError`.
+        A broken file, or a file of another model, is a `ValueError`; a file that is not there is a
+        `FileNotFoundError`. After an error nothing has changed.
         """
         arrays = load_arrays(path)
         try:
@@ -277,121 +291,134 @@ class Module(metaclass=_ModuleType):
 
 
 def _contents(module: Module) -> Iterator[Part]:
-    """Everything that a module holds, also in containers and in modules of its own."""
+    """All parts of a module, including those in its containers and in its modules."""
     return map(Part._make, _inside("", module, False, (id(module),)))
 
 
 def _inside(
     path: str, holder: Any, left_out: bool, above: tuple[int, ...]
 ) -> Iterator[tuple[str, Any, Any, Any, bool]]:
-    """The fields of a `Part` for each part of a module or a container.
+    """The fields of a `Part` for each part of a module or a container, and for the parts of those.
 
-    `above` are the modules and containers that it is in, and itself.
+    `above` are the ids of `holder` and of the modules and containers that it is in. They are not
+    entered again, since a module may be a part of itself.
     """
     in_module = _is_module(holder)
     parts = holder._parts() if in_module else holder
-    for key, part in parts.items() if isinstance(parts, Mapping) else enumerate(parts):
+    items = parts.items() if isinstance(parts, Mapping) else enumerate(parts)
+    for key, part in items:
         if isinstance(part, _NOTHING_INSIDE):
             continue
         name = f"{path}.{key}" if path else str(key)
-        if in_module and isinstance(part, Value) and part._computed and key in holder._were_arrays:
-            part = np.broadcast_to(part._numbers, part.shape)  # read-only
-        unsaved = left_out or (in_module and str(key).startswith("_"))
+        if in_module and isinstance(part, Value) and part._computed and key in holder._once_arrays:
+            part = np.broadcast_to(part._numbers, part.shape)  # read-only, so `put` replaces it
+        part_left_out = left_out or (in_module and str(key).startswith("_"))
         is_module = _is_module(part)
         if not is_module and not isinstance(part, _CONTAINERS):
-            yield name, part, holder, key, unsaved
+            yield name, part, holder, key, part_left_out
         elif id(part) not in above:
             if is_module:
-                yield name, part, holder, key, unsaved
-                unsaved = (
-                    False  # an underscore is about the arrays of the module whose attribute it is
-                )
-            yield from _inside(name, part, unsaved, (*above, id(part)))
+                yield name, part, holder, key, part_left_out
+                # An underscore leaves out the arrays of the module that has the attribute. If the
+                # attribute is a module, that module's own names decide about its arrays.
+                part_left_out = False
+            yield from _inside(name, part, part_left_out, (*above, id(part)))
 
 
 def _is_module(x: Any) -> bool:
-    """The same as `isinstance(x, Module)`, which takes longer for a class whose metaclass is ABCMeta."""
+    """Whether x is a module. `isinstance(x, Module)` is slower, as for any class of ABCMeta."""
     return isinstance(type(x), _ModuleType)
 
 
-def _copy_of(name: str, array: Any) -> Any:
+def _checked_copy(name: str, array: Any) -> Any:
+    """A copy of an array for the state; a `TypeError` if it can't be saved."""
     try:
         copy = np.array(as_plain_array(array))
         if copy.dtype.hasobject:
             raise TypeError("an array of objects can't be saved without pickle")
     except TypeError as error:
-        last = name.rpartition(".")[2]
-        raise TypeError(f"{name}: {error}. Under the name _{last} it is left out") from None
+        attribute = name.rpartition(".")[2]
+        raise TypeError(f"{name}: {error}. Rename it to _{attribute} to leave it out") from None
     return copy
 
 
+# ── The checks of a new module ───────────────────────────────────────────────────────────────────
+
+
 def _check_new(module: Module) -> None:
-    """A `TypeError` if a module that has just been made holds what looks like a parameter and is not one."""
+    """A `TypeError` if a new module holds something that looks like a parameter but is not one."""
     name = type(module).__name__
-    found = {id(module), *(id(each.part) for each in _contents(module))}
-    for each in _contents(module):
+    parts = list(_contents(module))
+    reachable = {id(module), *(id(each.part) for each in parts)}
+    for each in parts:
         part = each.part
         if isinstance(part, Value) and part._computed:
-            raise TypeError(f"{name}: {_computed(each)}")
-        if isinstance(part, _ONCE):
+            raise TypeError(f"{name}: {_not_a_parameter(each)}")
+        if isinstance(part, _ITERATORS):
             raise TypeError(
-                f"{name}: {each.path} is a {type(part).__name__}, which is empty after the first time, "
-                f"and hides its parameters: make a list of it"
+                f"{name}: {each.path} is a {type(part).__name__}, which is empty after the first "
+                f"time, and hides its parameters: make a list of it"
             )
-        hidden = [inner for inner in _hidden_in(part) if id(inner) not in found]
-        if any(isinstance(inner, Module) or not inner._computed for inner in hidden):
-            raise TypeError(f"{name}: {each.path} {_cure(part)}")
+        hidden = [x for x in _hidden_in(part) if id(x) not in reachable]
+        if any(isinstance(x, Module) or not x._computed for x in hidden):
+            raise TypeError(f"{name}: {each.path} {_cure_for_hidden(part)}")
     _check_class(type(module))
-    names = _Names(each.name for each in _contents(module) if each.is_parameter)
-    object.__setattr__(module, "_made_with", names)
+    parameters = _Names(each.name for each in parts if each.is_parameter)
+    object.__setattr__(module, "_initial_parameters", parameters)
 
 
-def _computed(each: Part) -> str:
-    """What is wrong with a computed Value in the place of a parameter."""
+def _not_a_parameter(each: Part) -> str:
+    """What is wrong with a computed Value in the place of a parameter, for a message."""
     how = f"computed by {each.part.op}" if each.part.op else "computed within no_grad"
     return (
-        f"{each.path} was {how}, so it is not a parameter: nothing would train or save it. Compute with "
-        f"arrays first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)"
+        f"{each.path} was {how}, so it is not a parameter: nothing would train or save it. Compute "
+        f"with arrays first, and make a leaf of the result, as in Value(rng.normal(size=3) * 0.1)"
     )
 
 
 @lru_cache
-def _check_class(kind: type) -> None:
-    """A `TypeError` if the class of a module holds parameters: all its modules would share them."""
-    for above in kind.__mro__:
-        for attribute, part in vars(above).items():
+def _check_class(module_class: type) -> None:
+    """A `TypeError` if the class itself holds parameters, which all its modules would share."""
+    name = module_class.__name__
+    for base in module_class.__mro__:
+        for attribute, part in vars(base).items():
             has_state = isinstance(part, Module) and part.state_dict()
             if isinstance(part, Value) or has_state:
                 raise TypeError(
-                    f"{kind.__name__}: {attribute} is an attribute of the class {above.__name__}, which "
-                    f"all its modules would share, and not a parameter: set self.{attribute} in __init__"
+                    f"{name}: {attribute} is an attribute of the class {base.__name__}, so all its "
+                    f"modules would share it, and it is not a parameter: "
+                    f"set self.{attribute} in __init__"
                 )
-        if issubclass(above, Module) and vars(above).get("__slots__"):
-            raise TypeError(
-                f"{kind.__name__} has __slots__, in which parameters are not found: leave it out"
-            )
+        if issubclass(base, Module) and vars(base).get("__slots__"):
+            raise TypeError(f"{name} has __slots__, in which parameters are not found: remove it")
 
 
 def _hidden_in(part: Any) -> list[Any]:
-    """The Values and modules in what a module does not look into: other containers, objects, functions."""
+    """The Values and modules in an object that a module does not search for its parts."""
+    contents: Any = ()
     if isinstance(part, ndarray):
-        inner: Any = part.flat if part.dtype == object else ()
+        if part.dtype == object:
+            contents = part.flat
     elif isinstance(part, Mapping):
-        inner = part.values()
+        contents = part.values()
     elif isinstance(part, set | frozenset | deque):
-        inner = part
+        contents = part
     elif isinstance(part, MethodType):
-        inner = (part.__self__,) if part.__name__ in ("forward", "__call__") else ()
-    elif isinstance(part, FunctionType):  # (it may use the module that it will be a part of)
-        inner = [x for x in map(_content_of, part.__closure__ or ()) if isinstance(x, Value)]
+        if part.__name__ in ("forward", "__call__"):
+            contents = (part.__self__,)
+    elif isinstance(part, FunctionType):
+        variables = map(_content_of, part.__closure__ or ())
+        # Values only: a function may well use the module that it will be a part of.
+        contents = [x for x in variables if isinstance(x, Value)]
     elif isinstance(part, partial):
-        inner = (*part.args, *part.keywords.values())
+        contents = (*part.args, *part.keywords.values())
     elif hasattr(part, "__dict__") and not isinstance(part, Value | Module | type | ModuleType):
-        inner = vars(part).values()
-    else:
-        inner = ()
-    flat = [x for each in inner for x in (each if isinstance(each, list | tuple) else (each,))]
-    return [x for x in flat if isinstance(x, Value | Module)]
+        contents = vars(part).values()
+    hidden: list[Any] = []
+    for each in contents:
+        members = each if isinstance(each, list | tuple) else (each,)
+        hidden += [x for x in members if isinstance(x, Value | Module)]
+    return hidden
 
 
 def _content_of(cell: Any) -> Any:
@@ -402,15 +429,19 @@ def _content_of(cell: Any) -> Any:
         return None
 
 
-def _cure(part: Any) -> str:
-    """What to do about parameters that a module does not find in there."""
+def _cure_for_hidden(part: Any) -> str:
+    """Why a module does not find the parameters in this object, and what to do, for a message."""
     kind = type(part).__name__
     if isinstance(part, MethodType) and isinstance(part.__self__, Module):
-        return (
-            "is a method of a module, whose parameters are not found there: give the module itself"
-        )
+        return "is a module's method, and parameters are not found there: give the module itself"
     if isinstance(part, set | frozenset | deque | ndarray | Mapping):
-        return f"is a {kind}, in which parameters are not found: put them in a list, a tuple or a dictionary"
+        return (
+            f"is a {kind}, in which parameters are not found: "
+            f"put them in a list, a tuple or a dictionary"
+        )
     if isinstance(part, FunctionType | partial):
-        return f"is a {kind} that uses Values, which are not found there: make a class of it, a subclass of nn.Module"
+        return (
+            f"is a {kind} that uses Values, which are not found there: "
+            f"write it as a subclass of nn.Module"
+        )
     return f"is a {kind}, in which parameters are not found: make {kind} a subclass of nn.Module"

@@ -13,7 +13,8 @@ from microgd.checks import check_list, check_number
 from microgd.storage import fitted
 from microgd.value import Value
 
-_SETTINGS = ("lr", "momentum", "weight_decay", "nesterov")
+_NUMBER_SETTINGS = ("lr", "momentum", "weight_decay")
+_SETTINGS = (*_NUMBER_SETTINGS, "nesterov")
 
 
 class SGD:
@@ -24,52 +25,54 @@ class SGD:
         v = momentum * v + g          (v = g in a parameter's first step)
         p = p - lr * v                (nesterov: p - lr * (g + momentum * v))
 
-    as in `torch.optim.SGD`; Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
-    A parameter whose `grad` is None stays where it is. `lr`, the learning rate, may be changed between steps.
+    as in `torch.optim.SGD`; Sutskever et al., On the importance of initialization and momentum
+    in deep learning, 2013. A parameter whose `grad` is None stays where it is. `lr`, the learning
+    rate, may be changed between steps.
 
-    A setting that is negative, infinite or nan is a `ValueError`, and so is nesterov without momentum.
+    A setting that is negative, infinite or nan is a `ValueError`, and so is nesterov without
+    momentum.
     """
 
-    __slots__ = (
-        "_velocity",
-        "lr",
-        "momentum",
-        "nesterov",
-        "parameters",
-        "weight_decay",
-    )  # a typo is an error
+    # With slots, a misspelled setting, such as `optimizer.learning_rate = 0.1`, is an error.
+    __slots__ = ("_velocity", "lr", "momentum", "nesterov", "parameters", "weight_decay")
 
-    def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0,
-                 nesterov: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
         self.parameters = check_list("parameters, such as model.parameters()", parameters)
         for p in self.parameters:
             if p.op is not None:
                 raise ValueError(
-                    f"expected parameters that are leaves, but got one that {p.op} computed: compute with arrays "
-                    "first, and make a Value of the result, as in Value(rng.normal(size=3) * 0.1)"
+                    f"expected parameters that are leaves, but got one that {p.op} computed: "
+                    "compute with arrays first, and make a Value of the result, as in "
+                    "Value(rng.normal(size=3) * 0.1)"
                 )
         if not self.parameters:
             raise ValueError(
-                "expected at least one parameter: a module's are the Values that it holds as attributes"
+                "expected at least one parameter: "
+                "a module's are the Values that it holds as attributes"
             )
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError("expected each parameter once, but one of them came again")
-        self.lr, self.momentum, self.weight_decay, self.nesterov = (
-            lr,
-            momentum,
-            weight_decay,
-            nesterov,
-        )
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.nesterov = nesterov
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
         self._velocity: list[Any] = [None] * len(self.parameters)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "nesterov":
+        if name in _NUMBER_SETTINGS:
+            value = check_number(name, value)
+        elif name == "nesterov":
             check_flag(name, value)
-        object.__setattr__(
-            self, name, check_number(name, value) if name in _SETTINGS[:3] else value
-        )
+        object.__setattr__(self, name, value)
 
     def zero_grad(self) -> None:
         """Set every parameter's `grad` to None, so that the next `backward` starts a new sum."""
@@ -77,91 +80,111 @@ class SGD:
             p.grad = None
 
     def step(self) -> None:
-        """Move every parameter by its nudge.
+        """Update every parameter that has a gradient.
 
-        What was computed with the old weights keeps them: each parameter gets a new array.
-        `ValueError` if none of them has a gradient.
+        Each gets a new array, so what was computed with the old weights keeps them.
+        `ValueError` if no parameter has a gradient.
         """
         for p in self.parameters:
             if p.grad is not None:
                 break
         else:
             raise ValueError(
-                "no parameter has a gradient: before step() comes loss.backward(), of a loss that was "
-                "computed with these parameters, and not within no_grad"
+                "no parameter has a gradient: before step() comes loss.backward(), of a loss that "
+                "was computed with these parameters, and not within no_grad"
             )
-        nudges, self._velocity[:] = self._moves()
-        for p, nudge in zip(self.parameters, nudges):  # noqa: B905 (`strict` takes time)
-            if nudge is not None:
+        updates, self._velocity[:] = self._updates()
+        for p, update in zip(self.parameters, updates):  # noqa: B905 (`strict` takes time)
+            if update is not None:
                 old: Any = p._numbers
-                nudge += old  # its memory becomes the new weights'
+                update += old  # its memory becomes the new weights'
                 if type(old) is ndarray:
-                    old.setflags(
-                        write=False
-                    )  # who still holds the old array gets an error, and does not write in vain
-                p._numbers = nudge
+                    # Code that still holds the old array gets an error, instead of writing to
+                    # no effect.
+                    old.setflags(write=False)
+                p._numbers = update
 
     def nudges(self) -> list[Data]:
-        """What the next `step()` will add to each parameter, in its shape and dtype: a step down the slope.
+        """What the next `step()` will add to each parameter, in its shape and dtype.
 
-        It changes nothing. A parameter whose `grad` is None gets zeros.
+        This changes nothing. A parameter whose `grad` is None gets zeros.
         """
-        still = (np.zeros_like(p._numbers) if p.shape else 0.0 for p in self.parameters)
-        return [
-            zeros if nudge is None else nudge
-            for zeros, nudge in zip(still, self._moves()[0], strict=True)
-        ]
+        updates, _ = self._updates()
+        nudges: list[Data] = []
+        for p, update in zip(self.parameters, updates, strict=True):
+            if update is not None:
+                nudges.append(update)
+            elif p.shape:
+                nudges.append(np.zeros_like(p._numbers))
+            else:
+                nudges.append(0.0)
+        return nudges
 
-    def _moves(self) -> tuple[list[Any], list[Data | None]]:
-        """Each parameter's nudge, in memory of its own, or None if it has no gradient; and the new velocities."""
-        nudges: list[Any] = []
-        velocity, momentum, decay, factor = (
-            list(self._velocity),
-            self.momentum,
-            self.weight_decay,
-            -self.lr,
-        )
+    def _updates(self) -> tuple[list[Any], list[Data | None]]:
+        """What to add to each parameter, and the new velocities.
+
+        An update is in memory of its own. It is None if the parameter has no gradient.
+        """
+        updates: list[Any] = []
+        velocity = list(self._velocity)
+        momentum = self.momentum
+        decay = self.weight_decay
+        factor = -self.lr
         for i, p in enumerate(self.parameters):
             g: Any = p.grad
-            held: Any = p._numbers
+            numbers: Any = p._numbers
             if g is None:
-                nudges.append(None)
+                updates.append(None)
                 continue
-            alike = (
-                type(g) is type(held) is ndarray
-                and g.shape == held.shape
-                and g.strides == held.strides
+            has_same_layout = (
+                type(g) is type(numbers) is ndarray
+                and g.shape == numbers.shape
+                and g.strides == numbers.strides
             )
-            if not (alike and g.dtype is held.dtype):
-                g = gradient_so_far(p)  # what somebody has put there
-                if p.shape:  # A parameter keeps its order in memory: another would round differently in matrix products.
-                    g = np.positive(g, np.empty_like(held))
+            if not (has_same_layout and g.dtype is numbers.dtype):
+                g = gradient_so_far(p)  # the user may have put anything there
+                if p.shape:
+                    # A parameter keeps its order in memory, because matrix products round
+                    # differently in another.
+                    g = np.positive(g, np.empty_like(numbers))
             if decay:
-                g = g + decay * held
+                g = g + decay * numbers
             if momentum:
                 last = velocity[i]
-                # (1.0 * g is a copy: `grad` is the caller's.)
-                velocity[i] = v = 1.0 * g if last is None else momentum * last + g
+                # `1.0 * g` is a copy, because `grad` is the caller's.
+                v = 1.0 * g if last is None else momentum * last + g
+                velocity[i] = v
                 g = g + momentum * v if self.nesterov else v
-            nudges.append(g * factor)
-        return nudges, velocity
+            updates.append(g * factor)
+        return updates, velocity
 
     def state_dict(self) -> dict[str, Data]:
-        """The settings, and a copy of the velocity of every parameter that has one: what the next steps go by, by name."""
-        moving = {f"velocity.{i}": +v for i, v in enumerate(self._velocity) if v is not None}
-        return {name: float(getattr(self, name)) for name in _SETTINGS} | moving
+        """What the next steps depend on, by name: the settings, and a copy of each velocity.
+
+        A parameter that has no velocity yet is left out.
+        """
+        state: dict[str, Data] = {name: float(getattr(self, name)) for name in _SETTINGS}
+        for i, v in enumerate(self._velocity):
+            if v is not None:
+                state[f"velocity.{i}"] = +v
+        return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over settings and velocities; or an error, as of the constructor and `Module.load_state_dict`, and no change."""
+        """Take over the settings and velocities, all of them, or raise an error and change nothing.
+
+        The errors are those of the constructor and of `Module.load_state_dict`.
+        """
+        settings: dict[str, Data] = dict.fromkeys(_SETTINGS, 0.0)
         velocity = {f"velocity.{i}": p._numbers for i, p in enumerate(self.parameters)}
-        new: dict[str, Any] = fitted(
-            state, dict.fromkeys(_SETTINGS, 0.0) | velocity, optional=velocity
-        )
-        new["nesterov"] = {0.0: False, 1.0: True}.get(new["nesterov"], new["nesterov"])
+        new: dict[str, Any] = fitted(state, settings | velocity, optional=velocity)
+        # A state holds numbers only. The constructor refuses any number but 0 and 1 as nesterov.
+        flags = {0.0: False, 1.0: True}
+        new["nesterov"] = flags.get(new["nesterov"], new["nesterov"])
         checked = SGD(self.parameters, *(new[name] for name in _SETTINGS))
         for name in _SETTINGS:
             setattr(self, name, getattr(checked, name))
         self._velocity = [new.get(name) for name in velocity]
 
     def __repr__(self) -> str:
-        return f"SGD(parameters={len(self.parameters)}, {', '.join(f'{name}={getattr(self, name)}' for name in _SETTINGS)})"
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in _SETTINGS)
+        return f"SGD(parameters={len(self.parameters)}, {settings})"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all; named arrays: in a file, read without running anything, and checked."""
+"""Files that are written completely or not at all; arrays in files, read without running code."""
 
 import contextlib
 import errno
@@ -16,47 +16,53 @@ StrPath: TypeAlias = str | os.PathLike[str]
 
 
 def write_whole(path: StrPath, write: Callable[[IO[bytes]], object]) -> None:
-    """Make the file `path` hold what `write`, given an open file, writes into it.
+    """Write the file `path`, completely or not at all, by giving `write` an open file.
 
-    That goes to a temporary file beside it, which is flushed to the disk and then renamed. A rename happens wholly or
-    not at all, so whatever interrupts this leaves the old file or the new one. `OSError` where it cannot be written.
+    The content goes into a temporary file in the same folder, which is flushed to the disk and
+    then renamed. A rename happens completely or not at all, so an interruption at any moment
+    leaves either the old file or the new one. `OSError` if the file cannot be written.
     """
     from pathlib import Path
 
-    path = Path(
-        os.path.realpath(path)
-    )  # of a link, the file that it leads to: renaming would replace the link
-    if path.exists() and not (
-        path.is_file() or path.is_dir()
-    ):  # /dev/null, say: renaming would put a file in its place
-        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    # If `path` is a link, this is the file that it leads to: renaming would replace the link.
+    target = Path(os.path.realpath(path))
+    # Renaming would also replace /dev/null, say, with a regular file.
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(target))
+    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         if error.errno is None:
             raise
-        raise type(error)(
-            error.errno, error.strerror, os.fspath(path)
-        ) from None  # the name that the caller knows
+        # The caller knows this name, and not that of the temporary file.
+        raise type(error)(error.errno, error.strerror, os.fspath(target)) from None
     finally:
+        # This runs after Ctrl-C too, so no half-written temporary file is left behind.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    # The new name, too, is safe only when the folder has reached the disk. Not every folder can be opened for that.
+    _flush_folder(target.parent)
+
+
+def _flush_folder(folder: StrPath) -> None:
+    """Flush a folder to the disk, if it can be opened: only then is a new name in it safe."""
     with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(descriptor)
         finally:
-            os.close(folder)
+            os.close(descriptor)
 
 
 def save_arrays(path: StrPath, arrays: Mapping[str, Data]) -> None:
-    """Write the arrays to `path`, as `write_whole` does, in NumPy's .npz format, which `numpy.load` reads too."""
+    """Write the arrays to `path` as `write_whole` does, in NumPy's .npz format.
+
+    `numpy.load` reads such files, too.
+    """
     import zipfile
 
     def write(file: IO[bytes]) -> None:
@@ -69,29 +75,38 @@ def save_arrays(path: StrPath, arrays: Mapping[str, Data]) -> None:
 
 
 def load_arrays(path: StrPath) -> dict[str, Any]:
-    """Read the numbers that `save_arrays`, or `numpy.savez`, has written; pickled objects are never opened.
+    """Read the numbers that `save_arrays` or `numpy.savez` has written; never unpickles objects.
 
-    `FileNotFoundError` where there is none, `ValueError` where the file is broken or something else.
+    `FileNotFoundError` if there is no such file, `ValueError` if it is broken or something else.
     """
+    # `open` would take a number for a file that is open already; `fspath` refuses it.
+    with open(os.fspath(path), "rb") as file:
+        try:
+            return _read_archive(file)
+        except Exception as error:
+            # For a broken file zipfile and NumPy raise a dozen kinds of errors, from EOFError to
+            # TokenError. All become a ValueError that names the file and has the original as its
+            # cause. Ctrl-C is not an Exception, so it passes through.
+            raise ValueError(
+                f"{os.fspath(path)} is not a complete .npz file of arrays: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _read_archive(file: IO[bytes]) -> dict[str, Any]:
+    """The arrays in an open .npz file, by name."""
     import zipfile
 
-    arrays = {}
-    with open(os.fspath(path), "rb") as file:  # (a number would be a file that is open already)
-        try:
-            with zipfile.ZipFile(file) as archive:
-                for member in archive.namelist():
-                    name = member.removesuffix(".npy")
-                    with archive.open(member) as content:
-                        array = np.lib.format.read_array(content, allow_pickle=False)
-                        if content.read(1) or name in arrays:  # (At the end its CRC-32 is checked.)
-                            raise ValueError(f"{name} is not one array, but more")
-                    arrays[name] = array
-        except (
-            Exception
-        ) as error:  # zipfile and NumPy raise a dozen kinds, from EOFError to TokenError
-            raise ValueError(
-                f"{os.fspath(path)} is no whole .npz file of arrays: {type(error).__name__}: {error}"
-            ) from error
+    arrays: dict[str, Any] = {}
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            with archive.open(member) as content:
+                array = np.lib.format.read_array(content, allow_pickle=False)
+                has_more = content.read(1)  # zipfile checks the CRC-32 when it reaches the end
+                if has_more or name in arrays:
+                    raise ValueError(f"{name} is not one array, but more")
+            arrays[name] = array
     return arrays
 
 
@@ -101,40 +116,60 @@ def fitted(
     optional: Collection[str] = (),
     own_dtype: Collection[str] = (),
 ) -> dict[str, Any]:
-    """A copy of what came by name, each part in the shape, the dtype and the order in memory of the one in `like`.
+    """A copy of `state`, in which each array fits the array of its name in `like`.
 
-    Those in `own_dtype` keep the dtype that they came with. Unknown names, missing ones unless they
-    are optional, and other shapes are a `ValueError`, what is no number a `TypeError`.
+    It has the same shape, dtype and order in memory. Those named in `own_dtype` keep the dtype that
+    they have in `state`. Unknown names, missing names that are not in `optional`, and other
+    shapes are a `ValueError`. Anything that is not a number is a `TypeError`; in `own_dtype`,
+    anything of another kind than in `like`, such as text instead of numbers.
     """
     check_type("arrays by name, such as a state_dict()", Mapping, state)
-    missing = sorted(like.keys() - state.keys() - set(optional))
-    unknown = sorted(map(str, state.keys() - like.keys()))
-    if missing or unknown:
-        hint = ""
-        if missing and not unknown and set(missing) <= set(own_dtype):
-            hint = ". These are arrays of the module; a leading underscore in the name leaves an array out"
-        raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}{hint}")
+    _check_names(state, like, optional, own_dtype)
     new: dict[str, Any] = {}
     for name, data in state.items():
-        came = as_plain_array(data) if name in own_dtype else as_data(data)
-        if np.shape(came) != np.shape(like[name]):
+        target = like[name]
+        array = as_plain_array(data) if name in own_dtype else as_data(data)
+        if np.shape(array) != np.shape(target):
             raise ValueError(
-                f"{name} has shape {np.shape(like[name])}, but shape {np.shape(came)} came"
+                f"expected {name} to have shape {np.shape(target)}, but got shape {np.shape(array)}"
             )
         if name in own_dtype:
             if not hasattr(data, "dtype"):  # a list of numbers
-                came = np.asarray(came, np.asarray(like[name]).dtype)
-            new[name] = _copy_of_its_kind(name, came, like[name])
-        elif isinstance(came, float):
-            new[name] = came
+                array = np.asarray(array, np.asarray(target).dtype)
+            new[name] = _copy_of_same_kind(name, array, target)
+        elif isinstance(array, float):
+            new[name] = array
         else:
-            new[name] = np.positive(came, np.empty_like(like[name]), casting="same_kind")
+            new[name] = np.positive(array, np.empty_like(target), casting="same_kind")
     return new
 
 
-def _copy_of_its_kind(name: str, array: Any, like: Any) -> Any:
-    """A copy, if both are numbers, or both text, and so on; else a `TypeError`."""
-    kinds = ["n" if x.dtype.kind in "biufc" else x.dtype.kind for x in (array, like)]
-    if kinds[0] != kinds[1] or array.dtype.hasobject:
+def _check_names(
+    state: Mapping[str, ArrayLike],
+    like: Mapping[str, Data],
+    optional: Collection[str],
+    own_dtype: Collection[str],
+) -> None:
+    """Raise a `ValueError` if `state` has unknown names, or lacks names that are not optional."""
+    missing = sorted(like.keys() - state.keys() - set(optional))
+    unknown = sorted(map(str, state.keys() - like.keys()))
+    if not missing and not unknown:
+        return
+    hint = ""
+    if not unknown and set(missing) <= set(own_dtype):
+        hint = (
+            ". These are arrays of the module; a leading underscore in the name leaves an array out"
+        )
+    raise ValueError(f"the names do not match: missing {missing}, unknown {unknown}{hint}")
+
+
+def _copy_of_same_kind(name: str, array: Any, like: Any) -> Any:
+    """A copy, if both arrays hold numbers, or both text, and so on; otherwise a `TypeError`."""
+    if _kind(array.dtype) != _kind(like.dtype) or array.dtype.hasobject:
         raise TypeError(f"expected {name} to be of dtype {like.dtype}, but got {array.dtype}")
     return np.array(array)
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """What a dtype is for: "number", or NumPy's letter for anything else, such as U for text."""
+    return "number" if dtype.kind in "biufc" else dtype.kind

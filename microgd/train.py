@@ -31,46 +31,58 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over all examples came to."""
+    """The results of one pass over all examples."""
 
     number: int  # 1 for the first
-    loss: (
-        float  # the mean over the examples, each measured just before the step that it took part in
-    )
+    loss: float  # the mean over the examples, each measured just before its mini-batch's step
     test_loss: float | None  # on the test examples, after the epoch; None without any
-    test_accuracy: (
-        float | None
-    )  # the share of test examples named rightly, 0 to 1; None where there are no classes
+    # The share of test examples that were classified correctly, 0 to 1; None without classes.
+    test_accuracy: float | None
     seconds: float  # how long training took, without the test
     lr: float  # the learning rate
 
 
-def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayLike, *, epochs: int, batch_size: int = 32,
-        rng: Rng = None, test: tuple[Any, Any] | None = None, initial_epoch: int = 0) -> Iterator[Epoch]:  # fmt: skip
+def fit(
+    model: Function,
+    loss: Function,
+    optimizer: Any,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int = 32,
+    rng: Rng = None,
+    test: tuple[Any, Any] | None = None,
+    initial_epoch: int = 0,
+) -> Iterator[Epoch]:
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
-    The caller may break off, print, draw, save, or change `optimizer.lr` in between. In each epoch the examples x
-    (n, ...) with targets y (n, ...) come in mini-batches, in an order that `rng` draws; without it, in another each time.
-    `loss(model(x), y)` is the mean over a batch. With `test=(x, y)` each record holds the loss on those, and the accuracy,
-    as of `evaluate`. After `load_checkpoint`, `initial_epoch` is how many of the epochs have been trained already.
+    Between epochs the caller may stop, print, draw, save, or change `optimizer.lr`. In each epoch
+    the examples x (n, ...) with targets y (n, ...) come in mini-batches, in a new order that `rng`
+    draws. Without `rng`, the orders are different in every run. `loss(model(x), y)` is the mean
+    over a mini-batch. With `test=(x, y)`, each record also holds the loss and the accuracy on
+    these examples, as `evaluate` computes them. After `load_checkpoint`, `initial_epoch` is the
+    number of epochs that have been trained already.
 
-    An optimizer of your own needs what `optim.SGD` has: `parameters`, the list of Values that it moves; `lr`, a number;
-    `zero_grad()`, which sets each of their `grad`s to None; and `step()`, which moves them. (`TypeError`)
+    An optimizer of your own needs what `optim.SGD` has: `parameters`, the list of Values that it
+    moves; `lr`, a number; `zero_grad()`, which sets each of their `grad`s to None; and `step()`,
+    which moves them. If something is missing, that is a `TypeError`.
 
-    Nothing is trained before the first record is asked for. If none ever is, there is a `RuntimeWarning`.
+    Training begins when the first record is asked for. If none ever is, there is a
+    `RuntimeWarning`.
 
-    `DivergedError` when a loss or a gradient is infinite or nan, before it reaches the weights; `ValueError` at once where
-    there are no examples or not as many x as y, and later where the loss depends on none of the optimizer's parameters.
+    A loss or a gradient that is infinite or nan is a `DivergedError`, raised before it reaches the
+    weights. `ValueError` at once if there are no examples, or not as many x as y; and later, if
+    the loss depends on none of the optimizer's parameters.
     """
-    inputs, targets = as_plain_array(x), as_plain_array(y)
+    inputs = as_plain_array(x)
+    targets = as_plain_array(y)
     check_type("functions as model and loss", Callable, model, loss)
     _check_optimizer(optimizer)
     epochs = check_count("number of epochs", epochs, 0)
     initial_epoch = check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
-    minibatches(
-        inputs, targets, batch_size
-    )  # complains about examples that will not do now, not in the first epoch
+    minibatches(inputs, targets, batch_size)  # refuses wrong examples now, not in the first epoch
     if test is not None:
         if not isinstance(test, (tuple, list)) or len(test) != 2:
             raise TypeError(f"expected test to be the pair (x, y), but got {type(test).__name__}")
@@ -85,115 +97,154 @@ def fit(model: Function, loss: Function, optimizer: Any, x: ArrayLike, y: ArrayL
 
     def run(unused: _Unused) -> Iterator[Epoch]:
         unused.warns = False
-        for number in range(initial_epoch + 1, epochs + 1):
-            start, lr, total = perf_counter(), optimizer.lr, 0.0
-            for batch, (a, b) in enumerate(minibatches(inputs, targets, batch_size, rng), 1):
-                is_first = batch == 1 and number == initial_epoch + 1
-                where = f"epoch {number}, batch {batch}"
-                total += len(a) * _step(model, loss, optimizer, a, b, where, is_first)
+        for epoch in range(initial_epoch + 1, epochs + 1):
+            start = perf_counter()
+            lr = optimizer.lr
+            total_loss = 0.0
+            batches = minibatches(inputs, targets, batch_size, rng)
+            for batch, (batch_x, batch_y) in enumerate(batches, 1):
+                is_first = batch == 1 and epoch == initial_epoch + 1
+                where = f"epoch {epoch}, batch {batch}"
+                batch_loss = _step(model, loss, optimizer, batch_x, batch_y, where, is_first)
+                total_loss += len(batch_x) * batch_loss
             seconds = perf_counter() - start
-            test_loss, test_accuracy = (
-                (None, None) if test is None else evaluate(model, loss, *test)
-            )
-            yield Epoch(number, total / len(inputs), test_loss, test_accuracy, seconds, lr)
+            mean_loss = total_loss / len(inputs)
+            test_loss = None
+            test_accuracy = None
+            if test is not None:
+                test_loss, test_accuracy = evaluate(model, loss, *test)
+            yield Epoch(epoch, mean_loss, test_loss, test_accuracy, seconds, lr)
 
     return run(_Unused())
 
 
 class _Unused:
-    """It warns when it goes, unless it was told not to. Only a generator that nobody has looped over still holds one."""
+    """Warns when it is freed, unless `warns` is False by then.
+
+    It is an argument of `fit`'s generator, which sets `warns` to False when it begins to run. So
+    the warning comes if the generator is freed before anyone has looped over it.
+    """
 
     warns = True
 
     def __del__(self) -> None:
         if self.warns:
-            words = "train.fit has trained nothing: it trains while you loop over it, as in `for epoch in train.fit(...)`"
-            warnings.warn(words, RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                "train.fit has trained nothing: it trains while you loop over it, "
+                "as in `for epoch in train.fit(...)`",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _check_optimizer(optimizer: Any) -> None:
-    """A `TypeError` that names what `fit` needs and this lacks."""
+    """Raise a `TypeError` that names what `fit` needs and this optimizer lacks."""
     if isinstance(optimizer, type):
         raise TypeError(
-            f"expected an optimizer, but got the class {optimizer.__name__}: call it, with the parameters"
+            f"expected an optimizer, but got the class {optimizer.__name__}: "
+            "call it, with the parameters"
         )
-    lacks = [
-        name for name in ("parameters", "lr", "zero_grad", "step") if not hasattr(optimizer, name)
-    ]
-    if lacks:
+    needed = ("parameters", "lr", "zero_grad", "step")
+    missing = [name for name in needed if not hasattr(optimizer, name)]
+    if missing:
         raise TypeError(
-            "expected an optimizer with a list of parameters, a number lr, and methods zero_grad() and step(), as "
-            f"optim.SGD has, but got {shown(optimizer)}, which lacks {', '.join(lacks)}"
+            "expected an optimizer with a list of parameters, a number lr, and methods "
+            f"zero_grad() and step(), as optim.SGD has, but got {shown(optimizer)}, "
+            f"which lacks {', '.join(missing)}"
         )
     if not check_list("parameters of the optimizer", optimizer.parameters):
         raise ValueError("expected an optimizer with at least one parameter, but its list is empty")
-    check_type(
-        "methods zero_grad and step of the optimizer", Callable, optimizer.zero_grad, optimizer.step
-    )
+    methods = (optimizer.zero_grad, optimizer.step)
+    check_type("methods zero_grad and step of the optimizer", Callable, *methods)
+
+
+# ── One step ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _step(
     model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str, is_first: bool
 ) -> float:
-    """One step down the slope, on one mini-batch; its loss. The computation graph is gone when this returns."""
+    """Make one step down the slope, on one mini-batch, and return its loss.
+
+    The computation graph is freed when this returns.
+    """
     output = model(x)
     if output is None:
-        raise TypeError("the model gave None: its forward has to return what it computes")
-    value = _one(loss(output, y))
+        raise TypeError("the model returned None: its forward has to return what it computes")
+    value = _checked_loss(loss(output, y))
     if is_first:
         _warn_of_a_square(value, len(y))
     number = value.item()
-    # Before the first step there are no gradients from an earlier one.
+    # Gradients that exist before the first step come from earlier training.
     never_moved = is_first and all(p.grad is None for p in optimizer.parameters)
     if not isfinite(number):
-        raise DivergedError(
-            f"the loss became {number} in {where}: {_cause(optimizer, x, y, never_moved)}"
-        )
+        cause = _cause(optimizer, x, y, never_moved)
+        raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
     is_own = not isinstance(optimizer, SGD)
-    if is_own and any(p.grad is not None and np.any(p.grad) for p in optimizer.parameters):
-        raise ValueError(
-            "the optimizer's zero_grad() left gradients, to which this step's would be added: set grad to None"
-        )
+    if is_own:
+        _check_zeroed(optimizer)
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
         raise ValueError(
-            "the loss depends on no parameter of the optimizer: is it the optimizer of this model, and was .data or "
-            ".item() taken on the way?"
+            "the loss depends on no parameter of the optimizer: is it the optimizer of this model, "
+            "and was .data or .item() taken on the way?"
         )
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
-        raise DivergedError(
-            f"a gradient became infinite or nan in {where}: {_cause(optimizer, x, y, never_moved)}"
-        )
-    before = [np.array(p.data) for p in optimizer.parameters] if is_own and is_first else []
-    optimizer.step()
-    if before and all(
-        np.array_equal(old, p.data) for old, p in zip(before, optimizer.parameters, strict=True)
-    ):
-        words = f"the optimizer's step() changed no parameter in {where}: to change one, write p.data -= ..."
-        warnings.warn(words, RuntimeWarning, stacklevel=3)
+        cause = _cause(optimizer, x, y, never_moved)
+        raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
+    if is_own and is_first:
+        _make_first_step(optimizer, where)
+    else:
+        optimizer.step()
     return number
 
 
-def _warn_of_a_square(loss: Value, examples: int) -> None:
-    """A `RuntimeWarning` if the loss pairs each output with the targets of all examples.
+def _check_zeroed(optimizer: Any) -> None:
+    """Raise a `ValueError` if `zero_grad()` of a user's own optimizer has left gradients."""
+    if any(p.grad is not None and np.any(p.grad) for p in optimizer.parameters):
+        raise ValueError(
+            "the optimizer's zero_grad() left gradients, to which this step's would be added: "
+            "set grad to None"
+        )
 
-    It does where a column (n, 1) meets a row (n,): they broadcast to (n, n).
+
+def _make_first_step(optimizer: Any, where: str) -> None:
+    """Make the first step of a user's own optimizer, and warn if it changes no parameter."""
+    before = [np.array(p.data) for p in optimizer.parameters]
+    optimizer.step()
+    pairs = zip(before, optimizer.parameters, strict=True)
+    if all(np.array_equal(old, p.data) for old, p in pairs):
+        warnings.warn(
+            f"the optimizer's step() changed no parameter in {where}: "
+            "to change one, write p.data -= ...",
+            RuntimeWarning,
+            stacklevel=4,  # the line that loops over `fit`
+        )
+
+
+def _warn_of_a_square(loss: Value, examples: int) -> None:
+    """Warn if the loss pairs each output with the targets of all examples.
+
+    That happens where a column (n, 1) meets a row (n,): they broadcast to (n, n).
     """
-    column, row, square = (examples, 1), (examples,), (examples, examples)
+    if examples <= 1:
+        return
+    column = (examples, 1)
+    row = (examples,)
+    square = (examples, examples)
     for node in ancestors(loss):
-        shapes = [np.shape(x._numbers if isinstance(x, Value) else x) for x in node.inputs]
-        if (
-            examples > 1
-            and np.shape(node._numbers) == square
-            and column in shapes
-            and row in shapes
-        ):
-            words = (
-                f"the loss computes {node._operation.name} of shapes {column} and {row}, which broadcast to {square}: "  # type: ignore[union-attr]
-                "if that is not meant, y[:, None] makes the targets a column"
+        if np.shape(node._numbers) != square:
+            continue
+        shapes = [np.shape(x._numbers if isinstance(x, Value) else x) for x in node._operands]
+        if column in shapes and row in shapes:
+            name = node._operation.name  # type: ignore[union-attr]
+            warnings.warn(
+                f"the loss computes {name} of shapes {column} and {row}, which broadcast to "
+                f"{square}: if that is not meant, y[:, None] makes the targets a column",
+                RuntimeWarning,
+                stacklevel=4,  # the line that loops over `fit`
             )
-            warnings.warn(words, RuntimeWarning, stacklevel=4)
             return
 
 
@@ -201,74 +252,90 @@ _LARGE = 1e4  # parameters below this have not run away, and features above it a
 
 
 def _cause(optimizer: Any, x: Any, y: Any, never_moved: bool) -> str:
-    """Where to look for what made a number infinite or nan, as far as the data and the parameters tell."""
+    """Where to look for the cause of an infinite number or nan, judging by data and parameters."""
     for what, array in (("examples", x), ("targets", y)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             return (
-                f"look at the data, for there is nan or infinity in the {what} of this mini-batch"
+                f"look at the data, because there is nan or infinity in the {what} "
+                "of this mini-batch"
             )
-    parameter = max(_largest(p.data) for p in optimizer.parameters)
-    if not isfinite(parameter):
-        return "look at the parameters, for one of them holds nan or infinity"
-    feature = max((_largest(each) for each in (x, y) if each.dtype.kind in "iuf"), default=0.0)
-    smaller = f"try a learning rate smaller than {optimizer.lr:g}"
+    largest_parameter = max(_largest(p.data) for p in optimizer.parameters)
+    if not isfinite(largest_parameter):
+        return "look at the parameters, because one of them holds nan or infinity"
+
+    smaller_rate = f"try a learning rate smaller than {optimizer.lr:g}"
+    numeric_data = [array for array in (x, y) if array.dtype.kind in "iuf"]
+    largest_feature = max(map(_largest, numeric_data), default=0.0)
+    if largest_feature >= _LARGE:
+        scale = f"scale the data, in which the largest number is {largest_feature:.2g}"
+        return scale if never_moved else f"{smaller_rate}, or {scale}"
+    if largest_parameter >= _LARGE:
+        grown = f"the largest parameter is {largest_parameter:.2g}"
+        return f"{grown}: begin with smaller ones" if never_moved else f"{grown}, so {smaller_rate}"
+
     suspects = "a log or a division of 0, an exp or a power of something large"
-    if feature >= _LARGE:
-        scale = f"scale the data, in which the largest number is {feature:.2g}"
-        return scale if never_moved else f"{smaller}, or {scale}"
-    if parameter >= _LARGE:
-        grown = f"the largest parameter is {parameter:.2g}"
-        return f"{grown}: begin with smaller ones" if never_moved else f"{grown}, so {smaller}"
     if never_moved:
         return f"no step was made yet, so look in the model, the loss and the data for {suspects}"
-    return f"no parameter is larger than {parameter:.2g}, so look first in the model and the loss for {suspects}; then {smaller}"
+    return (
+        f"no parameter is larger than {largest_parameter:.2g}, so look first in the model "
+        f"and the loss for {suspects}; then {smaller_rate}"
+    )
 
 
 def _largest(x: Any) -> float:
     return float(np.max(np.abs(x), initial=0.0))
 
 
-def _one(loss: Any) -> Value:
+def _checked_loss(loss: Any) -> Value:
     if not isinstance(loss, Value) or loss.size != 1:
         raise TypeError(
-            f"expected a loss that is a Value of one element, the mean over the batch, but got {loss!r}"
+            "expected a loss that is a Value of one element, the mean over the mini-batch, "
+            f"but got {loss!r}"
         )
     return loss
 
 
 def _is_finite(g: Data) -> bool:
-    """Whether all elements are; their sum says so at a fraction of the cost, except where finite ones overflow it."""
-    return isfinite(g if isinstance(g, float) else np.add.reduce(g, axis=None)) or bool(
-        np.isfinite(g).all()
-    )
+    """Whether all elements of a gradient are finite."""
+    # If the sum is finite, so are all elements, and it costs a fraction of looking at each.
+    # Finite elements may have an infinite sum, so then each of them is looked at.
+    total = g if isinstance(g, float) else np.add.reduce(g, axis=None)
+    return isfinite(total) or bool(np.isfinite(g).all())
+
+
+# ── Evaluation ───────────────────────────────────────────────────────────────────────────────────
 
 
 @evaluation
 def evaluate(
     model: Function, loss: Function, x: ArrayLike, y: ArrayLike, batch_size: int = 1000
 ) -> tuple[float, float | None]:
-    """The mean loss over the examples, and the accuracy: the share of them that the model names rightly.
+    """The mean loss over the examples, and the accuracy, the share that are classified correctly.
 
-    It names the class of the largest output; an example with an output of nan is named wrongly. There is an accuracy where
-    y are integers from 0 to classes - 1, (n,), and the outputs (n, classes), of two or more classes. Else it is None.
+    The model's answer is the class with the largest output. An example with an output of nan
+    counts as wrong. There is an accuracy if y (n,) are integers from 0 to classes - 1, and the
+    outputs are (n, classes), with two or more classes. Otherwise it is None.
 
-    Meanwhile nothing is recorded, and `training` is False in every module, in this thread and task.
+    During the call nothing is recorded, and `training` is False in every module, in this thread
+    and task.
     """
     check_type("a model and a loss that are functions", Callable, model, loss)
     labels = as_plain_array(y)
     has_classes = labels.ndim == 1 and labels.dtype.kind in "iu"
-    total, right, examples = 0.0, 0, 0
+    total_loss = 0.0
+    correct = 0
+    examples = 0
     for inputs, targets in minibatches(x, labels, batch_size):
         output = model(inputs)
-        total += len(inputs) * _one(loss(output, targets)).item()
+        total_loss += len(inputs) * _checked_loss(loss(output, targets)).item()
         examples += len(inputs)
         if has_classes:
             scores = np.asarray(output.data if isinstance(output, Value) else output)
             has_classes = _are_of_classes(scores, targets)
         if has_classes:
-            is_right = np.argmax(scores, axis=1) == targets
-            right += int(np.sum(is_right & ~np.isnan(scores).any(axis=1)))
-    return total / examples, right / examples if has_classes else None
+            correct += _count_correct(scores, targets)
+    accuracy = correct / examples if has_classes else None
+    return total_loss / examples, accuracy
 
 
 def _are_of_classes(scores: Any, targets: Any) -> bool:
@@ -278,81 +345,122 @@ def _are_of_classes(scores: Any, targets: Any) -> bool:
     return bool(targets.min() >= 0 and targets.max() < scores.shape[1])
 
 
+def _count_correct(scores: Any, targets: Any) -> int:
+    """How many rows have their largest score in the column of the target, and no nan."""
+    is_largest = np.argmax(scores, axis=1) == targets
+    has_nan = np.isnan(scores).any(axis=1)
+    return int(np.sum(is_largest & ~has_nan))
+
+
+# ── Checkpoints ──────────────────────────────────────────────────────────────────────────────────
+
+
 def save_checkpoint(
     path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int
 ) -> None:
-    """Write what training depends on, after that many epochs, to an .npz file: whole, or not at all.
+    """Write what training depends on after that many epochs to an .npz file, all of it or nothing.
 
-    That is the weights, the optimizer's settings and velocities, and the state of `rng`. So call this in the loop over `fit`,
-    last. Later, with a model and an optimizer that were made in the same way, training goes on bit for bit as if it had not
-    stopped, on a machine of the same kind, with the same versions.
+    This is the weights, the optimizer's settings and velocities, and the state of `rng`. So call
+    it last in the loop over `fit`. Later, with a model and an optimizer that were made in the same
+    way, training goes on bit for bit as if it had not stopped, on a machine of the same kind, with
+    the same versions.
 
     >>> from tempfile import TemporaryDirectory
     >>> from microgd import nn
-    >>> x, y, rng = [[1.0], [2.0]], [[3.0], [5.0]], np.random.default_rng(0)
+    >>> x, y = [[1.0], [2.0]], [[3.0], [5.0]]
+    >>> rng = np.random.default_rng(0)
     >>> model = nn.Linear(1, 1, rng=rng)
     >>> optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
     >>> with TemporaryDirectory() as folder:
+    ...     path = f"{folder}/run.npz"
     ...     for epoch in fit(model, nn.mse_loss, optimizer, x, y, epochs=2, rng=rng):
-    ...         save_checkpoint(f"{folder}/run.npz", model, optimizer, rng, epoch.number)
-    ...     done = load_checkpoint(f"{folder}/run.npz", model, optimizer, rng)
-    >>> [epoch.number for epoch in fit(model, nn.mse_loss, optimizer, x, y, epochs=4, rng=rng, initial_epoch=done)]
+    ...         save_checkpoint(path, model, optimizer, rng, epoch.number)
+    ...     done = load_checkpoint(path, model, optimizer, rng)
+    >>> more = fit(model, nn.mse_loss, optimizer, x, y, epochs=4, rng=rng, initial_epoch=done)
+    >>> [epoch.number for epoch in more]
     [3, 4]
 
-    An optimizer of parameters that are not the model's is a `ValueError`: the file would lack them.
+    An optimizer with parameters that are not the model's is a `ValueError`: the file would lack
+    them.
     """
-    names = _names(model, optimizer, rng)
+    names = _parameter_names(model, optimizer, rng)
     check_count("number of epochs", epoch, 0)
-    arrays = {f"model.{name}": data for name, data in model.state_dict().items()}
-    arrays |= {f"optimizer.{name}": data for name, data in optimizer.state_dict().items()}
+    arrays: dict[str, Data] = {}
+    for name, data in model.state_dict().items():
+        arrays[f"model.{name}"] = data
+    for name, data in optimizer.state_dict().items():
+        arrays[f"optimizer.{name}"] = data
     state = json.dumps([rng.bit_generator.state, names], default=np.ndarray.tolist)
-    save_arrays(
-        path, arrays | {"rng": np.frombuffer(state.encode(), np.uint8), "epoch": float(epoch)}
-    )
+    arrays["rng"] = np.frombuffer(state.encode(), np.uint8)
+    arrays["epoch"] = float(epoch)
+    save_arrays(path, arrays)
 
 
 def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator) -> int:
-    """Set all three to what `save_checkpoint` has written; the number of epochs that were done by then.
+    """Set all three to what `save_checkpoint` has written; returns the number of epochs done.
 
-    All of it or nothing: a broken file, or one of another model, optimizer or kind of generator, is a `ValueError`.
+    All of it or nothing: a broken file, or one for another model, optimizer or kind of generator,
+    is a `ValueError`, and changes nothing.
     """
-    names = _names(model, optimizer, rng)
+    names = _parameter_names(model, optimizer, rng)
     arrays = load_arrays(path)
     try:
-        (state, moved), epoch = json.loads(bytes(map(int, arrays["rng"]))), int(arrays["epoch"])
-        type(rng.bit_generator)().state = state  # an error where it is another kind's
-        # What NumPy leaves unchecked: MT19937 and Philox would read anywhere in memory from there.
-        if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
-            raise ValueError("the random state is out of its range")
-        prefixes = "model.", "optimizer."
-        weights, moves = (
-            {n.removeprefix(p): x for n, x in arrays.items() if n.startswith(p)} for p in prefixes
-        )
+        random_state, saved_names = json.loads(bytes(map(int, arrays["rng"])))
+        epoch = int(arrays["epoch"])
+        _check_random_state(random_state, rng)
+        weights = _under("model.", arrays)
         matched = model._matched(weights)
         same_dtypes = all(np.result_type(new) == weights[part.name].dtype for part, new in matched)
-        if moved != names or not same_dtypes:
+        if saved_names != names or not same_dtypes:
             raise ValueError(
-                f"its optimizer moves {moved}, not {names}, or its weights have another dtype"
+                f"its optimizer moves {saved_names}, not {names}, or its weights have another dtype"
             )
-        optimizer.load_state_dict(moves)
+        optimizer.load_state_dict(_under("optimizer.", arrays))
     except Exception as error:
+        # A file of something else may fail at any of these lines, with any kind of error. All
+        # become a ValueError that names the file and has the original as its cause. Ctrl-C is not
+        # an Exception, so it passes through.
         raise ValueError(
-            f"{os.fspath(path)} is no checkpoint of these: {type(error).__name__}: {error}"
+            f"{os.fspath(path)} is not a checkpoint of this model, optimizer and generator: "
+            f"{type(error).__name__}: {error}"
         ) from error
     for part, new in matched:
         part.put(new)
-    rng.bit_generator.state = state
+    rng.bit_generator.state = random_state
     return epoch
 
 
-def _names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]:
-    """The names of the optimizer's parameters, in its order."""
-    for part, kind in ((model, Module), (optimizer, SGD), (rng, np.random.Generator)):
-        check_type(f"a {kind.__name__}", kind, part)
+def _check_random_state(state: Any, rng: np.random.Generator) -> None:
+    """Raise an error if `state` is not one of this kind of generator, or is out of its range."""
+    new = type(rng.bit_generator)()
+    new.state = state  # an error if it is the state of another kind
+    # NumPy does not check these positions: with wrong ones, MT19937 and Philox would read
+    # memory outside their buffers.
+    position = state["state"].get("pos", 0)
+    buffer_position = state.get("buffer_pos", 0)
+    if not (0 <= position <= 624 and 0 <= buffer_position <= 4):
+        raise ValueError("the random state is out of its range")
+
+
+def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays whose names begin with the prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _parameter_names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]:
+    """The names of the optimizer's parameters, in its order; an error if one is not the model's."""
+    check_type("a Module", Module, model)
+    check_type("an SGD", SGD, optimizer)
+    check_type("a Generator", np.random.Generator, rng)
     names = {p: name for name, p in model.named_parameters()}
     if not set(optimizer.parameters) <= names.keys():
         raise ValueError(
-            "expected an optimizer of the model's parameters, but it has others, which the file would lack"
+            "expected an optimizer of the model's parameters, but it has others, "
+            "which the file would lack"
         )
     return [names[p] for p in optimizer.parameters]
 
@@ -360,18 +468,19 @@ def _names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]
 def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -> bool:
     """Whether the loss has stopped changing, or changes extremely slowly.
 
-    That is: over the last `window` steps it stayed within a band of `tolerance` times its size. It says that descent
-    has slowed down, not that it has arrived: with a tiny learning rate every step is small.
+    That is, over the last `window` steps it stayed within a band of `tolerance` times its size.
+    This says that descent has slowed down, not that it has arrived: with a tiny learning rate
+    every step is small.
 
     >>> has_converged([4.0, 2.0, 1.0, 0.5, 0.25, 0.125])
     False
     >>> has_converged([4.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
     True
     """
-    window, allowed = check_count("window", window, 1), check_number("tolerance", tolerance)
-    recent = np.ravel(np.asarray(as_data(losses), np.float64))[-window - 1 :]
-    return bool(
-        len(recent) > window
-        and np.isfinite(recent).all()
-        and np.ptp(recent) <= allowed * np.abs(recent).max()
-    )
+    window = check_count("window", window, 1)
+    tolerance = check_number("tolerance", tolerance)
+    numbers = np.ravel(np.asarray(as_data(losses), np.float64))
+    recent = numbers[-window - 1 :]
+    if len(recent) <= window or not np.isfinite(recent).all():
+        return False
+    return bool(np.ptp(recent) <= tolerance * np.abs(recent).max())

@@ -1,4 +1,4 @@
-"""What the most common mistakes are answered with, word for word: a person has read each."""
+"""The messages for the most common mistakes, word for word. A person has read each of them."""
 
 import math
 import operator
@@ -37,7 +37,7 @@ def renamed():
 
 
 class Scaled(nn.Module):
-    """A newcomer's module."""
+    """A module as a newcomer writes it."""
 
     def __init__(self):
         self.w = Value(np.ones(3)) * 0.1
@@ -69,7 +69,7 @@ MISTAKES = {
     "a function of NumPy's without a rule": (
         lambda: np.cumsum(Value([1.0, 2.0])),
         TypeError,
-        "numpy.cumsum is not supported for Values: write np.tril(np.ones((n, n))) @ x of a vector",
+        "numpy.cumsum is not supported for Values: write np.tril(np.ones((n, n))) @ x for a vector",
     ),
     "text as a Value": (
         lambda: Value("3"),
@@ -199,7 +199,7 @@ MISTAKES = {
         lambda: np.linalg.inv(V),
         TypeError,
         "numpy.linalg.inv is not supported for Values: write it with functions that are supported (help(microgd.operations) "
-        "lists them), or add it with microgd.operation; x.data is for where no derivative is wanted",
+        "lists them), or add it with microgd.operation; where no derivative is needed, use x.data",
     ),
     "a method of PyTorch's": (
         lambda: V.std(),
@@ -232,7 +232,7 @@ MISTAKES = {
     "new data of what was computed": (
         lambda: setattr(V * 2.0, "data", 1.0),
         AttributeError,
-        "the data of a computed value is read-only: it belongs to the recorded computation. To make first weights, compute "
+        "the data of a computed value is read-only: it belongs to the recorded computation. To make initial weights, compute "
         "with arrays, as in Value(rng.normal(size=3) * 0.1); to go on with its numbers alone, take value.detach()",
     ),
     "parameters that were computed": (
@@ -245,12 +245,12 @@ MISTAKES = {
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), np.eye(3)[[0, 2]]),
         TypeError,
         "expected labels of shape (2,), an integer for each example, but got shape (2, 3): if they are one-hot, "
-        "labels.argmax(axis=1) makes integers of them",
+        "labels.argmax(axis=1) turns them into integers",
     ),
     "labels that are whole floats": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), [0.0, 2.0]),
         TypeError,
-        "expected labels that are integers, but got dtype float64; np.asarray(labels).astype(int) makes them so",
+        "expected labels that are integers, but got dtype float64; np.asarray(labels).astype(int) turns them into integers",
     ),
     "labels that are fractions": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), [0.5, 2.0]),
@@ -270,17 +270,17 @@ MISTAKES = {
     "labels of -1 and 1": (
         lambda: nn.cross_entropy(Value(np.ones((2, 2))), [-1, 1]),
         ValueError,
-        "expected labels from 0 to 1, but got -1: (labels + 1) // 2 makes 0 and 1 of -1 and 1",
+        "expected labels from 0 to 1, but got -1: (labels + 1) // 2 turns -1 and 1 into 0 and 1",
     ),
     "labels that are integers as objects": (
         lambda: nn.cross_entropy(Value(np.ones((2, 2))), np.array([0, 1], object)),
         TypeError,
-        "expected labels that are integers, but got dtype object; labels.astype(int) makes them so",
+        "expected labels that are integers, but got dtype object; labels.astype(int) turns them into integers",
     ),
     "a column of labels": (
         lambda: nn.cross_entropy(Value(np.ones((2, 3))), [[0], [2]]),
         ValueError,
-        "expected labels of shape (2,), a number for each example, but got shape (2, 1): np.asarray(labels)[:, 0] is that",
+        "expected labels of shape (2,), a number for each example, but got shape (2, 1): np.asarray(labels)[:, 0] has that shape",
     ),
     "a row and a column in the loss": (
         lambda: nn.mse_loss(Value(np.ones(3)), np.ones((3, 1))),
@@ -308,7 +308,7 @@ MISTAKES = {
     "a feature that is no column": (
         lambda: nn.Linear(1, 32)(np.ones(20)),
         ValueError,
-        "Linear(1, 32) takes shape (..., 1), but got shape (20,): x[:, None] makes it a column, an example a row",
+        "Linear(1, 32) takes shape (..., 1), but got shape (20,): x[:, None] makes it a column, with one example in each row",
     ),
     "a masked array": (
         lambda: Value(np.ma.array([1.0, 2.0], mask=[True, False])),
@@ -353,8 +353,7 @@ def test_what_python_cannot_write_is_named_by_its_type():
 
 def test_a_value_put_into_an_array_leads_to_stack():
     array = np.zeros(3)
-    with pytest.raises(
-        ValueError, match="setting an array element with a sequence"
-    ) as refused:  # in NumPy's words...
+    # The error has NumPy's words...
+    with pytest.raises(ValueError, match="setting an array element with a sequence") as refused:
         array[0] = Value(2.0)
-    assert str(refused.value.__cause__) == NOT_A_NUMBER  # ...which Python shows below these
+    assert str(refused.value.__cause__) == NOT_A_NUMBER  # ...and its cause has ours

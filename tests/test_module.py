@@ -1,4 +1,6 @@
-"""What a module holds: arrays are part of its state, computed Values no parameters, and it knows whether it is in training."""
+"""What a module holds: arrays are part of its state, computed Values are not parameters, and it
+knows whether it is in training.
+"""
 
 import copy
 import inspect
@@ -19,7 +21,7 @@ rng = np.random.default_rng(0)
 
 
 class Holding(nn.Module):
-    """A module with these attributes."""
+    """A module with the given attributes."""
 
     def __init__(self, **attributes):
         for name, x in attributes.items():
@@ -30,7 +32,7 @@ class Holding(nn.Module):
 
 
 class Norm(nn.Module):
-    """Batch norm as a newcomer writes it: in training by the batch, else by running means."""
+    """Batch norm as a newcomer writes it: by the mini-batch in training, else by running means."""
 
     def __init__(self, n):
         self.scale = Value(np.ones(n))
@@ -90,7 +92,7 @@ def trained(seed=0):
     return model
 
 
-# ── Computed Values are no parameters ────────────────────────────────────────────────────────────────────────────────
+# ── Computed Values are not parameters ────────────────────────────────────────────────────────────
 
 START = Value([1.0, 2.0, 3.0], name="start")
 
@@ -178,7 +180,7 @@ def test_a_module_keeps_what_its_forward_computes():
             return self.state
 
     model = Recurrent()
-    out = model(1.0) + model(2.0)  # the first has no Value in it
+    out = model(1.0) + model(2.0)  # the first call computes without a Value
     with no_grad():
         model(3.0)
     assert [name for name, _ in model.named_parameters()] == ["weight"]
@@ -216,7 +218,7 @@ def test_a_new_module_that_holds_its_layers_in_an_iterator_is_refused(once):
 
 
 class Layer:
-    """A layer that a newcomer writes without nn.Module."""
+    """A layer as a newcomer writes it without nn.Module."""
 
     def __init__(self):
         self.w = Value(1.0)
@@ -236,8 +238,8 @@ def closure():
         (Layer(), "make Layer a subclass of nn.Module"),
         ([Layer(), nn.ReLU()], "make Layer a subclass of nn.Module"),
         (SimpleNamespace(parts=[nn.Linear(2, 2)]), "make SimpleNamespace a subclass"),
-        (closure(), "make a class of it, a subclass of nn.Module"),
-        (partial(operations.multiply, Value(2.0)), "make a class of it, a subclass of nn.Module"),
+        (closure(), "write it as a subclass of nn.Module"),
+        (partial(operations.multiply, Value(2.0)), "write it as a subclass of nn.Module"),
         (nn.Linear(2, 2).forward, "give the module itself"),
     ],
 )
@@ -352,7 +354,7 @@ def test_the_signature_of_a_module_is_that_of_its_init():
     )
 
 
-# ── Arrays are part of the state ─────────────────────────────────────────────────────────────────────────────────────
+# ── Arrays are part of the state ──────────────────────────────────────────────────────────────────
 
 
 def test_every_array_is_in_the_state_under_its_path():
@@ -463,7 +465,7 @@ def test_a_file_that_lacks_an_array_is_refused_by_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("array", "error", "message"),
     [
-        (np.zeros(3), ValueError, r"mean has shape \(2,\), but shape \(3,\) came"),
+        (np.zeros(3), ValueError, r"expected mean to have shape \(2,\), but got shape \(3,\)"),
         (np.array(["a", "b"]), TypeError, "expected mean to be of dtype float64, but got <U1"),
         (
             np.array([None, 1.0], object),
@@ -514,7 +516,7 @@ def test_a_file_from_before_a_module_held_an_array_says_how_to_leave_it_out():
 )
 def test_an_array_that_cannot_be_saved_whole_is_named_with_the_cure(array):
     model = Holding(more=Holding(odd=array))
-    with pytest.raises(TypeError, match=r"^more\.odd: .*\. Under the name _odd it is left out$"):
+    with pytest.raises(TypeError, match=r"^more\.odd: .*\. Rename it to _odd to leave it out$"):
         model.state_dict()
     assert Holding(_odd=array).state_dict() == {}
 
@@ -536,7 +538,7 @@ def test_a_checkpoint_holds_the_arrays(tmp_path):
 
     whole, stopped, later = parts(0), parts(0), parts(3)
     for model, *_ in (whole, stopped, later):
-        model.layers.pop(3)  # the generator of a dropout is no part of a checkpoint
+        model.layers.pop(3)  # a checkpoint does not hold the generator of a dropout
     fit(*whole, epochs=3)
     fit(*stopped, epochs=1)
     train.save_checkpoint(tmp_path / "run.npz", *stopped, 1)
@@ -569,7 +571,7 @@ def test_weights_and_arrays_go_to_pytorch_and_come_back():
     assert back.running_var.tolist() == theirs.running_var.tolist()
 
 
-# ── In training or not ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Training and evaluation ───────────────────────────────────────────────────────────────────────
 
 
 def test_a_new_module_is_in_training():
@@ -638,7 +640,7 @@ def test_the_mode_is_no_part_of_the_state():
 
 
 class Watching(nn.Module):
-    """It notes whether it was in training at each call."""
+    """At each call it notes whether it is in training."""
 
     def __init__(self):
         self.layer, self.seen = nn.Linear(3, 2), []

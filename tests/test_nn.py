@@ -1,4 +1,4 @@
-"""Modules, layers and losses: what they hold, what they compute and what they refuse."""
+"""Modules, layers and losses: what they hold, what they compute, and what they refuse."""
 
 import math
 
@@ -9,7 +9,7 @@ from microgd import Value, check_gradients, gradients, nn, no_grad, optim
 
 
 class Holding(nn.Module):
-    """A module with the given attributes, and nothing more: it doesn't even call the constructor of Module."""
+    """A module with the given attributes only: it does not even call Module's constructor."""
 
     def __init__(self, **attributes):
         vars(self).update(attributes)
@@ -28,7 +28,7 @@ def assert_same_state(got, expected):
         np.testing.assert_array_equal(got[name], data, err_msg=name, strict=True)
 
 
-# ── What a module holds ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── What a module holds ───────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_parameter_may_be_replaced_by_another_or_taken_out():
     assert [(name, p is other) for name, p in layer.named_parameters()] == [("weight", True)]
     layer.weight.data -= 1.0
     layer.result = layer.weight * 2.0
-    layer.result = layer.weight * 3.0  # what is no parameter may be anything
+    layer.result = layer.weight * 3.0  # an attribute that is not a parameter may be anything
 
 
 def test_a_module_that_holds_itself_lists_its_parameters_once():
@@ -196,7 +196,7 @@ def test_zero_grad_sets_every_gradient_to_none():
     assert [p.grad for p in model.parameters()] == [None] * 4
 
 
-# ── state_dict and load_state_dict ───────────────────────────────────────────────────────────────────────────────────
+# ── state_dict and load_state_dict ────────────────────────────────────────────────────────────────
 
 
 def test_the_state_holds_every_parameters_numbers():
@@ -274,7 +274,7 @@ def test_loading_keeps_what_was_computed_before():
     np.testing.assert_array_equal(layer.weight.grad, [[6.0]])
 
 
-# For a Linear(2, 1): the part at fault, bias, comes after the weight, which must not have changed by then.
+# For a Linear(2, 1). The faulty bias comes after the weight, and the weight must not have changed.
 REFUSED_STATES = [
     ({"weight": [[7.0, 7.0]]}, ValueError, r"missing \['bias'\]"),
     ({}, ValueError, r"missing \['bias', 'weight'\]"),
@@ -288,17 +288,17 @@ REFUSED_STATES = [
     (
         {"weight": [[7.0, 7.0]], "bias": [7.0, 7.0]},
         ValueError,
-        r"bias has shape \(1,\), but shape \(2,\) came",
+        r"expected bias to have shape \(1,\), but got shape \(2,\)",
     ),
     (
         {"weight": [[7.0, 7.0]], "bias": 7.0},
         ValueError,
-        r"bias has shape \(1,\), but shape \(\) came",
+        r"expected bias to have shape \(1,\), but got shape \(\)",
     ),
     (
         {"weight": [[7.0, 7.0]], "bias": [[7.0]]},
         ValueError,
-        r"bias has shape \(1,\), but shape \(1, 1\) came",
+        r"expected bias to have shape \(1,\), but got shape \(1, 1\)",
     ),
     ({"weight": [[7.0, 7.0]], "bias": ["seven"]}, TypeError, "expected a number or an array"),
     ({"weight": [[7.0, 7.0]], "bias": [7j]}, TypeError, "complex"),
@@ -321,7 +321,7 @@ def test_a_state_that_is_refused_has_changed_nothing(state, error, message):
     assert_same_state(layer.state_dict(), before)
 
 
-# ── Linear ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Linear ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_linears_weight_has_a_row_for_each_output():
@@ -348,7 +348,8 @@ def test_linear_starts_uniformly_within_one_over_the_root_of_the_inputs(name, fe
         .astype(np.float64)
     )
     bound = 1 / math.sqrt(features)
-    # Kolmogorov and Smirnov: how far the share of numbers below x is from what it is for a uniform distribution.
+    # Kolmogorov-Smirnov: how far the share of numbers below x is from that of the uniform
+    # distribution.
     expected = (np.sort(drawn) + bound) / (2 * bound)
     distance = np.abs(expected - (np.arange(drawn.size) + 0.5) / drawn.size).max()
     assert np.abs(drawn).max() <= bound * (1 + 1e-6)
@@ -489,7 +490,7 @@ def test_a_network_shows_what_it_is_made_of():
     assert repr(model) == "Sequential(Linear(4, 5), ReLU(), Linear(5, 3, bias=False))"
 
 
-# ── Sequential and activations ───────────────────────────────────────────────────────────────────────────────────────
+# ── Sequential and activations ────────────────────────────────────────────────────────────────────
 
 
 def test_sequential_applies_its_layers_in_order():
@@ -542,7 +543,7 @@ def test_an_activation_has_no_parameters(activation):
     assert activation.parameters() == []
 
 
-# ── mse_loss ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── mse_loss ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -596,7 +597,7 @@ def test_mse_loss_refuses_an_empty_batch(shape):
         nn.mse_loss(Value(np.ones(shape)), np.ones(shape))
 
 
-# ── cross_entropy ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── cross_entropy ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, list])
@@ -624,9 +625,8 @@ def test_cross_entropys_gradient_is_the_probabilities_minus_one_at_the_label():
 @pytest.mark.parametrize("labels", [[0], [2, 2, 1, 0]])
 def test_cross_entropys_gradients_are_right_once_and_twice(labels):
     logits = np.random.default_rng(0).normal(size=(len(labels), 3))
-    check_gradients(
-        lambda x: 3 * nn.cross_entropy(x, labels), logits, order=2
-    )  # 3: what comes from above counts
+    # Times 3, so that the upstream gradient matters.
+    check_gradients(lambda x: 3 * nn.cross_entropy(x, labels), logits, order=2)
 
 
 def test_a_second_backward_through_cross_entropy_adds_the_same_gradient_again():
@@ -808,7 +808,7 @@ def test_what_linear_keeps_cannot_be_written_to_by_way_of_the_graph_of_its_gradi
         slope.inputs[0][0] = 7.0
 
 
-# ── All parameters as one vector ─────────────────────────────────────────────────────────────────────────────────────
+# ── All parameters as one vector ──────────────────────────────────────────────────────────────────
 
 
 def test_parameters_go_into_a_vector_and_back():

@@ -1,4 +1,4 @@
-"""`Value` as Python and NumPy see it."""
+"""How `Value` behaves in Python and with NumPy."""
 
 import copy
 import math
@@ -137,9 +137,8 @@ def test_writing_a_value_into_an_array_is_refused():
     array = np.ones(2)
     with pytest.raises(TypeError):
         array += Value([1.0, 2.0])
-    with pytest.raises(
-        ValueError, match="array element"
-    ):  # NumPy's own words; it asked the Value for a number
+    # NumPy asked the Value for a number, and the error has NumPy's words.
+    with pytest.raises(ValueError, match="array element"):
         array[0] = Value(1.0)
     assert array.tolist() == [1.0, 1.0]
 
@@ -375,7 +374,7 @@ def test_a_name_that_is_no_text_is_a_type_error(name):
         Value(1.0, name)
 
 
-# ── In place ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── In-place operators ────────────────────────────────────────────────────────────────────────────
 
 IN_PLACE = [
     (operator.iadd, "+="),
@@ -424,7 +423,7 @@ def test_so_is_a_step_against_a_gradient_outside_of_no_grad(op, symbol, factor):
 @pytest.mark.parametrize("start", [[1.0, 2.0], 3.0])
 def test_other_numbers_go_on_from_a_leaf_with_a_gradient(op, symbol, start):
     weight = Value(start)
-    for _ in range(2):  # the second time there is a gradient from the first
+    for _ in range(2):  # the second time, the gradient of the first is there
         out = weight
         out = op(out, [3.0, 1.5])
         out.sum().backward()
@@ -443,7 +442,7 @@ def test_what_goes_up_along_a_gradient_is_no_step():
     bias = Value([1.0, 2.0])
     for _ in range(2):
         out = bias
-        out += [0.5, 0.5]  # as it happens, a multiple of the gradient
+        out += [0.5, 0.5]  # which happens to be a multiple of the gradient
         out.sum().backward()
     assert bias.grad.tolist() == [2.0, 2.0]
 
@@ -474,12 +473,12 @@ def test_a_forward_that_adds_up_values_in_place_works_within_no_grad_and_leaves_
     op, symbol
 ):
     bias, w = Value([1.0, 2.0]), Value([3.0, 4.0])
-    (bias * w).sum().backward()  # gradients from a step before
+    (bias * w).sum().backward()  # gradients from an earlier step
 
     def forward(x):
         act = bias
         act = op(act, w * x)
-        return op(act, 2.0)  # by now it is a result, and any number may come
+        return op(act, 2.0)  # by now it is a result, so any number is allowed
 
     with no_grad():
         evaluated = [forward(2.0).data.tolist() for _ in range(2)]
@@ -554,7 +553,7 @@ def test_elements_of_a_value_cannot_be_assigned_and_the_message_says_what_to_wri
         v[0] = 3.0
 
 
-# ── What pandas and SciPy bring ──────────────────────────────────────────────────────────────────────────────────────
+# ── Objects from pandas and SciPy ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv])
@@ -622,7 +621,7 @@ def test_a_numpy_matrix_is_refused_since_its_product_is_another(op, left):
 
 def test_an_array_with_an_arithmetic_of_its_own_is_refused():
     class Metres(np.ndarray):
-        """An array with a unit."""
+        """An array that has a unit."""
 
         def __array_ufunc__(self, ufunc, method, *operands, **options):
             return NotImplemented
@@ -646,7 +645,7 @@ def test_a_condition_with_a_mask_is_refused():
         np.where(np.ma.array([True, False], mask=[True, False]), Value([1.0, 2.0]), 0.0)
 
 
-# ── NumPy's functions that are not supported ─────────────────────────────────────────────────────────────────────────
+# ── NumPy functions that are not supported ────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -678,7 +677,7 @@ n, x, y = (
     np.arange(9.0).reshape(3, 3),
 )
 v, axes, indices, weights = x[0], (1, 0), [2, 0], np.array([1.0, 2.0, 3.0])
-# NumPy's function, and what is advised in its place, with the same result: each stands in the advice.
+# For each NumPy function the replacement that the message recommends, which gives the same result.
 ADVICE = {
     "dot": (lambda x: np.dot(x, y), "x @ y", x),
     "vdot": (lambda x: np.vdot(x, weights), "x @ y", v),
@@ -725,7 +724,7 @@ ADVICE = {
     "fmax": (lambda x: np.fmax(x, 2.0), "np.maximum", x),
     "fabs": (np.fabs, "np.abs", x),
 }
-BY_HAND = {  # what is advised, where it is no expression of x, y and n
+BY_HAND = {  # recommendations that are not expressions of x, y and n
     "vdot": "x @ weights",
     "outer": "x[:, None] * weights",
     "einsum": "x @ y",
@@ -794,7 +793,7 @@ def test_where_no_derivative_is_wanted_the_advice_is_the_numbers_alone(function)
 def test_of_any_other_function_no_advice_loses_a_gradient(function):
     with pytest.raises(
         TypeError,
-        match=r"add it with microgd\.operation; x\.data is for where no derivative is wanted$",
+        match=r"add it with microgd\.operation; where no derivative is needed, use x\.data$",
     ):
         function(
             Value([1.0, 2.0]),
@@ -820,7 +819,7 @@ def test_a_method_that_is_missing_is_missing_to_hasattr_too():
     assert not hasattr(Value([1.0, 2.0]), "dot")
 
 
-# ── Pickling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Pickling ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("holder", [lambda y: y, lambda y: [y], lambda y: {"loss": y}])

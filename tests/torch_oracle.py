@@ -163,9 +163,7 @@ class Step:
 
 @dataclass
 class Program:
-    """Leaves, steps, and results that are weighted and added up. `functions` are microgd's, by
-    name.
-    """
+    """Leaves, steps, and results to be weighted and added up. `functions` are microgd's."""
 
     leaves: list[Any]  # arrays and Python floats
     steps: list[Step]
@@ -218,8 +216,8 @@ def terms(name, data, saved, options):
 
 
 def _var_rule(g, out, x, axis, keepdims):
-    slope = operations._spread(
-        operations.divide(2.0 * g, operations._count(x, out)), x, axis, keepdims
+    slope = operations._to_groups(
+        operations.divide(2.0 * g, operations._group_size(x, out)), x, axis, keepdims
     )
     return slope * (x - operations.mean(x, axis=axis, keepdims=True))
 
@@ -302,9 +300,7 @@ def on_microgd(program, wide=False, rng=None):
 
 
 def numbers(x):
-    """A tensor as an array. (Some zero gradients have no memory, so no array can be made of
-    them.)
-    """
+    """A tensor as an array. (Some zero gradients have no memory, and cannot become arrays.)"""
     return np.zeros(tuple(x.shape)) if x._is_zerotensor() else x.detach().numpy()
 
 
