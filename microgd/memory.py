@@ -48,6 +48,7 @@ def _references_of_a_sole_owner() -> float:
 
     class Owner:
         __slots__ = ("_numbers",)
+        _numbers: Any
 
     node = Owner()
     node._numbers = np.zeros(1)

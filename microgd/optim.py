@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from microgd.arrays import Data, check_flag
 from microgd.backprop import gradient_so_far
 from microgd.checks import check_list, check_number
+from microgd.memory import replace
 from microgd.storage import fitted
 from microgd.value import Value
 
@@ -96,13 +97,8 @@ class SGD:
         updates, self._velocity[:] = self._updates()
         for p, update in zip(self.parameters, updates):  # noqa: B905 (`strict` takes time)
             if update is not None:
-                old: Any = p._numbers
-                update += old  # its memory becomes the new weights'
-                if type(old) is ndarray:
-                    # Code that still holds the old array gets an error, instead of writing to
-                    # no effect.
-                    old.setflags(write=False)
-                p._numbers = update
+                update += p._numbers  # its memory becomes the new weights'
+                replace(p, update)
 
     def nudges(self) -> list[Data]:
         """What the next `step()` will add to each parameter, in its shape and dtype.

@@ -81,7 +81,7 @@ def operation(
             joint_rule=jointly if is_microgds else _guarded(jointly),
             module=module,
         )
-        function = _documented(function_of(made), made)
+        function: Function = _documented(function_of(made), made)
         OPERATIONS[operation_name] = made
         numpys_function = numpys(operation_name)
         if numpys_function is not None:
@@ -116,7 +116,7 @@ def _forms(
     return function_of_any, shares
 
 
-def _documented(function: Any, made: Operation) -> Function:
+def _documented(function: Any, made: Operation) -> Any:
     """The operation, with the name, the documentation and the signature of what it computes."""
     forward = made.forward
     if not _is_built_in(forward):
@@ -142,7 +142,7 @@ def numpys(name: str) -> Any:
 def check_name(name: str, module: str) -> None:
     """A `ValueError` if microgd has an operation of that name, and the new one is not microgd's."""
     existing = OPERATIONS.get(name) or NUMPY.get(numpys(name))
-    home = getattr(existing, "module", None) or getattr(existing, "__module__", "")
+    home: str = getattr(existing, "module", None) or getattr(existing, "__module__", "")
     if home.startswith("microgd.") and not module.startswith("microgd."):
         raise ValueError(
             f"{name} is the name of one of microgd's own functions: "
