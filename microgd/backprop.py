@@ -400,7 +400,7 @@ def gradient_so_far(leaf: Node) -> Data:
 
 
 # ── Robust: a share fits its operand ─────────────────────────────────────────────────────────────
-def unbroadcast(share: Any, numbers: Data, operation: Operation, create_graph: bool = False) -> Any:
+def unbroadcast(share: Any, numbers: Any, operation: Operation, create_graph: bool = False) -> Any:
     """The share in the shape and the dtype of the operand's numbers.
 
     If an operand was broadcast, one element of it was used in several places. Each place is a use,
@@ -417,7 +417,7 @@ def unbroadcast(share: Any, numbers: Data, operation: Operation, create_graph: b
         except TypeError as error:
             raise TypeError(f"a rule of {operation.name} gave no gradient: {error}") from None
     if not share.shape and shape:
-        share = share * np.ones(shape, numbers.dtype)  # type: ignore[union-attr]  # the same for all
+        share = share * np.ones(shape, numbers.dtype)  # one number, the same for all elements
     if share.shape != shape:
         added = share.ndim - len(shape)
         stretched = (i for i, length in enumerate(shape, added) if length == 1)

@@ -142,7 +142,7 @@ def numpys(name: str) -> Any:
 def check_name(name: str, module: str) -> None:
     """A `ValueError` if microgd has an operation of that name, and the new one is not microgd's."""
     existing = OPERATIONS.get(name) or NUMPY.get(numpys(name))
-    home: str = getattr(existing, "module", None) or getattr(existing, "__module__", "")
+    home = getattr(existing, "module", None) or getattr(existing, "__module__", "") or ""
     if home.startswith("microgd.") and not module.startswith("microgd."):
         raise ValueError(
             f"{name} is the name of one of microgd's own functions: "

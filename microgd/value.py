@@ -1,7 +1,8 @@
-"""`Value`: a number or an array that remembers how it was made. Read this file third.
+"""`Value`: a number or an array that remembers how it was computed.
 
-Nothing about derivatives happens here. A Value is a node of the computation graph (backprop.py) with Python's operators
-and NumPy's functions attached to it, and all of them are operations (operations.py): `a * b` *is* `multiply(a, b)`.
+Read this file third. Nothing about derivatives happens here. A Value is a node of the computation
+graph (backprop.py) with Python's operators and NumPy's functions attached to it. All of them are
+operations (operations.py): `a * b` *is* `multiply(a, b)`.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-# NumPy's comparisons and tests have no derivative, and neither has what asks only for a shape: plain results.
+# NumPy's comparisons and tests have no derivative, and a shape has none either. So the results of
+# these functions are plain numbers and arrays.
 _TESTS = (
     np.equal,
     np.not_equal,
@@ -46,63 +48,71 @@ _SHAPES = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_lik
 NUMPY.update({function: _on_data(function) for function in (*_TESTS, *_SHAPES)})
 
 
-def _compared(test: np.ufunc) -> Callable[..., Any]:
-    """The comparison as a method. It compares what the two hold, and its result is no Value."""
+def _comparison(test: np.ufunc) -> Callable[..., Any]:
+    """The comparison as a method. It compares numbers, and its result is not a Value."""
 
     def apply(self: "Value", other: Any) -> Any:
         if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
             return NotImplemented  # so that Python says that a Value does not equal None
-        result = test(
-            self._numbers,
-            other._numbers if isinstance(other, Value) else as_data(other, self._numbers),
-        )
+        numbers = other._numbers if isinstance(other, Value) else as_data(other, self._numbers)
+        result = test(self._numbers, numbers)
         return result if np.ndim(result) else bool(result)
 
     return apply
 
 
 def _is_descent(symbol: str, step: Any, gradient: Any) -> bool:
-    """Whether `p -= step` or `p += step` is a step against the gradient, in every element of several."""
-    sign = {"-=": 1.0, "+=": -1.0}.get(symbol)
-    if (
-        sign is None
-        or not isinstance(gradient, np.ndarray)
-        or gradient.size < 2
-        or np.shape(step) != gradient.shape
-    ):
+    """Whether `p -= step` or `p += step` moves each of several elements against the gradient.
+
+    If so, `step` is the gradient times one number for all elements.
+    """
+    if symbol not in ("-=", "+="):
+        return False
+    if not isinstance(gradient, np.ndarray) or gradient.size < 2:
+        return False
+    if np.shape(step) != gradient.shape:
         return False
     steepest = np.argmax(np.abs(gradient))
-    if not gradient.flat[steepest]:
+    if gradient.flat[steepest] == 0:
         return False
-    rate = sign * np.asarray(step).flat[steepest] / gradient.flat[steepest]
-    return bool(rate > 0 and np.allclose(step, sign * rate * gradient))
+    factor = np.asarray(step).flat[steepest] / gradient.flat[steepest]
+    is_downhill = factor > 0 if symbol == "-=" else factor < 0
+    return bool(is_downhill and np.allclose(step, factor * gradient))
 
 
 def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
-    """`a += b` gives the name another Value, and never writes into the one that it had."""
+    """`a += b` gives the name `a` to another Value. It never writes into the one it had."""
 
     def apply(self: "Value", other: Any) -> Any:
-        # What computes in this way adds up Values: `total = self.bias; total += weight * x`. A number on the right is
-        # a step, `p -= lr * p.grad`, as in PyTorch: it would give another Value to the name `p`, and train nothing.
-        # (While a model is evaluated nobody makes steps.)
-        is_number = not self._computed and not isinstance(other, Value)
-        if is_number and (
-            _is_descent(symbol, other, self.grad) if is_recording() else not is_evaluating()
-        ):
-            name = self.name or "p"
-            raise TypeError(
-                f"{name} {symbol} ... would make {name} the name of another Value, and leave this leaf as it is: "
-                f"to change its numbers, write {name}.data {symbol} ..."
-            )
+        # Code that computes in this way adds up Values: `total = self.bias; total += weight * x`.
+        # But a number on the right is a step of training, `p -= lr * p.grad`, as in PyTorch. Here
+        # it would give the name `p` to another Value, and train nothing, so it is refused. (While
+        # a model is evaluated, nobody makes steps.)
+        if not self._computed and not isinstance(other, Value):
+            if is_recording():
+                is_step = _is_descent(symbol, other, self.grad)
+            else:
+                is_step = not is_evaluating()
+            if is_step:
+                name = self.name or "p"
+                raise TypeError(
+                    f"{name} {symbol} ... would make {name} the name of another Value, and leave "
+                    f"this leaf as it is: to change its numbers, write {name}.data {symbol} ..."
+                )
         return operation(self, other)
 
     return apply
 
 
-class _Missing:
-    """A method that NumPy's arrays have: not to have it is an `AttributeError` that says what to write.
+def _reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """The operator for a constant on the left, such as `2 * value`."""
+    return lambda self, other: operation(other, self)
 
-    (A `__getattr__` would do it for all names, and make each access to any attribute slower.)
+
+class _Missing:
+    """A method that NumPy's arrays have and Values don't: asking for it says what to write instead.
+
+    (A `__getattr__` would do this for all names, but would slow down each access to an attribute.)
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -113,11 +123,12 @@ class _Missing:
 
 
 class Value(Node):
-    """A number (a Python float) or an array (float32 or float64) that records the operations it is used in.
+    """A number or an array that records the operations it is used in.
 
-    `Value(data)` copies. Integers and booleans become float64; anything else is a `TypeError`. A Value made this way is
-    a leaf; one that an operation gave is computed. `grad` is None until `backward` has been called on an output, and
-    then d output / d value, in the shape and dtype of `data`.
+    A number is held as a Python float, an array as float32 or float64. `Value(data)` copies;
+    integers and booleans become float64, and anything else is a `TypeError`. A Value that is made
+    in this way is a leaf. `grad` is None until `backward` is called on an output. Then it is
+    d output / d value, in the shape and dtype of `data`.
 
     >>> a, b = Value(2.0, name="a"), Value(-3.0, name="b")
     >>> c = a * b + a**2
@@ -139,11 +150,12 @@ class Value(Node):
 
     @property
     def data(self) -> Data:
-        """The number or the array. A leaf's may be changed, in place or by assignment; a computed value's may not.
+        """The number, or the array. You may change a leaf's, in place or by assignment.
 
-        Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). What was recorded before keeps its
-        numbers, and its gradients stay right. An array, or a view, that was taken before an assignment or an optimizer's
-        step is the leaf's no longer: it keeps the old numbers.
+        Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). Whatever was
+        recorded before keeps its numbers, so its gradients stay right. An array or a view that you
+        took before an assignment, or before an optimizer's step, is no longer the leaf's: it keeps
+        the old numbers. The array of a computed value is read-only (memory.py has all the rules).
         """
         if not self._operands:
             return writable(self)
@@ -169,7 +181,7 @@ class Value(Node):
         replace(self, numbers)
 
     def item(self) -> float:
-        """The number, if there is just one element; else `ValueError`."""
+        """The number, if there is exactly one element; otherwise a `ValueError`."""
         if self.size != 1:
             raise ValueError(
                 f"only a value of one element has an item; this one has shape {self.shape}"
@@ -177,7 +189,7 @@ class Value(Node):
         return self._numbers if isinstance(self._numbers, float) else float(self._numbers.item())
 
     def detach(self) -> "Value":
-        """A leaf with a copy of the data: what is computed from it leads no gradient back to here."""
+        """A leaf with a copy of the data: no gradient comes back from it to this Value."""
         return type(self)(self._numbers)
 
     @property
@@ -212,91 +224,124 @@ class Value(Node):
 
     @property
     def op(self) -> str | None:
-        """The name of the operation that computed this value; None for a leaf."""
-        return self._operation.name if self._operation and self._operands else None
+        """The name of the operation that computed this; None for a leaf."""
+        if self._operation is None or not self._operands:
+            return None
+        return self._operation.name
 
-    __add__, __radd__ = ops.add, lambda self, other: ops.add(other, self)
-    __sub__, __rsub__ = ops.subtract, lambda self, other: ops.subtract(other, self)
-    __mul__, __rmul__ = ops.multiply, lambda self, other: ops.multiply(other, self)
-    __truediv__, __rtruediv__ = ops.divide, lambda self, other: ops.divide(other, self)
-    __pow__, __rpow__ = ops.power, lambda self, other: ops.power(other, self)
-    __matmul__, __rmatmul__ = ops.matmul, lambda self, other: ops.matmul(other, self)
-    __iadd__, __isub__ = _in_place(ops.add, "+="), _in_place(ops.subtract, "-=")
-    __imul__, __itruediv__ = _in_place(ops.multiply, "*="), _in_place(ops.divide, "/=")
-    __ipow__, __imatmul__ = _in_place(ops.power, "**="), _in_place(ops.matmul, "@=")
-    __neg__, __pos__, __abs__ = ops.negative, ops.positive, ops.absolute
+    # ── Python's operators ───────────────────────────────────────────────────────────────────────
+    __add__ = ops.add
+    __radd__ = _reflected(ops.add)
+    __iadd__ = _in_place(ops.add, "+=")
+    __sub__ = ops.subtract
+    __rsub__ = _reflected(ops.subtract)
+    __isub__ = _in_place(ops.subtract, "-=")
+    __mul__ = ops.multiply
+    __rmul__ = _reflected(ops.multiply)
+    __imul__ = _in_place(ops.multiply, "*=")
+    __truediv__ = ops.divide
+    __rtruediv__ = _reflected(ops.divide)
+    __itruediv__ = _in_place(ops.divide, "/=")
+    __pow__ = ops.power
+    __rpow__ = _reflected(ops.power)
+    __ipow__ = _in_place(ops.power, "**=")
+    __matmul__ = ops.matmul
+    __rmatmul__ = _reflected(ops.matmul)
+    __imatmul__ = _in_place(ops.matmul, "@=")
+    __neg__ = ops.negative
+    __pos__ = ops.positive
+    __abs__ = ops.absolute
     __getitem__ = ops.getitem
 
     def __setitem__(self, index: Any, new: Any) -> None:
         raise TypeError(
-            "the elements of a Value can't be assigned: to change the numbers of a leaf, write value.data[index] = ...; "
-            "to make a Value of other elements, np.where or np.stack"
+            "the elements of a Value can't be assigned: to change the numbers of a leaf, write "
+            "value.data[index] = ...; to make a Value of other elements, np.where or np.stack"
         )
 
-    abs, square, sqrt, sign = ops.absolute, ops.square, ops.sqrt, ops.sign
-    exp, exp2, expm1, log, log2, log10, log1p = (
-        ops.exp,
-        ops.exp2,
-        ops.expm1,
-        ops.log,
-        ops.log2,
-        ops.log10,
-        ops.log1p,
-    )
-    sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
-    arcsin, arccos, arctan, sigmoid, relu = (
-        ops.arcsin,
-        ops.arccos,
-        ops.arctan,
-        ops.sigmoid,
-        ops.relu,
-    )
-    sum, mean, max, min, var, logsumexp = (
-        ops.sum,
-        ops.mean,
-        ops.max,
-        ops.min,
-        ops.var,
-        ops.logsumexp,
-    )
-    softmax, log_softmax, maximum, minimum, clip = (
-        ops.softmax,
-        ops.log_softmax,
-        ops.maximum,
-        ops.minimum,
-        ops.clip,
-    )
-    broadcast_to, squeeze, flatten, ravel, astype = (
-        ops.broadcast_to,
-        ops.squeeze,
-        ops.ravel,
-        ops.ravel,
-        ops.astype,
-    )
+    # == compares numbers, as in PyTorch. `hash` goes by identity, so that Values can be keys.
+    __eq__ = _comparison(np.equal)
+    __ne__ = _comparison(np.not_equal)
+    __lt__ = _comparison(np.less)
+    __le__ = _comparison(np.less_equal)
+    __gt__ = _comparison(np.greater)
+    __ge__ = _comparison(np.greater_equal)
+    __hash__ = object.__hash__
 
-    dot, std, prod, cumsum, take, repeat = (_Missing() for _ in range(6))
-    argmax, argmin, argsort, any, all = (_Missing() for _ in range(5))
-    swapaxes, diagonal, trace = (_Missing() for _ in range(3))
+    # ── Methods: the operations by the names that NumPy's arrays, or PyTorch's tensors, have ─────
+    abs = ops.absolute
+    square = ops.square
+    sqrt = ops.sqrt
+    sign = ops.sign
+    exp = ops.exp
+    exp2 = ops.exp2
+    expm1 = ops.expm1
+    log = ops.log
+    log2 = ops.log2
+    log10 = ops.log10
+    log1p = ops.log1p
+    sin = ops.sin
+    cos = ops.cos
+    tan = ops.tan
+    arcsin = ops.arcsin
+    arccos = ops.arccos
+    arctan = ops.arctan
+    sinh = ops.sinh
+    cosh = ops.cosh
+    tanh = ops.tanh
+    sigmoid = ops.sigmoid
+    relu = ops.relu
+    maximum = ops.maximum
+    minimum = ops.minimum
+    clip = ops.clip
+    sum = ops.sum
+    mean = ops.mean
+    max = ops.max
+    min = ops.min
+    var = ops.var
+    logsumexp = ops.logsumexp
+    softmax = ops.softmax
+    log_softmax = ops.log_softmax
+    broadcast_to = ops.broadcast_to
+    squeeze = ops.squeeze
+    ravel = ops.ravel
+    flatten = ops.ravel
+    astype = ops.astype
 
     def reshape(self, *shape: Any) -> Any:
-        """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`; one length may be -1."""
+        """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`.
+
+        One length may be -1: it follows from the others.
+        """
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Any:
-        """The axes in another order, `transpose(1, 0, 2)` or `transpose((1, 0, 2))`; without any, in reverse."""
-        return ops.transpose(
-            self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        )
+        """The axes in another order, or in reverse if none are given.
+
+        As in NumPy: `transpose(1, 0, 2)` or `transpose((1, 0, 2))`.
+        """
+        if len(axes) == 1 and not isinstance(axes[0], int):
+            return ops.transpose(self, axes[0])
+        return ops.transpose(self, axes or None)
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
-    # `hash` is identity, so that Values can be keys, while == compares what they hold, as in PyTorch.
-    __eq__, __ne__, __hash__ = _compared(np.equal), _compared(np.not_equal), object.__hash__
-    __lt__, __le__, __gt__, __ge__ = map(
-        _compared, (np.less, np.less_equal, np.greater, np.greater_equal)
-    )
+    dot = _Missing()
+    std = _Missing()
+    prod = _Missing()
+    cumsum = _Missing()
+    take = _Missing()
+    repeat = _Missing()
+    argmax = _Missing()
+    argmin = _Missing()
+    argsort = _Missing()
+    any = _Missing()
+    all = _Missing()
+    swapaxes = _Missing()
+    diagonal = _Missing()
+    trace = _Missing()
 
-    # NumPy's functions, np.exp(value) and np.sum(value, axis=0), and its operators, array * value, come here.
+    # ── NumPy's functions: np.exp(value), np.sum(value, axis=0), and array * value come here ─────
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         if "out" in options:
             raise TypeError(
@@ -311,34 +356,37 @@ class Value(Node):
     def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
         if function in NUMPY:
             return NUMPY[function](*operands, **options)
-        name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+        module = getattr(function, "__module__", None) or "numpy"
+        name = f"{module}.{function.__name__}"
         raise TypeError(f"{name} is not supported for Values: {instead_of(name)}")
 
-    # pandas leaves `series * value` and `frame * value` to the operand of the higher priority; its own are up to 4000.
+    # pandas leaves `series * value` and `frame * value` to the operand of the higher priority. Its
+    # own priorities go up to 4000.
     __pandas_priority__ = 5000
 
-    # A Value never becomes a number or an array without being asked: that would lose its history, silently.
+    # ── A Value never becomes a number or an array by itself: it would lose its history silently ─
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
         raise TypeError(
-            "a Value does not turn into an array by itself, since its gradient would be lost. Instead: "
-            "np.stack([a, b]) joins Values; array @ value multiplies, and array.dot(value) does not; "
-            "x.to_numpy() and x.toarray() make a DataFrame and a sparse matrix arrays to compute with; "
-            "value.data is the numbers alone, where no derivative is wanted"
+            "a Value does not turn into an array by itself, since its gradient would be lost. "
+            "Instead: np.stack([a, b]) joins Values; array @ value multiplies, and "
+            "array.dot(value) does not; x.to_numpy() and x.toarray() turn a DataFrame and a sparse "
+            "matrix into arrays to compute with; where no derivative is needed, value.data is the "
+            "numbers alone"
         )
 
     def __float__(self) -> float:
         raise TypeError(
-            "a Value does not turn into a number by itself, since its gradient would be lost. For a function of it: "
-            "np.sin(value), not math.sin(value); to put Values into an array: np.stack([a, b]); for the number "
-            "alone, where no derivative is wanted: value.item()"
+            "a Value does not turn into a number by itself, since its gradient would be lost. For "
+            "a function of it: np.sin(value), not math.sin(value); to put Values into an array: "
+            "np.stack([a, b]); where no derivative is needed, value.item() is the number alone"
         )
 
     __complex__ = __float__
 
     def __index__(self) -> int:
         raise TypeError(
-            "a Value is not an integer, even if its number is whole: indices, counts and sizes have no derivative, "
-            "so they are plain integers, such as int(value.item())"
+            "a Value is not an integer, even if its number is whole: indices, counts and sizes "
+            "have no derivative, so they are plain integers, such as int(value.item())"
         )
 
     __int__ = __index__
@@ -346,8 +394,9 @@ class Value(Node):
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(
-                f"the truth value of a Value of shape {self.shape} is ambiguous, unless it has one element: "
-                "np.any(...) and np.all(...) of a comparison, such as value > 0, are True or False"
+                f"the truth value of a Value of shape {self.shape} is ambiguous, unless it has one "
+                "element: np.any(...) and np.all(...) of a comparison, such as value > 0, are True "
+                "or False"
             )
         return bool(self.item())
 
@@ -363,14 +412,13 @@ class Value(Node):
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        def shown(x: Data) -> str:
-            return (
-                np.array2string(x, separator=", ", prefix="Value(")
-                if isinstance(x, np.ndarray)
-                else repr(x)
-            )
-
         dtype = ", dtype=float32" if self.dtype == np.float32 else ""
-        named = f", name={self.name!r}" if self.name else ""
-        grad = "" if self.grad is None else f", grad={shown(self.grad)}"
-        return f"Value({shown(self._numbers)}{dtype}{named}{grad})"
+        name = f", name={self.name!r}" if self.name else ""
+        grad = "" if self.grad is None else f", grad={_written(self.grad)}"
+        return f"Value({_written(self._numbers)}{dtype}{name}{grad})"
+
+
+def _written(x: Data) -> str:
+    if isinstance(x, np.ndarray):
+        return np.array2string(x, separator=", ", prefix="Value(")
+    return repr(x)

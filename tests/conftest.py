@@ -1,4 +1,4 @@
-"""Fixtures that several files of tests use; the option `--sweep`; and the figures that tests give, summed up at the end."""
+"""Fixtures for several test files, the option `--sweep`, and a summary of the tests' counts."""
 
 import gc
 from collections import Counter
@@ -12,24 +12,23 @@ def pytest_addoption(parser):
     parser.addoption(
         "--sweep",
         action="store_true",
-        help="as many graphs, kills and inputs as the README reports, not a few",
+        help="try as many graphs, kills and inputs as tests/README.md reports, not a few",
     )
 
 
 @pytest.fixture
 def size(request):
-    """How much of something to try: `size(few, many)`, many with `--sweep`."""
+    """How much of something to try: `size(few, many)` is `few`, or `many` with `--sweep`."""
     return lambda few, many: many if request.config.getoption("sweep") else few
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print what tests have counted with `record_property`, added up by name, of all workers."""
+    """Print what the tests counted with `record_property`: totals by name, over all workers."""
     counts = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if (
-                getattr(report, "when", None) == "call"
-            ):  # and not what went before and came after, which say the same
+            # The reports on setup and teardown repeat the same properties.
+            if getattr(report, "when", None) == "call":
                 for name, n in report.user_properties:
                     counts[name] += n
     if counts:
@@ -40,7 +39,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def registry():
-    """The registry of operations, to which a test may add, also under names of NumPy's functions."""
+    """The registry of operations. A test may add to it, also under names of NumPy functions."""
     known, numpys = dict(OPERATIONS), dict(NUMPY)
     yield OPERATIONS
     OPERATIONS.clear()
@@ -51,7 +50,7 @@ def registry():
 
 @pytest.fixture
 def no_collector():
-    """Python without its garbage collector: what is freed is freed by counting references."""
+    """Python without its garbage collector, so that only reference counting frees memory."""
     gc.collect()
     gc.disable()
     yield

@@ -11,8 +11,8 @@ from microgd import Value, check_gradients, data, draw, nn, no_grad, operation, 
 X = np.ones((5, 3))
 NOT_A_NUMBER = (
     "a Value does not turn into a number by itself, since its gradient would be lost. For a function of it: np.sin(value), "
-    "not math.sin(value); to put Values into an array: np.stack([a, b]); for the number alone, where no derivative is wanted: "
-    "value.item()"
+    "not math.sin(value); to put Values into an array: np.stack([a, b]); where no derivative is needed, value.item() is the "
+    "number alone"
 )
 NOT_AN_INTEGER = (
     "a Value is not an integer, even if its number is whole: indices, counts and sizes have no derivative, so they are plain "
@@ -58,8 +58,8 @@ MISTAKES = {
         lambda: np.asarray(Value([1.0, 2.0])),
         TypeError,
         "a Value does not turn into an array by itself, since its gradient would be lost. Instead: np.stack([a, b]) joins "
-        "Values; array @ value multiplies, and array.dot(value) does not; x.to_numpy() and x.toarray() make a DataFrame and a "
-        "sparse matrix arrays to compute with; value.data is the numbers alone, where no derivative is wanted",
+        "Values; array @ value multiplies, and array.dot(value) does not; x.to_numpy() and x.toarray() turn a DataFrame and "
+        "a sparse matrix into arrays to compute with; where no derivative is needed, value.data is the numbers alone",
     ),
     "a Value where Python wants a number": (
         lambda: math.sin(Value(1.0)),
@@ -153,8 +153,8 @@ MISTAKES = {
         lambda: np.zeros((2, 3)).__setitem__(0, V),
         TypeError,
         "a Value does not turn into an array by itself, since its gradient would be lost. Instead: np.stack([a, b]) joins "
-        "Values; array @ value multiplies, and array.dot(value) does not; x.to_numpy() and x.toarray() make a DataFrame and a "
-        "sparse matrix arrays to compute with; value.data is the numbers alone, where no derivative is wanted",
+        "Values; array @ value multiplies, and array.dot(value) does not; x.to_numpy() and x.toarray() turn a DataFrame and "
+        "a sparse matrix into arrays to compute with; where no derivative is needed, value.data is the numbers alone",
     ),
     "a Value as an index": (lambda: V[Value(0)], TypeError, "getitem" + PLAIN_OPTIONS),
     "a Value as an axis": (lambda: V.sum(Value(0)), TypeError, "sum" + PLAIN_OPTIONS),

@@ -575,7 +575,7 @@ def test_a_series_and_a_data_frame_are_constants_on_either_side(op):
 def test_a_matrix_product_with_a_data_frame_on_the_left_says_to_numpy():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, 3.0], "b": [2.0, 4.0]})
-    with pytest.raises(TypeError, match=r"x\.to_numpy\(\) and x\.toarray\(\) make"):
+    with pytest.raises(TypeError, match=r"x\.to_numpy\(\) and x\.toarray\(\) turn"):
         frame @ Value([1.0, 2.0])
     assert (frame.to_numpy() @ Value([1.0, 2.0])).data.tolist() == [5.0, 11.0]
 
