@@ -1,7 +1,9 @@
-"""Does stochastic gradient descent take a small basket of weights and improve those, and who picks them?
+"""Does stochastic gradient descent take a small basket of weights and improve those,
+and who picks them?
 
-No: the basket holds examples, and all weights move at once. Nobody needs to pick, because one reverse pass gives the slopes
-of all weights, for a small constant times what it takes to compute the loss.
+No: the basket holds examples, and all weights move at once. Nobody needs to pick, because one
+reverse pass gives the slopes of all weights, for a small constant times what it takes to compute
+the loss.
 """
 
 # %% The data: handwritten digits. The network: 784 pixels to 10 outputs, 7,850 weights and biases.
@@ -46,11 +48,14 @@ def loss_of(model):
         return nn.cross_entropy(model(x), y).item()
 
 
-# %% Ways to descend, as generators: each `yield` is a step, and says what it cost: how many examples were looked at, and how
-# many multiply-adds (a multiplication, and an addition to a sum) its matrix products took.
+# %% Ways to descend, as generators: each `yield` is a step, and says what it cost:
+# how many examples were looked at, and how many multiply-adds (a multiplication, and an addition to
+# a sum) its matrix products took.
 FORWARD = 784 * 10  # multiply-adds for one example: each pixel times each weight
 BASKET = 32  # examples
-PIXELS = 78  # a tenth of all, so that the basket of weights, those from these pixels to all outputs, holds a tenth of all
+# a tenth of all, so that the basket of weights, those from these pixels to all outputs, holds a
+# tenth of all
+PIXELS = 78
 
 
 def all_weights_all_examples(model, lr, rng):
@@ -64,7 +69,9 @@ def all_weights_all_examples(model, lr, rng):
 
 
 def all_weights_some_examples(model, lr, rng):
-    """Stochastic gradient descent: a step for every basket of examples, in a new order in each pass over all of them."""
+    """Stochastic gradient descent: a step for every basket of examples, in a new order in each pass
+    over all of them.
+    """
     optimizer = optim.SGD(model.parameters(), lr=lr)
     while True:
         for a, b in data.minibatches(x, y, BASKET, rng):
@@ -75,7 +82,8 @@ def all_weights_some_examples(model, lr, rng):
 
 
 def some_weights_all_examples(model, lr, rng, times):
-    """Block coordinate descent: so many steps for a basket of weights (from some pixels to all outputs), then another one.
+    """Block coordinate descent: so many steps for a basket of weights (from some pixels to all
+    outputs), then another one.
 
     (The ten biases stay as they are.)
     """
@@ -85,7 +93,8 @@ def some_weights_all_examples(model, lr, rng, times):
         pixels = rng.choice(784, PIXELS, replace=False)
         part = x[:, pixels]
         for _ in range(times):
-            # What all other weights contribute to the outputs is known from before, so only this block is computed.
+            # What all other weights contribute to the outputs is known from before, so only this
+            # block is computed.
             nudge = Value(np.zeros((10, PIXELS), np.float32))
             (slope,) = gradients(nn.cross_entropy(outputs + part @ nudge.T, y), [nudge])
             weights = model.weight.data
@@ -109,16 +118,17 @@ MOST = 100 * len(x)  # examples to look at
 
 
 def run(way, lr, most):
-    """Examples looked at, multiply-adds, and loss over all examples, until the goal, or at most so many examples."""
+    """Examples looked at, multiply-adds, and loss over all examples, until the goal, or at most so
+    many examples.
+    """
     model = start()
     history = [(0, 0, loss_of(model))]
     visits = work = 0
     for examples, multiply_adds in way(model, lr, np.random.default_rng(options.seed)):
         visits, work = visits + examples, work + multiply_adds
         since = visits - history[-1][0]
-        if (
-            since < len(x) / 8
-        ):  # the loss over all takes longer than a step of SGD: now and then will do
+        # the loss over all takes longer than a step of SGD: now and then will do
+        if since < len(x) / 8:
             continue
         loss = loss_of(model)
         history.append((visits, work, loss))
@@ -129,7 +139,8 @@ def run(way, lr, most):
 
 BEST = {}
 print(
-    f"Down to a loss of {GOAL} over all {len(x):,} examples, each way at the best of {len(RATES)} learning rates:\n"
+    f"Down to a loss of {GOAL} over all {len(x):,} examples, each way at the best of {len(RATES)} "
+    "learning rates:\n"
 )
 print(f"{'':40s} {'rate':>6s} {'examples looked at':>19s} {'multiply-adds':>14s} {'as SGD':>16s}")
 for name, way in WAYS.items():
@@ -137,10 +148,8 @@ for name, way in WAYS.items():
     for lr in RATES:
         history = run(way, lr, most)
         if history[-1][2] <= GOAL:
-            BEST[name], most = (
-                (lr, history),
-                history[-1][0],
-            )  # who takes longer than the best need not go on
+            BEST[name] = (lr, history)
+            most = history[-1][0]  # who takes longer than the best need not go on
 sgd = BEST[SGD][1][-1] if SGD in BEST else None
 for name in WAYS:
     if name not in BEST:
@@ -156,7 +165,8 @@ if not BEST:
 highest = BEST[FULL][1][:, 2].max() if FULL in BEST else 0.0
 if highest > 1.05 * loss_of(start()):
     program.say(
-        f"(With all examples the loss goes up to {highest:.1f} on the way: the fastest of these rates overshoots at first.)"
+        f"(With all examples the loss goes up to {highest:.1f} on the way: the fastest of these "
+        "rates overshoots at first.)"
     )
 program.say(
     "(The steps of a basket of weights are cheap in multiply-adds, for only the block is computed.)"
@@ -168,9 +178,8 @@ for on, column, unit in zip(axes, (0, 1), ("examples looked at", "multiply-adds"
         {name: (history[1:, column], history[1:, 2]) for name, (_, history) in BEST.items()}, ax=on
     )
     on.axhline(loss_of(start()), color="0.6", linewidth=1)
-    beneath = all(
-        history[1:, 2].max() < loss_of(start()) for _, history in BEST.values()
-    )  # above is only the title
+    # above is only the title
+    beneath = all(history[1:, 2].max() < loss_of(start()) for _, history in BEST.values())
     place = (0, -12 if beneath else 3)
     on.annotate(
         "all start at this loss",
@@ -193,12 +202,15 @@ for on, column, unit in zip(axes, (0, 1), ("examples looked at", "multiply-adds"
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 program.save(figure, options.out / "baskets.png")
 
-# %% Which weight to update? All: what the slopes of all of them cost, counted. The reverse pass is recorded as a graph here,
-# so that its operations can be counted in the same way as those of the loss.
+# %% Which weight to update? All: what the slopes of all of them cost, counted.
+# The reverse pass is recorded as a graph here, so that its operations can be counted in the same
+# way as those of the loss.
 
 
 def multiply_adds(*values):
-    """Of all operations that these values were computed by; what is no matrix product counts once for each number in it."""
+    """Of all operations that these values were computed by; what is no matrix product counts once
+    for each number in it.
+    """
     total, seen, todo = 0, set(), list(values)
     while todo:
         value = todo.pop()
@@ -216,7 +228,8 @@ def multiply_adds(*values):
 
 COSTS = {}
 print(
-    "multiply-adds for      weights      the loss    all slopes  times    finite differences    times"
+    "multiply-adds for      weights      the loss    all slopes  times"
+    "    finite differences    times"
 )
 for sizes in ([784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]):
     rng = np.random.default_rng(options.seed)
@@ -232,14 +245,16 @@ for sizes in ([784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10])
     differences = count * forward  # the loss once more for each weight, that one moved a little
     COSTS["→".join(map(str, sizes))] = (count, forward, reverse, differences)
     print(
-        f"{'→'.join(map(str, sizes)):18s} {count:11,d} {forward:13,d} {reverse:13,d} {reverse / forward:6.2f}",
+        f"{'→'.join(map(str, sizes)):18s} {count:11,d} {forward:13,d} {reverse:13,d} "
+        f"{reverse / forward:6.2f}",
         end=" ",
     )
     print(f"{differences:21,d} {differences / forward:8,.0f}")
 print()
 
-# %% A basket's gradient is the full one, plus chance. How far it is off, on average, by the number of examples in it.
-# (Here an example may be in a basket twice, so that 1,024 of 2,000 are not half of all.)
+# %% A basket's gradient is the full one, plus chance.
+# How far it is off, on average, by the number of examples in it. (Here an example may be in a
+# basket twice, so that 1,024 of 2,000 are not half of all.)
 model = start()
 weights = model.parameters()
 
@@ -263,7 +278,8 @@ for size in SIZES:
     print(f"{size:22d} {SCATTER[-1]:13.2f}")
 EXPONENT = np.polyfit(np.log(SIZES), np.log(SCATTER), 1)[0]
 print(
-    f"It falls as size to the power of {EXPONENT:.2f}: a basket 4 times as large is {4**-EXPONENT:.1f} times as good.\n"
+    f"It falls as size to the power of {EXPONENT:.2f}: a basket 4 times as large is "
+    f"{4**-EXPONENT:.1f} times as good.\n"
 )
 
 figure, [on] = plots.panels(height=4.2)

@@ -1,4 +1,6 @@
-"""Measure microgd side by side with the same step written by hand, and with the libraries like it that are installed."""
+"""Measure microgd side by side with the same step written by hand, and with the libraries like it
+that are installed.
+"""
 
 import argparse
 import json
@@ -22,7 +24,7 @@ PEERS = {"torch": "PyTorch", "mygrad": "MyGrad", "autograd": "autograd", "microg
 TITLES = {"hand": "by hand", "microgd": "microgd", **PEERS}
 WORKLOADS = str(Path(__file__).with_name("workloads.py"))
 
-# ── Measuring: processes in turn, medians, ratios ────────────────────────────────────────────────────────────────────
+# ── Measuring: processes in turn, medians, ratios ─────────────────────────────────────────────────
 
 
 def run(*work):
@@ -34,8 +36,9 @@ def run(*work):
 def measure_steps(peers, settings, rounds, progress):
     """For each setting a dictionary: library -> (microseconds a step, times microgd's time).
 
-    microgd and the step by hand share a process and take turns in it. Every other library has one of its own, PyTorch
-    one for each number of threads, and the processes have their turns one after the other, `rounds` times a setting.
+    microgd and the step by hand share a process and take turns in it. Every other library has one
+    of its own, PyTorch one for each number of threads, and the processes have their turns one after
+    the other, `rounds` times a setting.
     """
     contestants = ["hand,microgd:0"]
     for peer in peers:
@@ -74,7 +77,8 @@ def compared(turns):
             for measured, beside in zip((turn[name] for turn in taken), mine, strict=True):
                 if abs(measured["loss"] - beside["loss"]) > 1e-5 * beside["loss"]:
                     sys.exit(
-                        f"{name} arrived at a loss of {measured['loss']}, microgd at {beside['loss']}"
+                        f"{name} arrived at a loss of {measured['loss']}, microgd at "
+                        f"{beside['loss']}"
                     )
                 times += measured["times"]
                 ratios += [a / b for a, b in zip(measured["times"], beside["times"], strict=True)]
@@ -84,7 +88,9 @@ def compared(turns):
 
 
 def measure_processes(command, other, repeats, progress):
-    """How many times longer the other command takes, as a whole process, from its start to its end."""
+    """How many times longer the other command takes, as a whole process, from its start to its
+    end.
+    """
     ratios = []
     for turn in range(repeats):
         times = {}
@@ -101,7 +107,7 @@ def measure_processes(command, other, repeats, progress):
     return statistics.median(ratios)
 
 
-# ── Tables and the picture ───────────────────────────────────────────────────────────────────────────────────────────
+# ── Tables and the picture ────────────────────────────────────────────────────────────────────────
 
 
 def machine():
@@ -114,7 +120,10 @@ def machine():
             if "model name" in line
         ]
         model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} processors, Python {platform.python_version()}, NumPy {np.__version__}"
+    return (
+        f"{model}, {os.cpu_count()} processors, "
+        f"Python {platform.python_version()}, NumPy {np.__version__}"
+    )
 
 
 def network(sizes):
@@ -185,7 +194,7 @@ def plot(rows, settings, path):
     figure.savefig(path, dpi=150)
 
 
-# ── The command line ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The command line ──────────────────────────────────────────────────────────────────────────────
 
 
 def report_steps(options, peers, progress):
@@ -195,14 +204,17 @@ def report_steps(options, peers, progress):
         [peer for peer in peers if peer != "micrograd"], settings, repeats, progress
     )
     progress.write(
-        "One step of stochastic gradient descent, float32. Medians; in brackets the time divided by microgd's,"
+        "One step of stochastic gradient descent, float32. Medians; in brackets the time divided "
+        "by microgd's,"
     )
     progress.write(
-        "where a library's and microgd's turns that lie close to each other are compared, and then the median is taken.\n"
+        "where a library's and microgd's turns that lie close to each other are compared, and then "
+        "the median is taken.\n"
     )
     progress.write(step_table(rows, settings))
     progress.write(
-        f"\nmicrogd / by hand, geometric mean: {statistics.geometric_mean([1 / row['hand'][1] for row in rows]):.2f}"
+        "\nmicrogd / by hand, geometric mean: "
+        f"{statistics.geometric_mean([1 / row['hand'][1] for row in rows]):.2f}"
     )
     if options.plot:
         plot(rows, settings, options.plot)
@@ -222,7 +234,8 @@ def report_numbers(options, peers, progress):
         progress.write("\nmicrograd's time divided by microgd's:")
         progress.write(f"{expression:7.2f}  the expression in its README, forward and backward")
         progress.write(
-            f"{moons:7.2f}  a step of its network on two moons, its own classes with microgd's Value"
+            f"{moons:7.2f}  a step of its network on two moons, its own classes with microgd's "
+            "Value"
         )
     progress.write("\nA chain of operations on numbers, forward and backward. A node takes")
     for length in (10**3, 10**4, 10**5, 10**6):
@@ -231,7 +244,8 @@ def report_numbers(options, peers, progress):
             statistics.median(chain[key] for chain in chains) for key in ("off", "on", "bytes")
         )
         progress.write(
-            f"  of {length:9,}: {off:.2f} µs, {on:.2f} µs with Python's garbage collector on, and {held:.0f} bytes"
+            f"  of {length:9,}: {off:.2f} µs, {on:.2f} µs with Python's garbage collector on, and "
+            f"{held:.0f} bytes"
         )
 
 
@@ -254,13 +268,15 @@ def report_processes(options, peers, progress):
             for command in theirs
         )
         progress.write(
-            f"A program that loads MNIST and trains 784→10 to {GOAL:.0%} takes {ratio:.2f} × as long in PyTorch, imports"
+            f"A program that loads MNIST and trains 784→10 to {GOAL:.0%} takes {ratio:.2f} × as "
+            "long in PyTorch, imports"
         )
         (epochs, right), (their_epochs, their_right) = (
             run(*command[1:]) for command in (mine, theirs[0])
         )
         progress.write(
-            f"included. (microgd: {right:.2%} after {epochs} epochs, PyTorch: {their_right:.2%} after {their_epochs}.)"
+            f"included. (microgd: {right:.2%} after {epochs} epochs, PyTorch: {their_right:.2%} "
+            f"after {their_epochs}.)"
         )
 
 

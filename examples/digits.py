@@ -1,7 +1,8 @@
-"""How can a network that begins with random weights name handwritten digits: 784 pixels in, 10 numbers out?
+"""How can a network that begins with random weights name handwritten digits: 784 pixels in,
+10 numbers out?
 
-It trains networks on MNIST, 28 × 28 pixels each in shades of grey, shows what their weights become, and reads a digit of
-your own with --image FILE.
+It trains networks on MNIST, 28 × 28 pixels each in shades of grey, shows what their weights become,
+and reads a digit of your own with --image FILE.
 """
 
 # %% What may be asked for on the command line
@@ -19,7 +20,8 @@ from microgd import data, nn, no_grad, operations, optim, plots, train
 
 NETWORKS = [(784, 10), (784, 16, 16, 10)]
 ON_ALL_DIGITS = [(784, 128, 10)]  # takes more digits than the sample has to be better than those
-# The rate falls in equal steps; with momentum a nudge keeps 0.9 of the last one; an epoch is one pass over all digits.
+# The rate falls in equal steps; with momentum a nudge keeps 0.9 of the last one; an epoch is one
+# pass over all digits.
 LEARNING_RATE, MOMENTUM, BATCH_SIZE, EPOCHS = 0.05, 0.9, 64, 20
 
 parser = program.parser(__doc__)
@@ -72,25 +74,26 @@ if options.save and (
     )
     parser.error(f"--save {options.save}: {what}")
 if hasattr(sys.stdout, "reconfigure"):
-    sys.stdout.reconfigure(
-        errors="replace"
-    )  # not every terminal can show the blocks that the pictures are made of
+    # not every terminal can show the blocks that the pictures are made of
+    sys.stdout.reconfigure(errors="replace")
 
 
 def prepared(path):
-    """A picture of a digit as MNIST's are: ink 1 on 0, in a box of 20 × 20, its centre of mass in the middle of 28 × 28."""
+    """A picture of a digit as MNIST's are: ink 1 on 0, in a box of 20 × 20, its centre of mass in
+    the middle of 28 × 28.
+    """
     with Image.open(path) as file:
         drawing = ImageOps.exif_transpose(file).convert("RGBA")
     drawing.thumbnail((400, 400))
     colours = np.asarray(drawing, float)
     edge = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
-    # Whatever is unlike the edge of the picture is ink, be it darker, lighter, of another colour, or less transparent.
+    # Whatever is unlike the edge of the picture is ink, be it darker, lighter, of another colour,
+    # or less transparent.
     ink = np.linalg.norm(colours - np.median(edge, axis=0), axis=2)
     if ink.max() < 60:  # of 510
         raise ValueError("there is nothing on it that stands out")
-    ink = np.clip(
-        1.3 * ink / ink.max() - 0.15, 0, 1
-    )  # what is faint, an eighth of the strongest or less, is shadow
+    # what is faint, an eighth of the strongest or less, is shadow
+    ink = np.clip(1.3 * ink / ink.max() - 0.15, 0, 1)
     down, across = (np.flatnonzero(ink.max(axis=axis) > 0.3) for axis in (1, 0))
     digit = Image.fromarray(
         ink[down[0] : down[-1] + 1, across[0] : across[-1] + 1].astype(np.float32)
@@ -116,7 +119,8 @@ if options.image:
     except (OSError, ValueError) as error:
         sys.exit(f"--image {options.image}: {error}")
 
-# %% The digits, and networks for them. It is their weights that begin at random. 784 is the number of pixels, which are given.
+# %% The digits, and networks for them. It is their weights that begin at random.
+# 784 is the number of pixels, which are given.
 try:
     digits = data.mnist(options.data) if options.full or options.data else data.digits()
 except (OSError, ValueError, ModuleNotFoundError) as error:
@@ -154,15 +158,18 @@ if options.load:
 
 
 def learn(model, epochs):
-    """Train, and print a line an epoch; the weights, all in one vector, before and after each epoch, and accuracies.
+    """Train, and print a line an epoch; the weights, all in one vector, before and after each
+    epoch, and accuracies.
 
-    The loss is cross-entropy: of the probability of the right digit the negative logarithm, in nats.
+    The loss is cross-entropy: of the probability of the right digit the negative logarithm, in
+    nats.
     """
     count = sum(p.size for p in model.parameters())
     _, garbage = train.evaluate(model, nn.cross_entropy, *digits.test)
     when = "before these epochs" if options.load else "before training"
     print(
-        f"\n{model}\n{count:,} weights and biases, {when}: {garbage:.1%} of the test digits right.\n"
+        f"\n{model}\n{count:,} weights and biases, {when}: {garbage:.1%} of the test digits "
+        "right.\n"
     )
     print("epoch    loss    test loss    test accuracy")
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
@@ -178,19 +185,21 @@ def learn(model, epochs):
     )
     path, accuracies = [nn.parameters_to_vector(model.parameters())], [garbage]
     for epoch in tqdm(training, total=epochs, unit="epoch", leave=False, disable=None):
-        optimizer.lr = LEARNING_RATE * (
-            1 - epoch.number / epochs
-        )  # large leaps first; small ones, where baskets scatter, last
+        # large leaps first; small ones, where baskets scatter, last
+        optimizer.lr = LEARNING_RATE * (1 - epoch.number / epochs)
         path.append(nn.parameters_to_vector(model.parameters()))
         accuracies.append(epoch.test_accuracy)
         tqdm.write(
-            f"{epoch.number:5d} {epoch.loss:7.4f} {epoch.test_loss:12.4f} {epoch.test_accuracy:16.2%}"
+            f"{epoch.number:5d} {epoch.loss:7.4f} {epoch.test_loss:12.4f} "
+            f"{epoch.test_accuracy:16.2%}"
         )
     return path, accuracies
 
 
 def probabilities(model, x):
-    """For each image the ten outputs as probabilities: softmax makes them positive, and 1 in sum."""
+    """For each image the ten outputs as probabilities: softmax makes them positive, and 1 in
+    sum.
+    """
     with no_grad():
         return operations.softmax(model(x)).data
 
@@ -206,10 +215,11 @@ def blocks(image):
 
 
 def show(model, examples):
-    """Print a few digits, one that the network gets wrong among them, and what it takes each for."""
-    count = max(
-        1, min(4, (shutil.get_terminal_size().columns + 1) // 29)
-    )  # as many as fit side by side
+    """Print a few digits, one that the network gets wrong among them, and what it takes
+    each for.
+    """
+    # as many as fit side by side
+    count = max(1, min(4, (shutil.get_terminal_size().columns + 1) // 29))
     p = probabilities(model, examples.x)
     said = p.argmax(axis=1)
     right, wrong = np.flatnonzero(said == examples.y), np.flatnonzero(said != examples.y)
@@ -244,10 +254,12 @@ if own:
     p = probabilities(model, image[None])[0]
     print("\n".join(blocks(image)))
     print(
-        f"{options.image}: the network {name} says {p.argmax()}, with a probability of {p.max():.0%}."
+        f"{options.image}: the network {name} says {p.argmax()}, with a probability of "
+        f"{p.max():.0%}."
     )
     print(
-        "(It has an answer for anything. Above there should be one digit, no frame, 20 pixels high or wide.)\n"
+        "(It has an answer for anything. Above there should be one digit, no frame, 20 pixels high "
+        "or wide.)\n"
     )
     figure, (left, middle, right) = plots.panels(3, width=10.0, height=3.6)
     left.imshow(drawing)
@@ -265,8 +277,9 @@ if own:
 
 if options.train_only or not options.epochs:
     sys.exit()
-# %% What each output looks for: its 784 weights as an image. They begin as noise, and become what tells the digits apart.
-# Where no network leads from the pixels straight to the outputs, it is what hidden units look for, the first ten of them.
+# %% What each output looks for: its 784 weights as an image.
+# They begin as noise, and become what tells the digits apart. Where no network leads from the
+# pixels straight to the outputs, it is what hidden units look for, the first ten of them.
 name = next((name for name, layers in SIZES.items() if len(layers) == 2), next(iter(SIZES)))
 units = SIZES[name][1]
 unit, these = "output", f"The {784 * units:,} weights"
@@ -287,7 +300,9 @@ for when, n in (("before", 0), ("after", -1)):
     )
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
-# %% One nudge: an arrow in a space of 7,850 dimensions, here from random weights, by the first digits of the data.
+# %% One nudge:
+# an arrow in a space of 7,850 dimensions, here from random weights, by the first digits of the
+# data.
 model = network((784, 10), np.random.default_rng(options.seed))
 optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
 basket = digits.train.x[:BATCH_SIZE], digits.train.y[:BATCH_SIZE]
@@ -300,21 +315,25 @@ SHARE = {
 }
 NEVER = int(np.sum(nudge == 0))
 program.say(
-    "One nudge of 784→10, as 7,840 numbers: their squares add up to its length squared, and of that",
+    "One nudge of 784→10, as 7,840 numbers:",
+    "their squares add up to its length squared, and of that",
     ", ".join(f"the largest {share:.0%} of them hold {held:.0%}" for share, held in SHARE.items())
     + ".",
-    f"{NEVER:,} are 0: their pixels are blank in all of these {len(basket[0])} digits. That is what a small element says: not",
-    "that a weight will never matter, but that here and now, for these digits, moving it changes the loss little.",
+    f"{NEVER:,} are 0: their pixels are blank in all of these {len(basket[0])} digits. That is",
+    "what a small element says: not that a weight will never matter, but that here and now, for",
+    "these digits, moving it changes the loss little.",
 )
 figure = plots.images(
     nudge, [f"output {i}" for i in range(10)], columns=5, signed=True, unit="nudge"
 )
 figure.suptitle(
-    f"A nudge at the start: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length squared"
+    f"A nudge at the start: the largest 10% of its elements hold {SHARE[0.1]:.0%} of its length "
+    "squared"
 )
 program.save(figure, options.out / "digits_nudge.png")
 
-# %% The landscape of the loss, of which a picture can show only a plane through its many dimensions: 13,002 for 784→16→16→10.
+# %% The landscape of the loss,
+# of which a picture can show only a plane through its many dimensions: 13,002 for 784→16→16→10.
 name = next((name for name, layers in SIZES.items() if len(layers) > 2), next(iter(SIZES)))
 model, path = learned.networks[name], np.array(PATHS[name])
 parameters = model.parameters()
@@ -324,9 +343,8 @@ chance = [plots.random_direction(parameters, rng) for _ in range(2)]
 own_directions, VARIANCE = plots.principal_directions(path)
 steps = np.linalg.norm(np.diff(path, axis=0), axis=1, keepdims=True)
 at_random = rng.normal(size=(len(steps), path.shape[1]))
-at_random *= steps / np.linalg.norm(
-    at_random, axis=1, keepdims=True
-)  # steps as long as those of the path
+# steps as long as those of the path
+at_random *= steps / np.linalg.norm(at_random, axis=1, keepdims=True)
 _, WALK = plots.principal_directions(np.cumsum([0 * path[0], *at_random], axis=0))
 figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
 plots.landscape(
@@ -351,14 +369,16 @@ if len(path) > 2:  # with fewer points there is no second direction
         path=path,
         points=31,
         ax=right,
-        title=f"The path of training, an arrow an epoch, in its\ntwo main directions: {VARIANCE.sum():.1%} of its variance",
+        title="The path of training, an arrow an epoch, in its\ntwo main directions: "
+        f"{VARIANCE.sum():.1%} of its variance",
         xlabel=f"first main direction, {VARIANCE[0]:.1%} (distance)",
         ylabel=f"second main direction, {VARIANCE[1]:.1%} (distance)",
         zlabel="loss (nats)",
     )
     program.say(
-        f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the variance. (Of as many steps,",
-        f"as long as these but at random, they hold {WALK.sum():.1%}: any path looks flatter than the space that it is in.)",
+        f"Of the path through {path.shape[1]:,} dimensions two hold {VARIANCE.sum():.1%} of the",
+        f"variance. (Of as many steps, as long as these but at random, they hold {WALK.sum():.1%}:",
+        "any path looks flatter than the space that it is in.)",
     )
 else:
     right.axis("off")
@@ -380,7 +400,8 @@ if len(wrong):
         plots.confusion_matrix(
             digits.test.y,
             said,
-            title=f"{np.mean(said == digits.test.y):.1%} right; most often taken: {often} ({pairs.max()} times)",
+            title=f"{np.mean(said == digits.test.y):.1%} right; most often taken: {often} "
+            f"({pairs.max()} times)",
             xlabel="the network says (· is none)",
             ylabel="it is",
         ),
@@ -397,7 +418,9 @@ if len(wrong):
 else:
     print("No test digit is named wrongly, so there are no errors to show.\n")
 
-# %% Which loss? The mean squared error of the outputs, from 1 for the right digit and 0 for the others, or cross-entropy?
+# %% Which loss?
+# The mean squared error of the outputs, from 1 for the right digit and 0 for the others, or
+# cross-entropy?
 
 
 def squared_error(outputs, labels):
@@ -422,7 +445,9 @@ print(f"at the best of {len(RATES)} learning rates; epochs: {COMPARED_EPOCHS}")
 
 
 def compare(loss, lr, seed):
-    """Train the network of this seed: accuracies on the test digits, before and after each epoch, and on those it knows."""
+    """Train the network of this seed: accuracies on the test digits, before and after each epoch,
+    and on those it knows.
+    """
     rng = np.random.default_rng(seed)
     model = network(COMPARED, rng)
     optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
@@ -456,11 +481,13 @@ for what, loss in LOSSES.items():
         _, lr, curves = BY_LOSS[what]
         first, last = curves[:, 1].mean(), curves[:, -1].mean()
         print(
-            f"   {what:18s}: rate {lr:4.2f}; {first:.1%} of the test digits right after 1 epoch, {last:.1%} after the last"
+            f"   {what:18s}: rate {lr:4.2f}; {first:.1%} of the test digits right after 1 epoch, "
+            f"{last:.1%} after the last"
         )
     if diverged:
         print(
-            f"   {what:18s}: diverged at {'all rates, ' if what not in BY_LOSS else ''}{', '.join(diverged)}"
+            f"   {what:18s}: diverged at "
+            f"{'all rates, ' if what not in BY_LOSS else ''}{', '.join(diverged)}"
         )
 print()
 if BY_LOSS:
@@ -484,9 +511,8 @@ if BY_LOSS:
     final = {what: curves[:, -1].mean() for what, (_, _, curves) in BY_LOSS.items()}
     better = max(final, key=final.get)
     higher = 100 * (max(final.values()) - min(final.values()))
-    learns = (
-        "learns from both" if min(final.values()) > 0.2 else "does not learn from both"
-    )  # by chance 0.1 is right
+    # by chance 0.1 is right
+    learns = "learns from both" if min(final.values()) > 0.2 else "does not learn from both"
     title = f"The same network {learns}; {better} ends\n{higher:.1f} percentage points higher"
     if len(final) < len(LOSSES):
         title = f"Only {better} leads anywhere: the other loss diverged at all rates"

@@ -1,4 +1,6 @@
-"""Why is this gradient this number? Five computation graphs, drawn with what flows back, and played step by step."""
+"""Why is this gradient this number? Five computation graphs, drawn with what flows back, and played
+step by step.
+"""
 
 import sys
 
@@ -11,7 +13,9 @@ from microgd import Value, data, draw, film, nn
 
 
 def expression():
-    """L = (a * b + c) * f: the chain rule multiplies the local derivatives along the path from L."""
+    """L = (a * b + c) * f: the chain rule multiplies the local derivatives along the path from
+    L.
+    """
     a, b, c, f = Value(2.0), Value(-3.0), Value(10.0), Value(-2.0)
     e = a * b
     d = e + c
@@ -37,7 +41,9 @@ def neuron():
 
 
 def xor():
-    """A network of two layers, for "one or the other, but not both", and its loss on the four examples there are."""
+    """A network of two layers, for "one or the other, but not both", and its loss on the four
+    examples there are.
+    """
     x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     target = np.array([[0.0], [1.0], [1.0], [0.0]])
     rng = np.random.default_rng(0)
@@ -47,7 +53,9 @@ def xor():
 
 
 def digits():
-    """The network 784→16→16→10, with 13,002 weights and biases, on 32 digits: a box for each layer."""
+    """The network 784→16→16→10, with 13,002 weights and biases, on 32 digits: a box for each
+    layer.
+    """
     rng = np.random.default_rng(0)
     model = nn.Sequential(
         nn.Linear(784, 16, rng=rng),
@@ -65,7 +73,9 @@ def digits():
 
 
 def main(arguments=None):
-    """Write a picture and a film of each, and in Jupyter show them; what went wrong, if anything."""
+    """Write a picture and a film of each, and in Jupyter show them; what went wrong, if
+    anything.
+    """
     parser = program.parser(__doc__)
     parser.add_argument(
         "--format",
@@ -84,14 +94,12 @@ def main(arguments=None):
             how.pop("depth", None)  # a film shows every operation
             direction = "TB" if make is xor else "LR"
             played = film(value, options.out / f"{make.__name__}.html", **how, direction=direction)
-            print(f"{make.__doc__}\n    {picture}\n    {played}")
+            said = " ".join(make.__doc__.split())
+            print(f"{said}\n    {picture}\n    {played}")
             program.show(drawing)
             program.show(played)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # a folder that cannot be written, no program, an unknown format
+    # a folder that cannot be written, no program, an unknown format
+    except (OSError, RuntimeError, ValueError) as error:
         return str(error)
     except KeyboardInterrupt:
         return "stopped"

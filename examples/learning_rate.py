@@ -1,10 +1,11 @@
 """How large may the learning rate be: where does its goldilocks zone end, and what decides that?
 
-The losses are those of lines that say how heavy a penguin is, given its flipper's length: bowls, whose lowest point is known.
-After them comes the loss of a network, which is no bowl.
+The losses are those of lines that say how heavy a penguin is, given its flipper's length: bowls,
+whose lowest point is known. After them comes the loss of a network, which is no bowl.
 """
 
-# %% The data: 342 penguins. The same lengths in centimetres, and in millimetres: the same birds, but another bowl.
+# %% The data: 342 penguins.
+# The same lengths in centimetres, and in millimetres: the same birds, but another bowl.
 import sys
 
 import numpy as np
@@ -41,10 +42,8 @@ options = program.options(parser)
 
 length, mass = program.penguins("flipper_length_mm", "body_mass_g")[0].T
 mass = mass / 1000  # kg
-BOWLS = {
-    "flat": (length - length.mean()) / 10,
-    "steep": length - length.mean(),
-}  # cm and mm, from the mean
+# cm and mm, from the mean
+BOWLS = {"flat": (length - length.mean()) / 10, "steep": length - length.mean()}
 UNITS = {"flat": "cm", "steep": "mm"}
 
 
@@ -53,9 +52,11 @@ def loss_at(weights, feature):
     return nn.mse_loss(weights[0] * feature + weights[1], mass)
 
 
-# %% How curved is a bowl? The slope changes as one moves, in some directions faster than in others: that is the curvature.
+# %% How curved is a bowl?
+# The slope changes as one moves, in some directions faster than in others: that is the curvature.
 def curvatures(feature):
-    """The smallest and the largest: the eigenvalues of the Hessian, the matrix of all second derivatives.
+    """The smallest and the largest: the eigenvalues of the Hessian, the matrix of all second
+    derivatives.
 
     It comes column by column, each as the Hessian times a vector that is 1 in one place.
     """
@@ -64,14 +65,16 @@ def curvatures(feature):
     return np.linalg.eigvalsh(np.stack(columns, axis=1))
 
 
-# In a direction of curvature λ the slope is λ · the distance from the bottom. A step of lr · slope makes of the distance
-# distance · (1 − lr · λ): smaller as long as this factor is between −1 and 1, which is: as long as lr is below 2/λ. How far
-# off one is does not matter. The direction with the largest λ is the first to overshoot, so that one decides.
+# In a direction of curvature λ the slope is λ · the distance from the bottom. A step of lr · slope
+# makes of the distance distance · (1 − lr · λ): smaller as long as this factor is between −1 and 1,
+# which is: as long as lr is below 2/λ. How far off one is does not matter. The direction with the
+# largest λ is the first to overshoot, so that one decides.
 CURVATURES = {name: curvatures(feature) for name, feature in BOWLS.items()}
 LIMIT = {name: 2 / large for name, (_, large) in CURVATURES.items()}
 for name, (small, large) in CURVATURES.items():
     print(
-        f"{name:5s} bowl: curvatures {small:.3g} and {large:.3g}, so the zone should end at 2/λ = {LIMIT[name]:.4g}"
+        f"{name:5s} bowl: curvatures {small:.3g} and {large:.3g}, so the zone should end at 2/λ = "
+        f"{LIMIT[name]:.4g}"
     )
 
 
@@ -80,7 +83,9 @@ MOST = 3000
 
 
 def descend(feature, lr, start=(0.0, 0.0)):
-    """The number of steps; infinity if it diverges, and not a number if it is still on its way after MOST of them."""
+    """The number of steps; infinity if it diverges, and not a number if it is still on its way
+    after MOST of them.
+    """
     exact = np.polyfit(feature, mass, 1)
     weights = Value(start)
     for step in range(MOST):
@@ -100,12 +105,11 @@ for name, feature in BOWLS.items():
     if not (arrives.any() and diverges.any()):
         what = "arrives" if not arrives.any() else "diverges"
         sys.exit(
-            f"{name} bowl: none of the rates from {RATES[0]:.2g} to {RATES[-1]:.2g} {what}: try others, or more steps"
+            f"{name} bowl: none of the rates from {RATES[0]:.2g} to {RATES[-1]:.2g} {what}: try "
+            "others, or more steps"
         )
-    good, bad = (
-        RATES[arrives].max(),
-        RATES[diverges].min(),
-    )  # the end of the zone is between these two
+    # the end of the zone is between these two
+    good, bad = RATES[arrives].max(), RATES[diverges].min()
     for _ in range(12):  # halve that, again and again
         middle = (good + bad) / 2
         good, bad = (middle, bad) if np.isfinite(descend(feature, middle)) else (good, middle)
@@ -120,14 +124,15 @@ print()
 far = {share: descend(BOWLS["flat"], share * LIMIT["flat"], (1e4, -1e5)) for share in (0.9, 1.1)}
 elongated = {name: large / small for name, (small, large) in CURVATURES.items()}
 program.say(
-    f"In the flat bowl the rate may be {ZONE['flat'] / ZONE['steep']:.0f} times as large. From a start 10,000 times as far off",
+    f"In the flat bowl the rate may be {ZONE['flat'] / ZONE['steep']:.0f} times as large. From a",
+    "start 10,000 times as far off",
     "the zone is the same: 0.9 · 2/λ "
     + ("arrives" if np.isfinite(far[0.9]) else "does not arrive")
     + " and",
     "1.1 · 2/λ " + ("does." if np.isfinite(far[1.1]) else "does not."),
-    f"(In one direction the steep bowl is {elongated['steep']:.0f} times as curved as in the other, the flat one",
-    f"{elongated['flat']:.1f} times. It is this that makes it slow: a rate that is small enough for the one is far too small",
-    "for the other.)",
+    f"(In one direction the steep bowl is {elongated['steep']:.0f} times as curved as in the",
+    f"other, the flat one {elongated['flat']:.1f} times. It is this that makes it slow: a rate",
+    "that is small enough for the one is far too small for the other.)",
 )
 
 figure, [on] = plots.panels(height=4.8)
@@ -178,8 +183,9 @@ on.set(
 on.legend(loc="lower left", fontsize="small")
 program.save(figure, options.out / "learning_rate.png")
 
-# %% Too small, right, too large: the first shots of w alone in the flat bowl, with b where it belongs. (The largest curvature
-# of that bowl is that of w.)
+# %% Too small, right, too large:
+# the first shots of w alone in the flat bowl, with b where it belongs. (The largest curvature of
+# that bowl is that of w.)
 flat, b = BOWLS["flat"], mass.mean()
 target = np.polyfit(flat, mass, 1)[0]
 
@@ -216,8 +222,9 @@ for on, share in zip(axes, SHOTS_AT, strict=True):
         )
 program.save(figure, options.out / "learning_rate_shots.png")
 
-# %% What the rate multiplies is the slope. To multiply the weight by it, again and again, leads to 0 if the rate is below 1,
-# and out without end if it is above: either way the data have no say.
+# %% What the rate multiplies is the slope.
+# To multiply the weight by it, again and again, leads to 0 if the rate is below 1, and out without
+# end if it is above: either way the data have no say.
 lr = 0.3 * LIMIT["flat"]
 PRODUCTS = [-0.2 * lr**step for step in range(7)]
 print(f"learning rate {lr:.2g}:   w − lr · slope      loss (kg²)         lr · w      loss (kg²)")
@@ -230,9 +237,10 @@ print(
 )
 print("the steps become smaller because the slope does.\n")
 
-# %% A network's loss is no bowl: how curved it is differs from place to place. The Hessian of these 12,730 weights would have
-# 162 million elements, but its product with a vector takes only two reverse passes. And a vector that is multiplied by it
-# again and again turns toward the direction that it stretches most, where the curvature is the largest (in magnitude).
+# %% A network's loss is no bowl: how curved it is differs from place to place.
+# The Hessian of these 12,730 weights would have 162 million elements, but its product with a vector
+# takes only two reverse passes. And a vector that is multiplied by it again and again turns toward
+# the direction that it stretches most, where the curvature is the largest (in magnitude).
 images, labels = (array[:300] for array in data.digits().train)
 images, wanted = images.astype(float), data.one_hot(labels, 10).astype(float)
 rng = np.random.default_rng(options.seed)
@@ -243,12 +251,16 @@ weights = model.parameters()
 
 
 def network_loss():
-    """The mean squared error of the ten outputs, which should be 1 for the right digit and 0 for the others."""
+    """The mean squared error of the ten outputs, which should be 1 for the right digit and 0 for
+    the others.
+    """
     return nn.mse_loss(model(images), wanted)
 
 
 def largest_curvature(vector, times):
-    """The largest curvature and its direction, a vector of length 1 (in parts, as the weights are), from a first guess."""
+    """The largest curvature and its direction, a vector of length 1 (in parts, as the weights are),
+    from a first guess.
+    """
     loss = network_loss()
     for _ in range(times):
         vector = [v / np.sqrt(sum(np.sum(v**2) for v in vector)) for v in vector]
@@ -259,13 +271,16 @@ def largest_curvature(vector, times):
     return curvature, unit
 
 
-# Push the weights a little off in that direction. One step back down the slope is too long, and raises the loss, if the
-# rate is above 2/λ: that is the prediction, as long as the loss around here is as good as a bowl.
+# Push the weights a little off in that direction. One step back down the slope is too long, and
+# raises the loss, if the rate is above 2/λ: that is the prediction, as long as the loss around here
+# is as good as a bowl.
 PUSH = 0.02
 
 
 def changes_by_a_step(vector, rates):
-    """For each rate, by how much one step along the vector, from a little off, changes the loss. (The weights stay.)"""
+    """For each rate, by how much one step along the vector, from a little off, changes the loss.
+    (The weights stay.)
+    """
     here, along = nn.parameters_to_vector(weights), np.concatenate([v.ravel() for v in vector])
 
     def loss_at_distance(t):
@@ -306,7 +321,8 @@ for step, changes in tried.items():
     up = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))
     if not len(up):
         sys.exit(
-            f"at step {step} the loss is no bowl, not even for small steps: try a smaller --network-rate"
+            f"at step {step} the loss is no bowl, not even for small steps: try a smaller "
+            "--network-rate"
         )
     first = up[0]  # between this one and the next it is back at 0
     part = -changes[first] / (changes[first + 1] - changes[first])
@@ -318,11 +334,12 @@ above = [step for step in curvature_at if options.network_rate > 2 / curvature_a
 late = np.mean([curvature for step, curvature in curvature_at.items() if step >= options.steps / 2])
 print()
 program.say(
-    f"At {len(above)} of {len(curvature_at)} places the rate, {options.network_rate:g}, is above 2/λ. From the first to the",
-    f"last the loss goes from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f} all the same: 2/λ speaks of one",
-    f"direction, and of that place. As the weights move, so does λ, between {min(curvature_at.values()):.2f} and",
-    f"{max(curvature_at.values()):.2f}; in the second half it is {late:.2f} on average, and 2 / learning rate is",
-    f"{2 / options.network_rate:.3g}.",
+    f"At {len(above)} of {len(curvature_at)} places the rate, {options.network_rate:g}, is above",
+    f"2/λ. From the first to the last the loss goes from {loss_after[0]:.3f} to",
+    f"{loss_after[options.steps]:.3f} all the same: 2/λ speaks of one direction, and of that",
+    f"place. As the weights move, so does λ, between {min(curvature_at.values()):.2f} and",
+    f"{max(curvature_at.values()):.2f}; in the second half it is {late:.2f} on average, and 2 /",
+    f"learning rate is {2 / options.network_rate:.3g}.",
 )
 
 figure, (left, right) = plots.panels(2, width=9.5, height=4.3)
@@ -333,7 +350,8 @@ for (step, changes), colour, line in zip(
 left.axhline(0, color="black", linewidth=1)
 worst = max(abs(share - 1) for share in BREAK_EVEN.values())
 left.set(
-    title=f"One step along the steepest-curved direction\nbreaks even at 2/λ, to within {worst:.1%}",
+    title="One step along the steepest-curved direction\nbreaks even at 2/λ, to within "
+    f"{worst:.1%}",
     xlabel="learning rate, as a multiple of 2/λ",
     ylabel="change of loss (the most it falls = −1)",
 )
@@ -348,7 +366,8 @@ right.axhline(
     label=f"2 / learning rate = {2 / options.network_rate:.3g}",
 )
 right.set(
-    title=f"λ moves as the loss falls from {loss_after[0]:.3f} to {loss_after[options.steps]:.3f}:\n"
+    title=f"λ moves as the loss falls from {loss_after[0]:.3f} to "
+    f"{loss_after[options.steps]:.3f}:\n"
     f"in the second half it is {late:.2f} on average",
     xlabel="step",
     ylabel="largest curvature λ of the loss",

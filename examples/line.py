@@ -1,9 +1,11 @@
 """Which way must a weight move to make the loss smaller, and when have we arrived?
 
-The weights are those of a line, mass = w · length + b, that says how heavy a penguin is, given the length of its flipper.
+The weights are those of a line, mass = w · length + b, that says how heavy a penguin is, given the
+length of its flipper.
 """
 
-# %% The data: 342 penguins. Lengths are measured from their mean, in standard deviations; learning_rate.py says why.
+# %% The data: 342 penguins.
+# Lengths are measured from their mean, in standard deviations; learning_rate.py says why.
 import math
 import sys
 from itertools import pairwise
@@ -37,13 +39,14 @@ def loss(w, b=4.0):
 
 
 slope = grad(loss)
-nearest = np.sum(length * (mass - 4.0)) / np.sum(
-    length**2
-)  # where the minimum is: known here, to check what is said below
+# where the minimum is: known here, to check what is said below
+nearest = np.sum(length * (mass - 4.0)) / np.sum(length**2)
 
 
 def shots(w, lr, count):
-    """The weights that are tried, one after the other: each step goes against the slope, lr times as far as it is steep."""
+    """The weights that are tried, one after the other: each step goes against the slope, lr times
+    as far as it is steep.
+    """
     tried = [w]
     for _ in range(count - 1):
         tried.append(tried[-1] - lr * slope(tried[-1]))
@@ -51,9 +54,11 @@ def shots(w, lr, count):
 
 
 def verdicts(tried):
-    """Does each shot come nearer to the minimum? In a bowl, the nearer, the less steep: the slope alone tells.
+    """Does each shot come nearer to the minimum? In a bowl, the nearer, the less steep: the slope
+    alone tells.
 
-    (That is so in this bowl, a parabola, which is the same on both sides. In a lopsided one it holds for shots on one side.)
+    (That is so in this bowl, a parabola, which is the same on both sides. In a lopsided one it
+    holds for shots on one side.)
     """
     steep = [abs(slope(w)) for w in tried]
     said = ["start"]
@@ -70,12 +75,14 @@ for lr in RATES:
     tried = shots(START, lr, 7)
     print(f"learning rate {lr}")
     print(
-        "   shot   w (kg/sd)   loss (kg²)   slope (kg)   the minimum is   this shot went   its distance"
+        "   shot   w (kg/sd)   loss (kg²)   slope (kg)   the minimum is   this shot went"
+        "   its distance"
     )
     for n, (w, verdict) in enumerate(zip(tried, verdicts(tried), strict=True)):
         side = "on the right" if slope(w) < 0 else "on the left"
         print(
-            f"{n:7d} {w:11.3f} {loss(w):12.3f} {slope(w):12.3f}   {side:14s}   {verdict:14s} {abs(w - nearest):14.3f}"
+            f"{n:7d} {w:11.3f} {loss(w):12.3f} {slope(w):12.3f}   {side:14s}   {verdict:14s} "
+            f"{abs(w - nearest):14.3f}"
         )
     print()
 
@@ -104,7 +111,8 @@ for lr, on in zip(RATES, axes, strict=True):
         },
         span=(-1.6, 3.0),
         ax=on,
-        title=f"Learning rate {lr}: the shots go\n{' or '.join(way[kind] for kind in way if kind in said)}",
+        title=f"Learning rate {lr}: the shots go\n"
+        f"{' or '.join(way[kind] for kind in way if kind in said)}",
         xlabel="w (kg per standard deviation)",
         ylabel="loss (kg²)",
         ylim=(-0.2, 5.6),
@@ -113,12 +121,16 @@ for lr, on in zip(RATES, axes, strict=True):
         on.annotate(n, (w, loss(w)), (7 if slope(w) < 0 else -14, 7), textcoords="offset points")
 program.save(figure, options.out / "line_one_weight.png")
 
-# %% Both weights at once: one for each there is a slope, what the loss does when that weight alone moves, from where both
-# are now. Such slopes are called partial derivatives, and all of them together the gradient. A step uses both.
+# %% Both weights at once:
+# one for each there is a slope, what the loss does when that weight alone moves, from where both
+# are now. Such slopes are called partial derivatives, and all of them together the gradient. A step
+# uses both.
 
 
 def fit(lr, steps, tolerance=None):
-    """Descend from w = b = 0 until the loss has converged; the loss at each step, and w, b and their slopes there."""
+    """Descend from w = b = 0 until the loss has converged; the loss at each step, and w, b and
+    their slopes there.
+    """
     w, b = Value(0.0, name="w"), Value(0.0, name="b")
     optimizer = optim.SGD([w, b], lr=lr)
     losses, lines = [], []
@@ -140,7 +152,8 @@ print("step   loss (kg²)   w (kg/sd)      b (kg)   slope of w   slope of b")
 for step, (value, line) in enumerate(zip(losses, lines, strict=True)):
     if step % 10 == 0:
         print(
-            f"{step:4d} {value:12.5f} {line[0]:11.5f} {line[1]:11.5f} {line[2]:12.5f} {line[3]:12.5f}"
+            f"{step:4d} {value:12.5f} {line[0]:11.5f} {line[1]:11.5f} {line[2]:12.5f} "
+            f"{line[3]:12.5f}"
         )
 if not train.has_converged(losses, STRICT):
     what = (
@@ -162,11 +175,13 @@ ARRIVED = np.allclose(found, exact, rtol=1e-4)
 if not ARRIVED:
     steep = np.hypot(*lines[-1][2:])
     program.say(
-        f"These differ. The loss has stopped changing, but the slope is {steep:.2g} kg: this is no minimum."
+        f"These differ. The loss has stopped changing, but the slope is {steep:.2g} kg: this is no "
+        "minimum."
     )
 
-# %% "The loss changes extremely slowly" is how convergence is noticed, but it is not what convergence is.
-# With a tiny learning rate every step is tiny, wherever it starts. What is small at a minimum is the slope.
+# %% "The loss changes extremely slowly" is how convergence is noticed,
+# but it is not what convergence is. With a tiny learning rate every step is tiny, wherever it
+# starts. What is small at a minimum is the slope.
 TINY, TOLERANCE = 1e-5, 1e-3  # and for a stricter tolerance, a smaller rate
 lowest = np.mean((np.polyval(np.polyfit(length, mass, 1), length) - mass) ** 2)
 CONVERGED = {lr: fit(lr, 10_000, TOLERANCE) for lr in (options.lr, TINY)}
@@ -175,9 +190,9 @@ for lr, (run, where) in CONVERGED.items():
     before, after = (np.hypot(*line[2:]) for line in (where[0], where[-1]))
     changes = "changes by less than" if STOPPED[lr] else "still changes by more than"
     program.say(
-        f"Learning rate {lr:g}: within 5 steps the loss {changes} 1 part in {1 / TOLERANCE:,.0f} at step {len(run) - 1}.",
-        f"There it is {run[-1] / lowest:.3f} times the smallest loss that a line can have, and the slope is {after:.2g} kg;",
-        f"at the start that was {before:.2g} kg.",
+        f"Learning rate {lr:g}: within 5 steps the loss {changes} 1 part in {1 / TOLERANCE:,.0f}",
+        f"at step {len(run) - 1}. There it is {run[-1] / lowest:.3f} times the smallest loss that",
+        f"a line can have, and the slope is {after:.2g} kg; at the start that was {before:.2g} kg.",
     )
 
 figure, (left, right) = plots.panels(2, width=9.5, height=4.3)
@@ -187,9 +202,8 @@ for step, shade in zip((0, 2, 5, 10, len(lines) - 1), (0.15, 0.3, 0.5, 0.7, 1.0)
     if step < len(lines):
         y = lines[step][0] * (ends - mean) / deviation + lines[step][1]
         left.plot(ends, y, color=plots.BLUE, alpha=shade, linewidth=2)
-        if (
-            step == len(lines) - 1 or abs(lines[step][1] - b) > 0.3
-        ):  # the labels would be on top of each other
+        # the labels would be on top of each other
+        if step == len(lines) - 1 or abs(lines[step][1] - b) > 0.3:
             left.annotate(
                 f"step {step}", (ends[1], y[1]), (4, 0), textcoords="offset points", va="center"
             )

@@ -1,4 +1,6 @@
-"""What the programs here have in common: options, a folder for pictures, penguins, and a quiet end on Ctrl-C."""
+"""What the programs here have in common: options, a folder for pictures, penguins, and a quiet end
+on Ctrl-C.
+"""
 
 import argparse
 import ast
@@ -38,7 +40,8 @@ def in_jupyter():
 
 
 def arguments():
-    """What a parser is to read: none in Jupyter, where the command line is the kernel's; None for the command line.
+    """What a parser is to read: none in Jupyter, where the command line is the kernel's; None for
+    the command line.
 
     But `%run slope.py --out here` puts the program's own arguments there.
     """
@@ -48,7 +51,9 @@ def arguments():
 
 
 def options(parser):
-    """What the command line says or, in Jupyter, the defaults; the folder for pictures is there afterwards."""
+    """What the command line says or, in Jupyter, the defaults; the folder for pictures is there
+    afterwards.
+    """
     chosen = parser.parse_args(arguments())
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -97,7 +102,9 @@ def show(picture):
 
 
 def save(figure, path):
-    """Write the picture, in 256 colours, which makes a small file, say where it is, and in Jupyter show it."""
+    """Write the picture, in 256 colours, which makes a small file, say where it is, and in Jupyter
+    show it.
+    """
     with BytesIO() as file:
         figure.savefig(file, dpi=120)
         Image.open(file).convert("RGB").quantize(256).save(path, optimize=True)
@@ -106,7 +113,8 @@ def save(figure, path):
 
 
 def formula(function):
-    """What a function of x returns, as one writes it on paper: 3x² − 1 for 3 * x**2 - 1. "" if that cannot be told.
+    """What a function of x returns, as one writes it on paper: 3x² − 1 for 3 * x**2 - 1. "" if that
+    cannot be told.
 
     It is read from the text of the program, so it stays true when another function is put in.
     """
@@ -120,9 +128,8 @@ def formula(function):
         each.arg for each in definition.args.args
     ] != ["x"]:
         return ""
-    statements = [
-        each for each in definition.body if not isinstance(each, ast.Expr)
-    ]  # all but the docstring
+    # all but the docstring
+    statements = [each for each in definition.body if not isinstance(each, ast.Expr)]
     if (
         len(statements) != 1
         or not isinstance(statements[0], ast.Return)

@@ -1,6 +1,7 @@
 """What does the derivative of a curve, a number at each point, say about the curve there?
 
-The curve is f(x) = 3x³ − 6x² + 2x, until you put in another. On paper its derivative is 9x² − 12x + 2.
+The curve is f(x) = 3x³ − 6x² + 2x, until you put in another. On paper its derivative is
+9x² − 12x + 2.
 """
 
 # %% The curve, and its derivative by backpropagation: no formula of it is needed.
@@ -14,7 +15,8 @@ import program
 from microgd import grad, plots, value_and_grad
 
 options = program.options(program.parser(__doc__))
-# Another curve may have places without a value, as 1 / x has at 0. What is said below says so; no warning has to.
+# Another curve may have places without a value, as 1 / x has at 0. What is said below says so; no
+# warning has to.
 np.seterr(all="ignore")
 
 
@@ -29,9 +31,8 @@ def on_paper(x):
 
 
 slope = grad(f)
-curvature = grad(
-    slope
-)  # the slope of the slope: how fast that changes. To descend, the slope is enough.
+# the slope of the slope: how fast that changes. To descend, the slope is enough.
+curvature = grad(slope)
 
 
 def value(function, x):
@@ -53,13 +54,14 @@ elif error < 1e-6 * max(1.0, *(abs(slope(x)) for x in at)):
     program.say(f"grad(f) and {PAPER} differ by at most {error:.0e} between −1 and 2.")
 else:
     program.say(
-        f"grad(f) and {PAPER} differ by up to {error:.2g} between −1 and 2: on_paper is not the derivative of f.",
-        "(If you have put in another f, put its derivative into on_paper.)",
+        f"grad(f) and {PAPER} differ by up to {error:.2g} between −1 and 2: on_paper is not the",
+        "derivative of f. (If you have put in another f, put its derivative into on_paper.)",
     )
 
-# %% The sign of the derivative says whether f ascends or descends to the right; its size, how steeply.
-# Of 3x³ − 6x² + 2x it is 2 at x = 0. That is not the value of f, which is 0 there: it is how fast f grows there. A small step
-# to the right changes f by nearly the step times the slope; the smaller the step, the more nearly.
+# %% The sign of the derivative says whether f ascends or descends to the right;
+# its size, how steeply. Of 3x³ − 6x² + 2x it is 2 at x = 0. That is not the value of f, which is 0
+# there: it is how fast f grows there. A small step to the right changes f by nearly the step times
+# the slope; the smaller the step, the more nearly.
 POINTS = [-0.3, 0.0, 0.5, 0.8, 1.5]
 
 
@@ -69,7 +71,9 @@ def jump(x, near):
 
 
 def has_kink(x):
-    """Whether the slope jumps at x: it changes as much between two places that are 10,000 times as near to each other."""
+    """Whether the slope jumps at x: it changes as much between two places that are 10,000 times as
+    near to each other.
+    """
     return abs(jump(x, 1e-8)) > max(1e-6, 0.5 * abs(jump(x, 1e-4)))
 
 
@@ -101,9 +105,11 @@ print()
 
 
 def level(x):
-    """Go where a straight line with the curvature of this point would have slope 0, again and again: Newton's method.
+    """Go where a straight line with the curvature of this point would have slope 0, again and
+    again: Newton's method.
 
-    None if that does not lead to a place with slope 0: where the curvature is 0, the line never has slope 0.
+    None if that does not lead to a place with slope 0: where the curvature is 0, the line never has
+    slope 0.
     """
     step = math.inf
     for _ in range(50):
@@ -121,7 +127,9 @@ def level(x):
 
 
 def kind_of(x):
-    """What a level point is, by the signs of the slopes beside it. (The second derivative may be 0 there, as that of x⁴.)"""
+    """What a level point is, by the signs of the slopes beside it. (The second derivative may be 0
+    there, as that of x⁴.)
+    """
     before, after = slope(x - 1e-4), slope(x + 1e-4)
     if before < 0 < after:
         return "minimum"
@@ -150,7 +158,8 @@ for x, kind in zip(LEVEL, KINDS, strict=True):
     bend = f"({curvature(x):+.2f})"
     if has_kink(x):
         print(
-            f"At x = {x:z.4f} f has a kink: the slope jumps from {slope(x - 1e-8):z.2f} to {slope(x + 1e-8):z.2f}."
+            f"At x = {x:z.4f} f has a kink: the slope jumps from {slope(x - 1e-8):z.2f} to "
+            f"{slope(x + 1e-8):z.2f}."
         )
     elif kind == "minimum":
         print(f"{here} There the slope grows, from below 0 to above: a bowl {bend}, a minimum.")
@@ -169,13 +178,17 @@ MINIMA = [x for x, kind in zip(LEVEL, KINDS, strict=True) if kind == "minimum"]
 
 
 def first_lower(x, step):
-    """The first place where f is lower than at x, going on from x in such steps, at most 10,000; None if there is none."""
+    """The first place where f is lower than at x, going on from x in such steps, at most 10,000;
+    None if there is none.
+    """
     bound = value(f, x) - 1e-9 * max(1.0, abs(value(f, x)))  # as much is rounding
     return next((x + n * step for n in range(1, 10_001) if value(f, x + n * step) < bound), None)
 
 
 def falls_without_end(side):
-    """Whether f falls as much with each step to this side, −1 or 1, or more, where each is ten times as long as the last."""
+    """Whether f falls as much with each step to this side, −1 or 1, or more, where each is ten
+    times as long as the last.
+    """
     heights = np.array([value_and_grad(f)(side * 10.0**n)[0] for n in range(13)])
     falls = heights[:-1] - heights[1:]
     if np.isnan(heights).any() or not falls[0] > 0:
@@ -186,10 +199,8 @@ def falls_without_end(side):
 ENDLESS = {"left": falls_without_end(-1), "right": falls_without_end(1)}
 if MINIMA:
     lowest = min(MINIMA, key=lambda x: value(f, x))
-    side, lower = (
-        "left",
-        first_lower(lowest, -0.001),
-    )  # go left, over the hill, until it is lower again
+    # go left, over the hill, until it is lower again
+    side, lower = "left", first_lower(lowest, -0.001)
     if lower is None:
         side, lower = "right", first_lower(lowest, 0.001)
     here = f"f({lowest:z.3f}) = {value(f, lowest):z.3f}"
@@ -249,9 +260,11 @@ if np.isnan(heights).all():
 
 
 def frame(function, values, marked):
-    """The lowest and the highest y to show, of these values across the picture. None is Matplotlib's own choice.
+    """The lowest and the highest y to show, of these values across the picture. None is
+    Matplotlib's own choice.
 
-    That is all of them. Only near a pole, where values grow and grow, they would flatten everything else.
+    That is all of them. Only near a pole, where values grow and grow, they would flatten everything
+    else.
     """
     sizes = np.where(np.isfinite(values), np.abs(values), 0.0)
     most = 1.5 * max([np.percentile(sizes, 90), *(abs(y) for y in marked if math.isfinite(y))])
@@ -296,7 +309,10 @@ elif math.isinf(slope(0.0)):
 elif slope(0.0) > 0:
     title = f"At x = 0 the slope is {slope(0.0):.4g}: f grows {slope(0.0):.4g} times as fast as x."
 else:
-    title = f"At x = 0 the slope is {slope(0.0):.4g}: f falls {-slope(0.0):.4g} times as fast as x grows."
+    title = (
+        f"At x = 0 the slope is {slope(0.0):.4g}: "
+        f"f falls {-slope(0.0):.4g} times as fast as x grows."
+    )
 found = f"It is level at {joined(SMOOTH)}" if SMOOTH else "No level point was found"
 title += (" " if len(title + found) < 86 else "\n") + found
 FORMULA = program.formula(f)
@@ -304,7 +320,9 @@ limits = frame(f, heights, [value(f, x) for x in (*POINTS, *SMOOTH)])
 
 
 def shown(x):
-    """The curve; without the parts that are far off the picture, for a line across a pole would join them."""
+    """The curve; without the parts that are far off the picture, for a line across a pole would
+    join them.
+    """
     y = f(x)
     near = limits is None or limits[0] - np.ptp(limits) < y < limits[1] + np.ptp(limits)
     return y if near else math.nan * y

@@ -1,6 +1,8 @@
-"""If classification answers in words, how can a network, which computes with numbers, say which species a penguin is?
+"""If classification answers in words, how can a network, which computes with numbers,
+say which species a penguin is?
 
-The words become numbers on the way in, a probability for each word comes out, and the most probable one is the answer.
+The words become numbers on the way in, a probability for each word comes out, and the most probable
+one is the answer.
 """
 
 # %% The data: 342 penguins, each with four measurements; the species is a word.
@@ -26,29 +28,38 @@ sizes, species = program.penguins(
 )
 MEASURED = ["bill length (mm)", "bill depth (mm)", "flipper length (mm)", "body mass (g)"]
 
-# %% Words to numbers: a sum of words times weights means nothing, so each species gets a number, in alphabetical order.
+# %% Words to numbers:
+# a sum of words times weights means nothing, so each species gets a number, in alphabetical order.
 labels, names = data.encode_labels(species)
 print(
-    f"{len(species)} penguins, of the species {', '.join(f'{name} ({number})' for number, name in enumerate(names))}"
+    f"{len(species)} penguins, of the species "
+    f"{', '.join(f'{name} ({number})' for number, name in enumerate(names))}"
 )
-# To predict a quantity, as line.py does, is called regression; to choose among names, classification. These numbers are
-# names, too, and no quantities: 2 is not twice 1. So the network has an output for each species, not one output that should
-# come near 0, 1 or 2; and cross-entropy, its loss, asks only for the probability of the right one.
+# To predict a quantity, as line.py does, is called regression; to choose among names,
+# classification. These numbers are names, too, and no quantities: 2 is not twice 1. So the network
+# has an output for each species, not one output that should come near 0, 1 or 2; and cross-entropy,
+# its loss, asks only for the probability of the right one.
 print(
-    f"For a bird of the species {species[0]} ({labels[0]}) the best answer is {data.one_hot(labels[:1], len(names))[0]}.\n"
+    f"For a bird of the species {species[0]} ({labels[0]}) the best answer is "
+    f"{data.one_hot(labels[:1], len(names))[0]}.\n"
 )
 
 
-# %% Learn from three quarters of the birds; the others are held out, to see what it says of birds that it has never seen.
+# %% Learn from three quarters of the birds;
+# the others are held out, to see what it says of birds that it has never seen.
 def learn(columns, seed):
-    """A network that has learned from these columns; how to standardize them; and which birds were held out."""
+    """A network that has learned from these columns; how to standardize them; and which birds were
+    held out.
+    """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(species))
     held_out, known = order[: len(species) // 4], order[len(species) // 4 :]
     mean, deviation = sizes[known][:, columns].mean(axis=0), sizes[known][:, columns].std(axis=0)
 
     def standardized(measured):
-        """Millimetres and grams as standard deviations from the mean: all of about the same size."""
+        """Millimetres and grams as standard deviations from the mean: all of about the same
+        size.
+        """
         return (measured - mean) / deviation
 
     network = nn.Linear(len(columns), len(names), rng=rng, dtype=float)
@@ -73,16 +84,19 @@ p = probabilities(network, standardized(sizes[held_out][:, ALL]))
 said = p.argmax(axis=1)
 unsure = np.argsort(p.max(axis=1))[:3]
 print(
-    "Numbers to words again. Three of the birds held out, and the three of which the network is least sure:"
+    "Numbers to words again. Three of the birds held out, and the three of which the network is "
+    "least sure:"
 )
 print(
-    f"{'bill (mm)':>14s} {'flipper (mm)':>13s} {'mass (g)':>9s}   {'  '.join(f'{name:>9s}' for name in names)}   {'says':9s} is"
+    f"{'bill (mm)':>14s} {'flipper (mm)':>13s} {'mass (g)':>9s}   "
+    f"{'  '.join(f'{name:>9s}' for name in names)}   {'says':9s} is"
 )
 for n in (*range(3), *unsure):
     length, depth, flipper, mass = sizes[held_out[n]]
     chances = "  ".join(f"{chance:9.1%}" for chance in p[n])
     print(
-        f"{length:6.1f} × {depth:5.1f} {flipper:13.0f} {mass:9.0f}   {chances}   {names[said[n]]:9s} {species[held_out[n]]}"
+        f"{length:6.1f} × {depth:5.1f} {flipper:13.0f} {mass:9.0f}   {chances}   "
+        f"{names[said[n]]:9s} {species[held_out[n]]}"
     )
 print()
 
@@ -106,16 +120,19 @@ for what, columns in ((NUMBERS[len(ALL)], ALL), (ALONE, PAIR)):
         right.append(np.mean(said == labels[held_out]))
     ACCURACY[what] = right
     print(
-        f"{what:18s}: {np.mean(right):.1%} of the birds held out named rightly, on average over {len(right)} splits",
+        f"{what:18s}: {np.mean(right):.1%} of the birds held out named rightly, on average over "
+        f"{len(right)} splits",
         end=" ",
     )
     print(f"({min(right):.1%} to {max(right):.1%})")
 most = np.bincount(labels).max() / len(labels)
 print(
-    f"(To say {names[np.bincount(labels).argmax()]} of every bird would be right {most:.1%} of the time.)\n"
+    f"(To say {names[np.bincount(labels).argmax()]} of every bird would be right {most:.1%} of the "
+    "time.)\n"
 )
 
-# %% The map: what the network says of every possible bill, and the birds held out in the last split.
+# %% The map:
+# what the network says of every possible bill, and the birds held out in the last split.
 measured, right = sizes[held_out][:, PAIR], said == labels[held_out]
 (left, low), (side, top) = sizes[:, PAIR].min(axis=0) - 1, sizes[:, PAIR].max(axis=0) + 1
 across, up = np.meshgrid(np.linspace(left, side, 300), np.linspace(low, top, 300))

@@ -1,4 +1,6 @@
-"""What benchmark.py times. Each piece of work runs in a process of its own: python workloads.py NAME ARGUMENT ..."""
+"""What benchmark.py times. Each piece of work runs in a process of its own: python workloads.py
+NAME ARGUMENT ...
+"""
 
 import gc
 import json
@@ -21,13 +23,15 @@ SETTINGS = [
 LEARNING_RATE = 0.01
 CHECKED_STEPS = 50  # after these all must have arrived at the same loss
 
-# ── One step of gradient descent, the same in each library ───────────────────────────────────────────────────────────
-# Each function takes the weights (out, in) and biases (out,) to start from, layer by layer, and returns a function that
-# makes one step on a mini-batch and returns its loss as a float.
+# ── One step of gradient descent, the same in each library ────────────────────────────────────────
+# Each function takes the weights (out, in) and biases (out,) to start from, layer by layer, and
+# returns a function that makes one step on a mini-batch and returns its loss as a float.
 
 
 def by_hand(layers):
-    """What somebody writes who derives the gradients on paper: no graph, no gradient for the pixels."""
+    """What somebody writes who derives the gradients on paper: no graph, no gradient for the
+    pixels.
+    """
     weights, biases = [w.T.copy() for w, _ in layers], [b.copy() for _, b in layers]
     last = len(layers) - 1
 
@@ -173,23 +177,25 @@ def problem(sizes, batch):
 
 
 def prepare(names, sizes, batch):
-    """For each library its step, mini-batches without end, and the loss it arrives at; and how many steps make a turn."""
+    """For each library its step, mini-batches without end, and the loss it arrives at; and how many
+    steps make a turn.
+    """
     layers, batches = problem(sizes, batch)
     prepared, start = {}, perf_counter()
     for name in names:
         step, endless = globals()[f"by_{name}"](layers), cycle(batches)
         losses = [step(*next(endless)) for _ in range(CHECKED_STEPS)]
         prepared[name] = step, endless, losses[-1]
-    return prepared, max(
-        5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start))
-    )  # 5 milliseconds
+    # 5 milliseconds
+    return prepared, max(5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start)))
 
 
 def work_steps(names, threads):
-    """Reads the number of a setting, takes turns at it, writes microseconds a step and losses; again and again.
+    """Reads the number of a setting, takes turns at it, writes microseconds a step and losses;
+    again and again.
 
-    Several libraries take turns at going first. Other processes are at work while this one waits, so it lets the first
-    turns go by until caches are warm again.
+    Several libraries take turns at going first. Other processes are at work while this one waits,
+    so it lets the first turns go by until caches are warm again.
     """
     if threads != "0":
         import torch
@@ -200,9 +206,9 @@ def work_steps(names, threads):
         if int(line) != setting:
             setting = int(line)
             prepared, count = prepare(names.split(","), *SETTINGS[setting])
-        sleep(
-            0.1
-        )  # the threads of the process that was at work before go on turning for a while, in the way of this one
+        # the threads of the process that was at work before go on turning for a while, in the way
+        # of this one
+        sleep(0.1)
         times = {name: [] for name in prepared}
         for turn in range(-6, 8):
             for name in list(prepared)[:: 1 if turn % 2 else -1]:
@@ -215,7 +221,7 @@ def work_steps(names, threads):
         yield {name: {"times": times[name], "loss": prepared[name][2]} for name in prepared}
 
 
-# ── Numbers: micrograd's expression and network, with its Value and with microgd's ───────────────────────────────────
+# ── Numbers: micrograd's expression and network, with its Value and with microgd's ────────────────
 
 
 def expression(number):
@@ -236,7 +242,9 @@ def expression(number):
 
 
 def two_moons(number, steps):
-    """micrograd's network learns to tell two crescents apart: the time of a step in seconds, and the last loss."""
+    """micrograd's network learns to tell two crescents apart: the time of a step in seconds, and
+    the last loss.
+    """
     import micrograd.nn
 
     micrograd.nn.Value = number  # its classes take whatever has this name
@@ -264,9 +272,11 @@ def two_moons(number, steps):
 
 
 def work_numbers():
-    """How many times microgd's time micrograd takes for each. Neither has threads, so they take turns in one process.
+    """How many times microgd's time micrograd takes for each. Neither has threads, so they take
+    turns in one process.
 
-    The turns are long, since micrograd's graphs are cycles: the collector comes for them later, in whoever's turn it is.
+    The turns are long, since micrograd's graphs are cycles: the collector comes for them later, in
+    whoever's turn it is.
     """
     from micrograd.engine import Value as Theirs
 
@@ -288,7 +298,9 @@ def work_numbers():
 
 
 def work_chain(length):
-    """A chain of scalar operations, forward and backward: microseconds and bytes a node, the collector off and on."""
+    """A chain of scalar operations, forward and backward: microseconds and bytes a node, the
+    collector off and on.
+    """
     from microgd import Value
 
     length = int(length)
@@ -316,7 +328,7 @@ def work_chain(length):
     yield {**times, "bytes": held}
 
 
-# ── A whole process: load MNIST, train 784→10 until it names 92 % of the test digits ─────────────────────────────────
+# ── A whole process: load MNIST, train 784→10 until it names 92 % of the test digits ──────────────
 
 RATE, MOMENTUM, BATCH, GOAL, MOST_EPOCHS = 0.02, 0.9, 64, 0.92, 20
 
@@ -392,8 +404,7 @@ def work_train_torch(folder, threads):
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # Ctrl-C ends this silently: benchmark.py says that it has stopped
+    # Ctrl-C ends this silently: benchmark.py says that it has stopped
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for result in globals()[f"work_{sys.argv[1]}"](*sys.argv[2:]):
         print(json.dumps(result), flush=True)

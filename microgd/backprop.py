@@ -11,10 +11,10 @@ with respect to its operands: ∂c/∂a = b = 3, ∂c/∂b = a = 2, ∂y/∂c = 
 chain rule multiplies the local derivatives along each path from y to a, and adds up the paths:
 dy/da = 1 * 3 + 1 = 4.
 
-Forward, each result remembers how it was computed: the operation, its operands, and the numbers that
-they held. This record is the *computation graph*. Nothing is recorded of where a and b came from:
-they are its *leaves*. The numbers are kept because local derivatives are made of them, and because
-a leaf may hold other numbers by the time we come back.
+Forward, each result remembers how it was computed: the operation, its operands, and the numbers
+that they held. This record is the *computation graph*. Nothing is recorded of where a and b came
+from: they are its *leaves*. The numbers are kept because local derivatives are made of them, and
+because a leaf may hold other numbers by the time we come back.
 
 Backward, we start at the end, so that whatever several paths share is computed only once. The
 *gradient* of a value is d y / d value. Each value collects its gradient from all operations that
@@ -64,13 +64,13 @@ Share: TypeAlias = tuple["Node", Any]  # an operand, and what it gets of a gradi
 # ── The record ───────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Operation:
-    """An operation, and the derivative rule for each of its operands."""
+    """An operation: what it computes, and a derivative rule for each of its operands."""
 
     name: str
-    forward: Function  # computes the result from numbers and arrays
-    rules: tuple[Any, ...]  # rules[i](g, out, *operands, *options) is what operand i gets of g
-    options: dict[str, Any]  # what else it takes, such as an axis, with the defaults
-    shares: Function  # passes on a result's gradient: `shares` below, or another form of it
+    forward: Function  # computes the result, from numbers and arrays
+    rules: tuple[Any, ...]  # rules[i](g, out, *operands) is what operand i gets of g
+    options: dict[str, Any]  # what else `forward` and rules take, such as an axis: the defaults
+    shares: Function  # how gradients are passed on: `shares` below, or another form of it
     joint_rule: Any  # in place of rules, if there may be any number of operands
     module: str  # where it was made
 
@@ -85,9 +85,7 @@ class Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}  # all operations, by name
-NUMPY: dict[
-    Any, Function
-] = {}  # NumPy's function -> the operation: how np.tanh(value) finds `tanh`
+NUMPY: dict[Any, Function] = {}  # how np.tanh(value) finds `tanh`: NumPy's function -> ours
 
 NO_OPTIONS: dict[str, Any] = {}
 _next_number = count(1).__next__
@@ -96,9 +94,11 @@ _next_number = count(1).__next__
 class Node:
     """A value in the computation graph: its numbers, and a record of how they were computed.
 
+    A leaf has no record. A constant, such as the 2 in 2 * x, is not a node at all.
+
     A node points only backward, to its operands. So there are no reference cycles, and Python frees
-    the whole graph, however deep, when the last reference to its output goes. Slots take less
-    memory than a dictionary would: a million nodes of numbers take 260 MB.
+    the whole graph, however deep, when the last reference to its output goes. With slots in place
+    of a dictionary, a million nodes of numbers take at most 280 MB.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Node:
         self._operands = operands  # nodes, and constants as they were given; a leaf has none
         self._saved = saved  # the numbers that the operands held then
         self._options = options
-        self._order = _next_number()  # an operand's is lower than its result's
+        self._order = _next_number()  # a result's is higher than those of its operands
         self.grad: Data | None = None
         self.name: str | None = None
 
@@ -142,8 +142,8 @@ def compute(
 ) -> Any:
     """Do an operation, and record it: `a * b` is `compute(multiply, (a, b), {}, a)`.
 
-    An operand that is not a node is a constant. It is recorded as well, but nothing is ever computed
-    for its sake. It takes the dtype of `like`, an operand that is a node.
+    An operand that is not a node is a constant. It is recorded too, but no gradient is ever
+    computed for it. Constants take the dtype of `like`, which is one of the operands.
     """
     saved = numbers_of(operands, operation, like)
     result = operation.forward(*saved, **options)
@@ -151,7 +151,7 @@ def compute(
 
 
 def record(
-    kind: type[Any],
+    node_class: type[Any],
     result: Any,
     operation: Operation,
     operands: tuple[Any, ...],
@@ -162,57 +162,33 @@ def record(
     if type(result) is not float:
         result = as_data(result)  # NumPy's own numbers become Python floats
         if type(result) is ndarray:
-            result.setflags(False)  # type: ignore[call-arg]  # write=False: others rely on it now
-    # Within `no_grad`, nothing is remembered: one uses a network rather than trains it, and needs
-    # no way back. Its operands need not be kept in memory, then.
+            result.setflags(False)  # type: ignore[call-arg]  # write=False, but faster
     if not is_recording():
+        # Within `no_grad` the result is a leaf. To use a network, rather than to train it, one
+        # needs no way back, and then nothing has to stay in memory for it.
         operation, operands, saved, options = UNRECORDED, (), (), NO_OPTIONS
-    node = _new(kind)
+    node = _new(node_class)
     _initialize(node, result, operation, operands, saved, options)
     return node
 
 
 # ── Backward: the chain rule ─────────────────────────────────────────────────────────────────────
-def backward(output: Node, gradient: Data | None = None) -> None:
-    """Store d output / d value in the `grad` of each value that `output` was computed from.
-
-    A leaf's `grad` accumulates. A second call, for this output or another, adds to it, because the
-    gradient of a sum of losses is the sum of their gradients. So set it to None (`zero_grad`)
-    before each step of training, or the step follows the sum of all gradients since the beginning.
-    A computed value's `grad` is set afresh: it shows what the last pass found.
-
-    `output` has one element. If it has more, say with `gradient` how some later number depends on
-    them: d number / d output, in the shape of `output`. Otherwise it is a `ValueError`. If there is
-    an error, every `grad` stays as it was.
-    """
-    start = upstream_gradient(output, gradient)
-    passed = list(reverse_pass(output, start))  # nothing is stored until all is computed
-    totals = []
-    for node, g in passed:
-        is_first = node._operands or node.grad is None
-        totals.append(g if is_first else gradient_so_far(node) + g)
-    for (node, _), total in zip(passed, separate(totals)):  # noqa: B905 (`strict` takes time)
-        node.grad = total
-
-
 def reverse_pass(
     output: Node, gradient: Any, create_graph: bool = False
 ) -> Iterator[tuple[Node, Any]]:
     """Yield `output` and each node that it depends on, once, with its gradient; leaves last.
 
-    A node passes its gradient on when the shares of all its uses have arrived. If it went earlier,
-    every later share would have to travel all the way down again: 60 doublings y = y + y are 61
-    nodes, but 2**60 paths. When have they all arrived? A node is used only by younger ones. So of
-    all nodes that wait with a gradient, the youngest can get no more: it goes next. Nothing here is
-    recursive, so a graph may be a million nodes deep.
+    A node may pass its gradient on only when all operations that used it have added their shares.
+    If it went earlier, every later share would have to travel all the way down again: 60 doublings
+    y = y + y are 61 nodes, but 2**60 paths.
+
+    Which node is ready? Operations record their results in order, so a node is used only by
+    younger ones. Among the nodes that wait with a gradient, the youngest gets no more shares: it
+    goes next. Nothing is recursive here, so a graph may be a million nodes deep.
     """
-    if output._operation is UNRECORDED:
-        raise ValueError(
-            "nothing was recorded: this value was computed within no_grad, so no gradient "
-            "leads back from it"
-        )
-    gradients = {output: gradient}  # what each node has so far
-    waiting: list[tuple[int, int, Node]] = []  # computed nodes: a heap, the youngest first
+    check_recorded(output)
+    gradients = {output: gradient}  # the sum of the shares that each node has got so far
+    waiting: list[tuple[int, int, Node]] = []  # nodes with operands: a heap, the youngest on top
     if output._operands:
         waiting.append((-output._order, id(output), output))
     while waiting:
@@ -221,52 +197,76 @@ def reverse_pass(
         yield node, gradient
         for operand, share in node._operation.shares(node, gradient, create_graph):
             if operand in gradients:
-                # An operand that is used twice moves the output in two ways at the same time: the
-                # total change is their sum.
+                # It was used twice, so it moves the output in two ways at the same time: the total
+                # change is their sum.
                 gradients[operand] = gradients[operand] + share
             else:
                 gradients[operand] = share
-                if (
-                    operand._operands
-                ):  # (Only a copy of a node has the same order: then the id decides.)
+                if operand._operands:
+                    # (The id decides between a node and a copy of it, which have the same order.)
                     heappush(waiting, (-operand._order, id(operand), operand))
-    yield from gradients.items()  # what is left are the leaves
+    yield from gradients.items()  # only leaves are left
 
 
 def shares(node: Node, gradient: Any, create_graph: bool = False) -> Iterator[Share]:
     """What each operand gets of a node's gradient: the gradient times the local derivative."""
     operation: Any = node._operation
     result, operands = arguments_of_rules(node, create_graph)
-    for i, operand in enumerate(node._operands):
-        if isinstance(operand, Node):
-            share = operation.rules[i](gradient, result, *operands, *node._options.values())
-            yield operand, unbroadcast(share, node._saved[i], operation, create_graph)
+    options = node._options.values()
+    for operand, rule, numbers in zip(node._operands, operation.rules, node._saved, strict=True):
+        if isinstance(operand, Node):  # a constant gets nothing
+            share = rule(gradient, result, *operands, *options)
+            yield operand, unbroadcast(share, numbers, operation, create_graph)
 
 
 def arguments_of_rules(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
-    """A result and its operands, as rules get them: the numbers that were recorded.
+    """A node and its operands as rules get them: the numbers that were recorded.
 
-    With `create_graph` rules get the nodes themselves. Then everything that the rules compute is
-    recorded in its turn, so that the gradients can be differentiated again.
+    With `create_graph` rules get the nodes themselves. Then everything that rules compute is
+    recorded in turn, so the gradients can be differentiated again.
     """
-    if not create_graph:
-        return node._numbers, node._saved
-    return node, tuple(map(unchanged, node._operands, node._saved))
+    if create_graph:
+        return node, tuple(map(unchanged, node._operands, node._saved))
+    return node._numbers, node._saved
 
 
-# That was backpropagation. What follows adds nothing to the idea: it makes it robust, then fast.
+def backward(output: Node, gradient: Data | None = None) -> None:
+    """Store d output / d value in the `grad` of each value that `output` was computed from.
+
+    A leaf's `grad` accumulates. A second call, for this output or another, adds to it, because the
+    gradient of a sum of losses is the sum of their gradients. So set it to None (`zero_grad`)
+    before each step of training. Otherwise the step follows the sum of all gradients so far. A
+    computed value's `grad` is set afresh: it shows what the last pass found.
+
+    `output` has one element. If it has more, `gradient` has to say how some later number depends on
+    them: d number / d output, in the shape of `output`. Otherwise it is a `ValueError`. If there is
+    an error, every `grad` stays as it was.
+    """
+    start = upstream_gradient(output, gradient)  # 1, if none is given
+    found = list(reverse_pass(output, start))  # nothing is stored until all is computed
+    totals = []
+    for node, total in found:
+        if not node._operands and node.grad is not None:
+            total = gradient_so_far(node) + total
+        totals.append(total)
+    for (node, _), total in zip(found, separate(totals), strict=True):
+        node.grad = total
 
 
-# ── Robust: what operands may be ─────────────────────────────────────────────────────────────────
-UNRECORDED = Operation("no_grad", lambda: None, (), {}, shares, None, __name__)
-"""What a node was computed by if recording was off. It is a leaf then: nothing leads back from it."""
+# That was backpropagation. The rest of this file adds nothing to the idea. It makes it robust, and
+# then fast.
 
-_REQUIRED = Parameter.empty  # in place of an option's default, if there is none
+
+# ── Robust: what an operation may be given ───────────────────────────────────────────────────────
+# What computed a node while recording was off.
+UNRECORDED = Operation("no_grad", lambda: None, (), NO_OPTIONS, shares, None, __name__)
+
+_REQUIRED = Parameter.empty  # stands for the default of an option that has none
 
 
 def function_of_any(operation: Operation) -> Function:
-    """The operation as a function of its operands, and after them options, by position or by name."""
-    rules_are_missing = None in operation.rules
+    """The operation as a function: operands first, then options, by position or by name."""
+    without_rule = [i for i, rule in enumerate(operation.rules) if rule is None]
 
     def apply(*arguments: Any, **named: Any) -> Any:
         like = None
@@ -284,12 +284,10 @@ def function_of_any(operation: Operation) -> Function:
             raise TypeError(
                 f"{operation.name} takes {arity} operands, all by position, but got {len(operands)}"
             )
-        if rules_are_missing:
-            # The condition of `where`, for example, has no derivative: no gradient ever goes there.
-            operands = tuple(
-                keep(x) if rule is None and isinstance(x, Node) else x
-                for x, rule in zip(operands, operation.rules, strict=True)
-            )
+        for i in without_rule:
+            # The condition of `where`, for example, gets no gradient, so it becomes a constant.
+            if isinstance(operands[i], Node):
+                operands = (*operands[:i], keep(operands[i]), *operands[i + 1 :])
         try:
             return compute(operation, operands, options, like)
         except OverflowError as error:  # an axis, for example, that has more than 64 bits
@@ -305,16 +303,16 @@ def all_options(
     by_name: dict[str, Any],
 ) -> dict[str, Any]:
     """Each option that the operation has, by name: as it was given, or else its default."""
-    names = list(operation.options)
-    positioned = dict(zip(names, by_position, strict=False))
-    options = {**operation.options, **positioned, **by_name}
+    given_by_position = dict(zip(operation.options, by_position, strict=False))
+    options = {**operation.options, **given_by_position, **by_name}
     is_missing = False
     for option in options.values():
         if has_node(option):
             raise TypeError(_advice_on_a_node_as_an_option(operation))
         is_missing = is_missing or option is _REQUIRED
-    too_many = len(by_position) > len(names) or len(options) > len(names)
-    if too_many or is_missing or not by_name.keys().isdisjoint(positioned):
+    is_unknown = len(by_position) > len(operation.options) or len(options) > len(operation.options)
+    is_given_twice = not by_name.keys().isdisjoint(given_by_position)
+    if is_missing or is_unknown or is_given_twice:
         operation.forward(*operands, *by_position, **by_name)  # Python says what is wrong
     return options
 
@@ -340,7 +338,7 @@ def _advice_on_a_node_as_an_option(operation: Operation) -> str:
 
 
 def numbers_of(operands: tuple[Any, ...], operation: Operation, like: Node) -> tuple[Any, ...]:
-    """What the operands hold. Constants are converted: integers to the dtype of `like`."""
+    """What the operands hold. Integers among the constants take the dtype of `like`."""
     saved: list[Any] = []
     # (A joint rule is a rule for each operand, and `strict` would take more time than the loop.)
     for x, rule in zip(operands, operation.rules or repeat(operation.joint_rule)):  # noqa: B905
@@ -356,6 +354,15 @@ def numbers_of(operands: tuple[Any, ...], operation: Operation, like: Node) -> t
 
 
 # ── Robust: what a reverse pass may begin with ───────────────────────────────────────────────────
+def check_recorded(output: Node) -> None:
+    """A `ValueError` if no gradient leads back, since the output was computed within `no_grad`."""
+    if output._operation is UNRECORDED:
+        raise ValueError(
+            "nothing was recorded: this value was computed within no_grad, so no gradient "
+            "leads back from it"
+        )
+
+
 def upstream_gradient(output: Node, gradient: Any = None) -> Data:
     """The gradient that a reverse pass begins with: 1, or the one that the caller gives."""
     numbers = output._numbers
@@ -404,7 +411,7 @@ def unbroadcast(share: Any, numbers: Any, operation: Operation, create_graph: bo
     """The share in the shape and the dtype of the operand's numbers.
 
     If an operand was broadcast, one element of it was used in several places. Each place is a use,
-    so its gradients add up: they are summed over the axes that broadcasting added or stretched.
+    so its gradients are summed.
     """
     if type(share) is type(numbers) and (
         type(share) is float or (share.shape == numbers.shape and share.dtype is numbers.dtype)
@@ -419,18 +426,24 @@ def unbroadcast(share: Any, numbers: Any, operation: Operation, create_graph: bo
     if not share.shape and shape:
         share = share * np.ones(shape, numbers.dtype)  # one number, the same for all elements
     if share.shape != shape:
-        added = share.ndim - len(shape)
-        stretched = (i for i, length in enumerate(shape, added) if length == 1)
-        total = share.sum(axis=(*range(added), *stretched), keepdims=True)
-        if added < 0 or total.shape[added:] != shape:
-            raise ValueError(
-                f"a rule of {operation.name} gave a gradient of shape {share.shape} for an operand "
-                f"of shape {shape}"
-            )
-        share = total.reshape(shape)
+        share = _summed_to(shape, share, operation)
     if isinstance(numbers, float):
         return share if isinstance(share, Node) else float(share)
     return share if share.dtype == numbers.dtype else share.astype(numbers.dtype)
+
+
+def _summed_to(shape: tuple[int, ...], share: Any, operation: Operation) -> Any:
+    """The share, summed over the axes that broadcasting has added or stretched."""
+    added = share.ndim - len(shape)
+    if added >= 0:
+        stretched = (i for i, length in enumerate(shape, added) if length == 1)
+        total = share.sum(axis=(*range(added), *stretched), keepdims=True)
+        if total.shape[added:] == shape:
+            return total.reshape(shape)
+    raise ValueError(
+        f"a rule of {operation.name} gave a gradient of shape {share.shape} for an operand of "
+        f"shape {shape}"
+    )
 
 
 def unchanged(operand: Any, saved: Any) -> Any:
@@ -450,8 +463,13 @@ def shares_by_joint_rule(node: Node, gradient: Any, create_graph: bool = False) 
     """`shares`, if one rule gives the gradients of all operands, in order."""
     operation: Any = node._operation
     result, operands = arguments_of_rules(node, create_graph)
-    found = operation.joint_rule(gradient, result, *operands, **node._options)
-    for operand, share, numbers in zip(node._operands, found, node._saved, strict=True):
+    gradients = operation.joint_rule(gradient, result, *operands, **node._options)
+    if len(gradients) != len(operands):
+        raise ValueError(
+            f"the rule of {operation.name} gave {len(gradients)} gradients for "
+            f"{len(operands)} operands"
+        )
+    for operand, share, numbers in zip(node._operands, gradients, node._saved, strict=True):
         if isinstance(operand, Node):
             yield operand, unbroadcast(share, numbers, operation, create_graph)
 

@@ -1,4 +1,4 @@
-"""A graph as it was recorded, step by step, and what one reverse pass sends along each edge: for pictures of both."""
+"""A graph as it was recorded, and what one reverse pass sends along each edge: for pictures."""
 
 from typing import Any, NamedTuple
 
@@ -24,7 +24,10 @@ class Contribution(NamedTuple):
 
 
 class Graph:
-    """Everything that `output` was computed by. Its steps are the computed values, in the order of recording."""
+    """Everything that `output` was computed from.
+
+    Its steps are the computed values, in the order in which they were recorded.
+    """
 
     def __init__(self, output: Value) -> None:
         computed: list[Any] = [node for node in ancestors(output) if node._operands]
@@ -41,20 +44,20 @@ class Graph:
             different = self.held.setdefault(x, [])
             if not any(same(numbers, other) for other in different):
                 different.append(numbers)
-        # The leaves that have changed since. (Not a list: there, `in` would compare what they hold.)
+        # The leaves that have changed since. (In a list, `in` would compare what they hold.)
         self.moved = dict.fromkeys(x for x, numbers in uses if not same(x._numbers, numbers))
-        # Once there has been a reverse pass, what it sent: along each edge, in order; to each Value, one by one; and in all.
-        self.contributions: dict[
-            tuple[Value, int], Contribution
-        ] = {}  # by the result and the position of the operand
+        # What the reverse pass sends, once there has been one: along each edge, which is a result
+        # and the position of an operand; to each Value, one by one; and to each Value in all.
+        self.contributions: dict[tuple[Value, int], Contribution] = {}
         self.shares: dict[Value, list[Data]] = {x: [] for x in self.held}
         self.gradient: dict[Value, Data] = {}
 
-    @np.errstate(all="ignore")  # who called `backward` has been warned
+    @np.errstate(all="ignore")  # `backward` has warned already
     def go_back(self) -> None:
         """Do a reverse pass, which writes no `grad`.
 
-        It starts with the `grad` of the output; where that is None, with 1 (`ValueError` if there is more than one element).
+        It starts with the `grad` of the output. If that is None it starts with 1, and raises a
+        `ValueError` if the output has more than one element.
         """
         self.gradient[self.output] = upstream_gradient(self.output, self.output.grad)
         # An operation that used a result was recorded after it. So in this order the gradient of a

@@ -20,8 +20,8 @@ How do we know that a rule is right? A derivative is the limit of a difference q
 `check_gradients` compares each rule with (f(x + h) - f(x - h)) / 2h for a small h; and the rule's
 own derivative, too. The tests do this for each operation in this file, over many shapes.
 
-You add an operation of your own as it is done here: `@operation(rule, ...)` above a function, with a
-rule for each operand. From then on it can be differentiated twice, drawn, and checked.
+You add an operation of your own as it is done here: write `@operation(rule, ...)` above a function,
+with a rule for each operand. From then on it can be differentiated twice, drawn, and checked.
 """
 
 import operator
@@ -56,7 +56,7 @@ def elementwise(
     return operation(*rules, name=name)(function)
 
 
-# Python's operators are NumPy's functions where there are arrays, and faster where there are floats.
+# For arrays, Python's operators are NumPy's functions. For floats, they are faster.
 # fmt: off
 add       = elementwise(operator.add,  lambda g, out, x, y: g,
                                        lambda g, out, x, y: g,      name="add")
@@ -87,7 +87,7 @@ sinh      = elementwise(np.sinh,       lambda g, out, x: g * cosh(x))
 cosh      = elementwise(np.cosh,       lambda g, out, x: g * sinh(x))
 tanh      = elementwise(np.tanh,       lambda g, out, x: _times_square(g, _sech(x)))
 arcsinh   = elementwise(np.arcsinh,    lambda g, out, x: divide(g, _hypotenuse(x)))
-arccosh   = elementwise(np.arccosh,    lambda g, out, x: _over_both(g, sqrt(x - 1.0), sqrt(x + 1.0)))
+arccosh   = elementwise(np.arccosh,    lambda g, out, x: _over_both(g, sqrt(x - 1), sqrt(x + 1)))
 arctanh   = elementwise(np.arctanh,    lambda g, out, x: divide(g, _one_minus_square(x)))
 sign      = elementwise(np.sign,       lambda g, out, x: 0.0)
 # At the kink of abs, 0, the slope is -1 on the left and 1 on the right. The rule says 0.
@@ -243,7 +243,7 @@ def _group_size(x: Number, out: Number) -> float:
 
 
 def _extremum_x(g: Number, out: Number, x: Number, axis: Axis, keepdims: bool) -> Number:
-    """The gradient goes to the largest (or smallest) element; if several tie, they share equally."""
+    """The largest (or smallest) element gets the gradient; if several tie, they share equally."""
     ties = x == _to_groups(out, x, axis, keepdims)
     ties = ties | (x != x)  # if there is a nan, which is unequal to itself, it is the result
     count = np.sum(ties, axis=axis, keepdims=keepdims)

@@ -1,4 +1,4 @@
-"""For every operation: where it is smooth, as a Hypothesis strategy for its operands and options, and what NumPy computes."""
+"""For each operation: a strategy that draws operands where it is smooth, and NumPy's result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from microgd import nn
 from microgd import operations as ops
 
-MOST_ELEMENTS = 24  # every one of them is moved to and fro, so a few are enough
+MOST_ELEMENTS = 24  # each element is moved up and down in turn, so a few are enough
 
 
 @dataclass
 class Domain:
-    """A function of operands and options, draws of both, and the same function on NumPy arrays."""
+    """A function of operands and options, a strategy for both, and the same function in NumPy."""
 
     function: Callable[..., Any]
     cases: st.SearchStrategy[tuple[list[Any], dict[str, Any]]]
@@ -25,20 +25,20 @@ class Domain:
 
 
 def numbers(draw, shape, low=-2.0, high=2.0):
-    """Numbers between the bounds; of shape (), a Python float."""
+    """Numbers between the bounds; a Python float if the shape is ()."""
     drawn = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).uniform(low, high, shape)
     return drawn if shape else float(drawn)
 
 
 def distinct(draw, shape, offset=0.0):
-    """Numbers of which no two are equal, nor closer than a difference quotient reaches."""
+    """Numbers that all differ, by more than the step of a difference quotient."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     drawn = 0.5 * rng.permutation(int(np.prod(shape))).reshape(shape) - 2 + offset
     return drawn if shape else float(drawn)
 
 
 def shapes(min_dims=0, max_dims=4, min_side=0):
-    """Shapes of any number of axes, empty ones and ones of length 1 among them."""
+    """Shapes with `min_dims` to `max_dims` axes, some of length 1 or empty."""
     any_shape = hnp.array_shapes(
         min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4
     )
@@ -47,7 +47,7 @@ def shapes(min_dims=0, max_dims=4, min_side=0):
 
 @st.composite
 def broadcasting(draw, *intervals, draws=numbers):
-    """Operands whose shapes broadcast with each other, one for each interval."""
+    """Operands whose shapes broadcast together, one for each interval."""
     drawn = hnp.mutually_broadcastable_shapes(
         num_shapes=len(intervals), max_dims=4, min_side=0, max_side=3
     )
@@ -74,7 +74,7 @@ def reduced(draw, draws=numbers, min_side=0, with_keepdims=True):
             *([st.integers(-len(shape), len(shape) - 1)] if shape else []),
         )
     )
-    if not with_keepdims:  # softmax wants one axis or several, but always some
+    if not with_keepdims:  # softmax needs at least one axis
         axis = -1 if axis is None or (shape and axis == ()) else axis
         return [draws(draw, shape)], {"axis": axis}
     return [draws(draw, shape)], {"axis": axis, "keepdims": draw(st.booleans())}
@@ -82,7 +82,7 @@ def reduced(draw, draws=numbers, min_side=0, with_keepdims=True):
 
 @st.composite
 def matrices(draw):
-    """Two operands of @: vectors, matrices, or stacks of matrices that broadcast."""
+    """Two operands for @: vectors, matrices, or stacks of matrices that broadcast."""
     n, k, m = (draw(st.integers(0, 3)) for _ in range(3))
     stacks = draw(
         hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, min_side=0, max_side=2)
@@ -175,7 +175,10 @@ def clipped(draw):
 
 @st.composite
 def powers(draw):
-    """A positive base with any exponent, or any base with a constant whole exponent (which `_power` keeps constant)."""
+    """A positive base with any exponent, or any base with a whole exponent.
+
+    `_power` keeps the whole exponent constant.
+    """
     return draw(broadcasting((0.3, 2.0), (-2.0, 2.0)))
 
 
@@ -310,7 +313,7 @@ DOMAINS |= {
     ),
 }
 
-# Functions made of operations, checked in the same way.
+# Functions composed of operations, checked in the same way.
 COMPOSED: dict[str, Domain] = {
     "var": Domain(ops.var, reduced(min_side=1), np.var),
     "squeeze": Domain(ops.squeeze, broadcasting(()), np.squeeze),

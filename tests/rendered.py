@@ -1,4 +1,4 @@
-"""Pictures read back from what the layout program made of them."""
+"""Pictures, read back from the SVG that the layout program made of them."""
 
 import shutil
 import sysconfig
@@ -10,7 +10,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def find_program(name):
-    """The path of a layout program, or None."""
+    """The path of a layout program, or None if it is not installed."""
     return shutil.which(name) or shutil.which(name, path=sysconfig.get_path("scripts"))
 
 
@@ -21,13 +21,14 @@ needs_program = pytest.mark.skipif(
 
 
 def lines(group):
-    return [
-        text.text.replace("\u2060", "").strip() for text in group.iter(f"{SVG}text")
-    ]  # U+2060 cannot be seen
+    # U+2060 is invisible.
+    return [text.text.replace("\u2060", "").strip() for text in group.iter(f"{SVG}text")]
 
 
 class Rendered:
-    """What a picture shows: boxes and ellipses by key, edges by the keys of their ends, frames by their titles."""
+    """What a picture shows: boxes and ellipses by key, edges by the keys of their ends, and the
+    titles of its frames.
+    """
 
     def __init__(self, picture):
         root = ET.fromstring(picture.pipe("svg"))
@@ -45,16 +46,16 @@ class Rendered:
                 self.caption = [text.text for text in group.findall(f"{SVG}text")]
 
     def key(self, first_line):
-        """The key of the one box or ellipse that begins so."""
+        """The key of the only box or ellipse whose first line is this one."""
         (key,) = [key for key, shown in self.boxes.items() if shown[0] == first_line]
         return key
 
     def box(self, name):
-        """The lines below the name."""
+        """The lines of the box, without its name."""
         return self.boxes[self.key(name)][1:]
 
     def labels(self, name):
-        """What stands on the edges that leave the box."""
+        """The labels on the edges that leave the box."""
         return sorted(
             label
             for (tail, _), labels in self.edges.items()
@@ -63,5 +64,5 @@ class Rendered:
         )
 
     def of(self, look):
-        """The boxes that look so."""
+        """The boxes that have this look."""
         return [shown for key, shown in self.boxes.items() if self.looks[key] == look]

@@ -1,14 +1,14 @@
-"""Every elementwise operation and its derivatives of both orders against exact arithmetic.
+"""Every elementwise operation and its first and second derivatives, against exact arithmetic.
 
-The points lie evenly over the exponents of all numbers that a dtype has, and closer together where
-functions bend. What is exact there is computed once, with 50 digits. An error is counted in ulps:
-steps from one number of the dtype to the next, at the exact result. Below the smallest normal
-number a step is the smallest number there is, and infinity counts as the number after the largest. The
-worst error that is allowed for each operation stands in `accuracy.md`, in a table for readers too.
+The points are spread evenly over all exponents of a dtype, and lie closer together where functions
+bend. The exact results there are computed once, with 50 digits. An error is counted in ulps: steps
+from one number of the dtype to the next, at the exact result. Below the smallest normal number a
+step is the smallest subnormal number, and infinity counts as the number after the largest one.
+`accuracy.md` states the worst error that is allowed for each operation, as a table to read.
 
-Not compared: poles, and slopes of values too large for the dtype. Where no result is real, only the
-value is looked at: it is nan. What operations give at such points is in test_operations.py and
-test_torch.py.
+Poles are not compared, and neither are slopes of values too large for the dtype. Where the result
+is not real, only the value is checked: it is nan. test_operations.py and test_torch.py check what
+operations give at such points.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ ELEMENTWISE = sorted(name for name in OPERATIONS if name in DOMAINS and DOMAINS[
 DTYPES = [np.float32, np.float64]
 
 
-# ── What is exact ─────────────────────────────────────────────────────────────────────────────────
+# ── Exact results ─────────────────────────────────────────────────────────────────────────────────
 def _sigmoid_slope(x):
     return 0.25 * mp.sech(x / 2) ** 2
 
@@ -48,7 +48,7 @@ def _other_root(x):
 
 
 def _power(x, y):
-    if x > 0 and abs(y) > 1000:  # mpmath would multiply whole exponents out
+    if x > 0 and abs(y) > 1000:  # mpmath would compute a whole power by repeated multiplication
         return mp.exp(y * mp.log(x))
     if x < 0 and abs(y) > 1000 and y == int(y):
         return _power(-x, y) * (-1) ** (int(y) % 2)
@@ -56,7 +56,7 @@ def _power(x, y):
 
 
 def _choice(is_x):
-    """The larger or smaller of two numbers: half of the slope each, where they are equal."""
+    """The larger or smaller of two numbers; where they are equal, each gets half of the slope."""
     return [
         lambda x, y: x if is_x(x, y) else y,
         lambda x, y: mp.mpf(is_x(x, y) + (not is_x(y, x))) / 2,
@@ -74,8 +74,8 @@ def _none(*x):
 
 
 LN2, LN10 = mp.ln2, mp.ln10
-# Value, slope and second derivative; of two operands the value, the slopes by x and y, and the
-# second derivatives xx, xy and yy. Nothing is subtracted here that 50 digits could not tell apart.
+# Value, slope and second derivative; for two operands the value, the slopes by x and y, and the
+# second derivatives xx, xy and yy. No subtraction here loses more than 50 digits can spare.
 EXACT: dict[str, list[Callable[..., Any]]] = {
     "add": [lambda x, y: x + y, _one, _one, _none, _none, _none],
     "subtract": [lambda x, y: x - y, _one, lambda x, y: -mp.one, _none, _none, _none],
@@ -139,8 +139,8 @@ EXACT: dict[str, list[Callable[..., Any]]] = {
     "_one_minus_square": [lambda x: (1 - x) * (1 + x), lambda x: -2 * x, lambda x: -mp.mpf(2)],
 }  # fmt: skip
 
-# A result that is a sum, and can be 0, has the last digits of its larger term: the error is
-# counted in ulps of that.
+# A sum that can be 0 is only as precise as its larger term. For these results the error is counted
+# in ulps of that term.
 TERMS: dict[tuple[str, int], Callable[..., Any]] = {
     ("logaddexp", 0): lambda x, y: max(x, y),
     ("power", 4): lambda x, y: _power(x, y - 1) * max(mp.one, abs(y * mp.log(x))),
@@ -152,34 +152,35 @@ TERMS: dict[tuple[str, int], Callable[..., Any]] = {
 
 @np.errstate(all="ignore")
 def _hard_power(x, y, info):
-    """Where y - 1 is rounded to y, which turns the sign, or a power in between is out of range."""
+    """Where y - 1 rounds to y, which flips the sign, or an intermediate power is out of range."""
     exponents = np.maximum(np.abs(y), np.abs(y - 2)) * np.abs(np.log2(np.abs(x)))
     rounded = (x < 0) & (np.abs(y) > 2.0**info.nmant)
-    return rounded | (exponents > info.maxexp - 3) | (x == 0)  # 0**y has conventions
+    return rounded | (exponents > info.maxexp - 3) | (x == 0)  # 0**y is a matter of convention
 
 
 LEFT_OUT = {"power": _hard_power}  # where derivatives are not compared
 
 
-# ── Where ─────────────────────────────────────────────────────────────────────────────────────────
+# ── Points ────────────────────────────────────────────────────────────────────────────────────────
 def spread(exponents, rng):
-    """Numbers of both signs, one of each for every exponent."""
+    """A positive and a negative number for every exponent."""
     found = np.ldexp(rng.uniform(1, 2, len(exponents)), exponents.astype(int))
     return np.concatenate([found, -found])
 
 
 def all_exponents(dtype, count):
-    """So many exponents, of subnormal numbers too."""
+    """`count` exponents over the whole range of the dtype, including subnormal numbers."""
     info = np.finfo(dtype)
     return np.linspace(info.minexp - info.nmant, info.maxexp - 1, count)
 
 
 def points(dtype, many):
-    """Numbers for operations of one operand."""
+    """Points for operations on one operand."""
     info, rng = np.finfo(dtype), np.random.default_rng(0)
     near_one = 2.0 ** -np.arange(1, info.nmant + 1)
     turns = np.pi / 2 * np.array([*range(1, 9), 25, 1000, 12345, 1e6 + 1])
-    end_of_exp = info.maxexp * np.log(2)  # beyond it exp is infinite; at twice that, tails are 0
+    # Beyond this exp is infinite; beyond twice this, tails are 0.
+    end_of_exp = info.maxexp * np.log(2)
     tails = np.linspace(0, 2.2 * end_of_exp, 40 * many)
     critical = np.concatenate([1 - near_one, 1 + near_one, turns, tails])
     everywhere = spread(all_exponents(dtype, 160 * many), rng)
@@ -189,7 +190,7 @@ def points(dtype, many):
 
 
 def pairs(dtype, many):
-    """Numbers for operations of two operands: a grid, and pairs where functions bend."""
+    """Points for operations on two operands: a grid, and pairs where functions bend."""
     info, rng = np.finfo(dtype), np.random.default_rng(0)
     edges = [0.0, info.smallest_subnormal, info.tiny, info.max, 1.0, -1.0, 2.0, 3.0]
     line = np.concatenate([spread(all_exponents(dtype, 20 * many), rng), edges])
@@ -205,10 +206,10 @@ def pairs(dtype, many):
     return x.astype(dtype), y.astype(dtype)
 
 
-# ── How far it is off ─────────────────────────────────────────────────────────────────────────────
+# ── Errors ────────────────────────────────────────────────────────────────────────────────────────
 @dataclass
 class Exact:
-    """Exact results as sums of two numbers of float64, and the sizes in whose ulps errors count."""
+    """Exact results, each a sum of two float64 numbers, and the sizes at which ulps are counted."""
 
     high: Any
     low: Any
@@ -219,7 +220,7 @@ class Exact:
 
 
 def exactly(name, order, *operands):
-    """The exact results: nan where there is none that is real, nan of infinite size at a pole."""
+    """The exact results: nan where there is no real result, nan of infinite size at a pole."""
     found = np.zeros((3, operands[0].size))
     term = TERMS.get((name, order))
     for i, point in enumerate(zip(*(x.astype(float).tolist() for x in operands), strict=True)):
@@ -242,7 +243,7 @@ def ulps(got, exact, dtype):
     size = np.where(np.isfinite(exact.size), exact.size, info.max)
     exponent = np.clip(np.frexp(size)[1], info.minexp + 1, info.maxexp)
 
-    def scaled(x):  # so that nothing overflows; what is too large becomes the next number
+    def scaled(x):  # so that nothing overflows; infinity becomes the number after the largest
         end = np.ldexp(1.0, info.maxexp - exponent)
         return np.clip(np.where(np.isinf(x), x, np.ldexp(x, -exponent)), -end, end)
 
@@ -252,7 +253,7 @@ def ulps(got, exact, dtype):
     return np.where(np.isnan(got), np.inf, np.abs(off) * 2.0 ** (info.nmant + 1))
 
 
-# ── What microgd gives ────────────────────────────────────────────────────────────────────────────
+# ── Results of microgd ────────────────────────────────────────────────────────────────────────────
 PARTS = {
     1: ["value", "slope", "second"],
     2: ["value", "slope", "slope", "second", "second", "second"],
@@ -261,7 +262,7 @@ PARTS = {
 
 @cache
 def truth(name, many):
-    """For each dtype, operands and what is exact for them: value, slopes and second derivatives."""
+    """For each dtype, operands and their exact values, slopes and second derivatives."""
     arity = len(OPERATIONS[name].rules)
     draw = points if arity == 1 else pairs
     given = [np.atleast_2d(np.array(draw(dtype, many), float)) for dtype in DTYPES]
@@ -271,7 +272,7 @@ def truth(name, many):
 
 
 def results(name, operands):
-    """Each result that there is: which one of EXACT it is, and what microgd gives."""
+    """Each result: its place in EXACT, and what microgd gives for it."""
     values = [Value(x) for x in operands]
     out = DOMAINS[name].function(*values)
     yield 0, out.data
@@ -282,7 +283,7 @@ def results(name, operands):
 
 
 def compared(name, operands, exact, order, dtype):
-    """Where a result is compared: a value where it is real, derivatives where it is in range."""
+    """Where to compare: values where they are real, derivatives where the value is in range."""
     info = np.finfo(dtype)
     there = ~np.isnan(exact[order].high) & ~np.isnan(exact[0].high)
     if not order:
@@ -297,7 +298,7 @@ def compared(name, operands, exact, order, dtype):
 
 
 def errors(name, dtype, many):
-    """The errors of each result, in ulps, and where."""
+    """For each result its place in EXACT, the operands compared, and the errors in ulps."""
     operands, exact = truth(name, many)[dtype]
     for order, got in results(name, operands.astype(dtype)):
         where = compared(name, operands, exact, order, dtype)
@@ -318,7 +319,7 @@ def stated():
 
 
 STATED = stated()
-# The tests of an operation share what is exact, so one worker runs them all.
+# The tests of an operation share its exact results, so one worker runs them all.
 every_operation = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ELEMENTWISE]
 )
@@ -326,7 +327,7 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def assert_within(error, bound, operands, what):
-    """No error is larger than the bound; else the worst point is shown."""
+    """Fail, and show the worst point, if any error is larger than the bound."""
     worst = np.argmax(error)
     point = operands[:, worst].tolist()
     assert error[worst] <= bound, f"{what}: {error[worst]:.3g} ulps, more than {bound}, at {point}"
@@ -400,7 +401,7 @@ def test_no_rule_warns_where_the_slope_is_in_range(name, dtype, size):
     for order in range(1, 1 + len(operands)):
         there &= compared(name, operands, exact, order, dtype)
         there &= np.abs(exact[order].high) <= largest
-    if name == "logaddexp":  # x - y, out of range, makes np.logaddexp warn, too
+    if name == "logaddexp":  # np.logaddexp also warns when x - y is out of range
         there &= np.abs(operands[0] / 2 - operands[1] / 2) <= largest / 2
     values = [Value(x) for x in operands[:, there].astype(dtype)]
     with np.errstate(all="ignore"):
@@ -410,7 +411,7 @@ def test_no_rule_warns_where_the_slope_is_in_range(name, dtype, size):
     assert [slope.size for slope in slopes] == [there.sum()] * len(operands)
 
 
-# ── Cases of their own ────────────────────────────────────────────────────────────────────────────
+# ── Special cases ─────────────────────────────────────────────────────────────────────────────────
 @every_dtype
 def test_the_softpluss_derivatives_are_as_near_to_exact_as_the_sigmoid_and_its_slope(dtype, size):
     operands, exact = truth("sigmoid", size(1, 3))[dtype]
@@ -422,8 +423,8 @@ def test_the_softpluss_derivatives_are_as_near_to_exact_as_the_sigmoid_and_its_s
         assert_within(ulps(got, true, dtype), STATED["sigmoid", dtype][part], operands, part)
 
 
-# Slopes for which a step in between may be too large or too small, or lose its last digits: the
-# operation, operands, the upstream gradient, the place of the operand, and its slope.
+# Slopes where an intermediate result may overflow, vanish, or lose its last digits: the operation,
+# its operands, the upstream gradient, the index of one operand, and that operand's slope.
 TRAPS = [
     ("tanh", [10.0], 1.0, 0, 8.244614480129478e-09),
     ("sigmoid", [20.0], 1.0, 0, 2.061153613941849e-09),

@@ -1,4 +1,4 @@
-"""The rules the engine keeps: what is recorded, what the reverse pass does with it, and when memory goes."""
+"""The engine: what it records, what the reverse pass does with that, and when memory is freed."""
 
 import asyncio
 import copy
@@ -20,7 +20,7 @@ from microgd.backprop import NUMPY, OPERATIONS
 from microgd.graph import Graph
 from microgd.optim import SGD
 
-# ── The reverse pass ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The reverse pass ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_gradients_of_all_uses_add_up():
@@ -36,8 +36,8 @@ def test_a_value_used_twice_by_one_operation_gets_both_gradients():
 
 
 def test_a_node_passes_on_only_what_is_complete():
-    # `early` is used by the last operation and by an earlier one: a pass that goes depth first, or by first use, sends
-    # its gradient on before all of it has come.
+    # `early` is used by the last operation and by an earlier one. A pass that goes depth first, or
+    # in the order of first use, passes its gradient on before all shares have arrived.
     a = Value(2.0)
     early = a * 3
     late = early * early
@@ -184,7 +184,7 @@ def test_a_gradient_that_is_a_value_is_a_type_error():
         Value(2.0).backward(Value(1.0))
 
 
-# ── Constants ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Constants ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_no_rule_is_ever_called_for_a_constant(registry):
@@ -236,7 +236,7 @@ def test_an_operand_of_another_kind_is_a_type_error(other):
         other * Value([1.0, 2.0])
 
 
-# ── What was recorded counts ─────────────────────────────────────────────────────────────────────────────────────────
+# ── The recorded numbers count ────────────────────────────────────────────────────────────────────
 
 
 def assign(p):
@@ -285,7 +285,7 @@ def test_an_array_or_a_view_taken_before_it_was_recorded_is_still_the_leafs_and_
 
 def test_a_record_keeps_the_leafs_own_array_where_nobody_else_has_it():
     p = Value([1.0, 2.0])
-    p.data[0] = 3.0  # the array was taken, but has been let go
+    p.data[0] = 3.0  # nothing holds the array that `data` returned any more
     assert (p * 2.0).saved[0] is p._numbers
 
 
@@ -350,7 +350,7 @@ def test_the_data_of_a_computed_value_cannot_be_changed():
 def test_a_graph_of_gradients_from_a_changed_leaf_is_refused():
     p = Value([1.0, 2.0], name="p")
     out = (p**3).sum()
-    assert p.data.tolist() == [1.0, 2.0]  # reading is no change
+    assert p.data.tolist() == [1.0, 2.0]  # reading changes nothing
     (slope,) = gradients(out, [p], create_graph=True)
     assert slope.data.tolist() == [3.0, 12.0]
     p.data[0] = 5.0
@@ -386,7 +386,7 @@ def test_an_old_array_cannot_be_written_to_after_another_has_taken_its_place():
         old[0] = 9.0
 
 
-# ── Depth and memory ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Depth and memory ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_graph_goes_at_once_when_its_output_goes(no_collector):
@@ -400,7 +400,7 @@ def test_a_graph_goes_at_once_when_its_output_goes(no_collector):
     assert [ref() for ref in watched] == [None, None]
 
 
-# ── no_grad ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── no_grad ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_no_grad_records_nothing():
@@ -489,13 +489,12 @@ def test_no_grad_holds_for_its_own_task_alone():
     assert asyncio.run(both()) == ("multiply", None)
 
 
-# ── Adding an operation ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── Adding an operation ───────────────────────────────────────────────────────────────────────────
 
 
 def test_an_operation_of_ones_own_is_differentiated_twice_and_called_through_numpy(registry):
-    @operation(
-        lambda g, out, x: g * operations.cos(x), name="sinc"
-    )  # not the real one: only the name matters here
+    # This is not the real sinc: only the name matters here.
+    @operation(lambda g, out, x: g * operations.cos(x), name="sinc")
     def mine(x):
         return np.sin(x)
 
@@ -585,9 +584,8 @@ def test_a_copy_of_a_computed_value_is_another_value(copied):
     x = Value([1.0, 2.0])
     y = x * 2.0
     (y * copied(y)).sum().backward()
-    assert x.grad.tolist() == (
-        [8.0, 16.0] if copied is copy.copy else [4.0, 8.0]
-    )  # a deep copy has an x of its own
+    # A deep copy has its own x.
+    assert x.grad.tolist() == ([8.0, 16.0] if copied is copy.copy else [4.0, 8.0])
 
 
 def test_a_grad_of_another_shape_that_somebody_set_leaves_all_grads_as_they_were():
@@ -795,7 +793,7 @@ def test_operations_take_lists_for_arrays_and_not_as_python_does():
     assert operations.negative([1, 2]).tolist() == [-1.0, -2.0]
 
 
-# ── What records nothing says so ─────────────────────────────────────────────────────────────────────────────────────
+# ── Values without a record, and gradients set by hand ────────────────────────────────────────────
 
 
 def unrecorded(x):
@@ -868,7 +866,7 @@ def test_a_grad_set_to_0_is_no_step():
     assert w.data.tolist() == [1.0, 2.0]
 
 
-# ── Operations by name ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Operations by name ────────────────────────────────────────────────────────────────────────────
 
 OF_THE_TABLE = sorted(
     name
@@ -967,10 +965,8 @@ def test_a_first_try_at_exp_with_a_wrong_rule_leaves_numpys_exp_right(registry):
 @pytest.mark.filterwarnings("error")
 def test_a_cell_that_defines_an_operation_again_goes_on_working_and_says_nothing(registry):
     for factor in (2.0, 3.0):
-
-        @operation(
-            lambda g, out, x, factor: g * factor, name="sinc"
-        )  # NumPy has one, and microgd does not
+        # NumPy has a sinc, and microgd does not.
+        @operation(lambda g, out, x, factor: g * factor, name="sinc")
         def stretched(x, factor=factor):
             return x * factor
 
@@ -985,7 +981,7 @@ def test_a_name_that_numpy_has_for_something_else_than_a_function_is_free(name, 
     assert before == NUMPY
 
 
-# ── Rules and functions of one's own ─────────────────────────────────────────────────────────────────────────────────
+# ── Your own rules and functions ──────────────────────────────────────────────────────────────────
 
 
 def test_a_rule_that_writes_into_the_upstream_gradient_is_refused_with_the_cure(registry):

@@ -1,4 +1,4 @@
-"""Checkpoints: training that was stopped goes on bit for bit as if it had not been, or the error changes nothing."""
+"""Checkpoints: stopped training continues bit for bit, and a failed load changes nothing."""
 
 import os
 import signal
@@ -20,14 +20,15 @@ Y = np.random.default_rng(2).integers(0, 4, 30)
 
 
 class Model(nn.Module):
-    """Layers on both sides of 16 outputs, whose weights lie in another order in memory, a number, and an unused parameter."""
+    """Layers with more and with fewer than 16 outputs (whose weights lie in memory in different
+    orders), a number, and a parameter that is not used.
+    """
 
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
         self.layers = nn.Sequential(nn.Linear(6, 20, rng=rng), nn.Tanh(), nn.Linear(20, 5, rng=rng))
-        self.own = Value(
-            rng.normal(size=(4, 5)).astype(np.float32, order="F")
-        )  # its gradient has another order
+        # Its gradient has another memory order.
+        self.own = Value(rng.normal(size=(4, 5)).astype(np.float32, order="F"))
         self.scale, self.unused = Value(1.5), Value(np.ones(3))
 
     def forward(self, x):
@@ -48,7 +49,7 @@ def parts(seed, generator=np.random.PCG64, **settings):
 
 
 def bits(model, optimizer, rng):
-    """All that training depends on."""
+    """Everything that training depends on, as bytes."""
     state = {**model.state_dict(), **optimizer.state_dict()}
     arrays = {
         name: (np.asarray(x).tobytes("A"), np.asarray(x).strides) for name, x in state.items()
@@ -57,7 +58,7 @@ def bits(model, optimizer, rng):
 
 
 def epochs(model, optimizer, rng, done=0):
-    """Train, with a learning rate that falls; each epoch's record without its time, and what there is after it."""
+    """Train with a falling learning rate; yield each epoch's record (without time) and the bits."""
     for epoch in train.fit(
         model,
         nn.cross_entropy,
@@ -141,7 +142,7 @@ def test_the_weights_of_a_checkpoint_are_in_it_by_name(path):
 
 
 def broken(path, **changes):
-    """The checkpoint with some of its parts changed, or, where None, left out."""
+    """The checkpoint with some of its parts replaced, or left out where None is given."""
     arrays = {**load_arrays(path), **{name.replace("_", ".", 1): x for name, x in changes.items()}}
     save_arrays(path, {name: x for name, x in arrays.items() if x is not None})
 
@@ -175,7 +176,7 @@ def test_a_file_that_is_no_checkpoint_of_these_is_refused_by_its_path_and_change
     here = parts(5, lr=0.2, momentum=0.3)
     list(zip(range(1), epochs(*here), strict=False))
     before = bits(*here)
-    with pytest.raises(ValueError, match=r"run\.npz is no"):
+    with pytest.raises(ValueError, match=r"run\.npz is not a"):
         train.load_checkpoint(path, *here)
     assert bits(*here) == before
 
@@ -220,7 +221,7 @@ def test_a_checkpoint_for_another_kind_of_generator_is_refused_and_changes_nothi
     ("change", "error", "message"),
     [
         ({"model": np.tanh}, TypeError, "expected a Module, but got"),
-        ({"optimizer": None}, TypeError, "expected a SGD, but got None"),
+        ({"optimizer": None}, TypeError, "expected an SGD, but got None"),
         ({"rng": 0}, TypeError, "expected a Generator, but got 0"),
         ({"epoch": -1}, ValueError, "number of epochs of at least 0, but got -1"),
         ({"epoch": 1.5}, TypeError, "number of epochs that is an integer, but got 1.5"),
@@ -265,7 +266,7 @@ def test_initial_epochs_that_are_no_number_of_them_are_refused(initial_epoch, er
         train.fit(model, nn.cross_entropy, optimizer, X, Y, epochs=3, initial_epoch=initial_epoch)
 
 
-# ── The optimizer's part ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── The optimizer's state ─────────────────────────────────────────────────────────────────────────
 
 
 def moved(**settings):
@@ -311,8 +312,8 @@ def test_a_velocity_that_is_not_in_the_state_is_gone():
         ({"rate": 1.0}, r"unknown \['rate'\]"),
         ({"momentum": 0.0, "nesterov": 1.0}, "nesterov needs a momentum"),
         ({"lr": float("nan")}, "expected lr to be 0 or more"),
-        ({"lr": [0.1, 0.2]}, r"lr has shape \(\), but shape \(2,\) came"),
-        ({"velocity.0": 1.0}, r"velocity\.0 has shape \(2,\), but shape \(\) came"),
+        ({"lr": [0.1, 0.2]}, r"expected lr to have shape \(\), but got shape \(2,\)"),
+        ({"velocity.0": 1.0}, r"expected velocity\.0 to have shape \(2,\), but got shape \(\)"),
     ],
 )
 def test_an_optimizers_state_that_does_not_fit_is_refused_and_changes_nothing(change, message):
@@ -324,7 +325,7 @@ def test_an_optimizers_state_that_does_not_fit_is_refused_and_changes_nothing(ch
 
 
 class Tied(nn.Module):
-    """A number under two names, and an array in a tuple."""
+    """A number with two names, and an array in a tuple."""
 
     def __init__(self, array):
         self.a = Value(1.0)
@@ -352,7 +353,8 @@ def test_a_checkpoint_with_an_array_that_cannot_be_set_is_refused_and_changes_no
     optimizer, rng = SGD([fresh.a], lr=0.1), np.random.default_rng(1)
     before = str(rng.bit_generator.state)
     with pytest.raises(
-        ValueError, match=r"run\.npz is no checkpoint of these: .*held\.0 is in a tuple"
+        ValueError,
+        match=r"run\.npz is not a checkpoint of this model, optimizer and generator: .*held\.0 is in a tuple",
     ):
         train.load_checkpoint(tmp_path / "run.npz", fresh, optimizer, rng)
     assert (fresh.a.item(), optimizer.lr, str(rng.bit_generator.state) == before) == (

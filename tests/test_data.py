@@ -29,7 +29,7 @@ NAMES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-unhurried = settings(deadline=None)  # a busy machine breaks no claim
+unhurried = settings(deadline=None)  # on a busy machine an example may take long
 
 
 def assert_same_digits(got, expected):
@@ -38,7 +38,7 @@ def assert_same_digits(got, expected):
         np.testing.assert_array_equal(part.y, reference.y, strict=True)
 
 
-# ── The sample in the package ────────────────────────────────────────────────────────────────────────────────────────
+# ── The sample in the package ─────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_writing_into_the_sample_leaves_the_next_one_alone(digits):
     assert_same_digits(data.digits(), digits)
 
 
-# ── All of MNIST ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── All of MNIST ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_the_sample_is_a_part_of_mnist(mnist, digits, part):
     assert [labels.get(image.tobytes()) for image in x] == y.tolist()
 
 
-# ── Files that are not what they should be, with stand-ins of a few images ───────────────────────────────────────────
+# ── Broken files, tried on stand-ins of a few images ──────────────────────────────────────────────
 
 
 def idx(array):
@@ -147,7 +147,7 @@ def idx(array):
 
 
 def stand_ins():
-    """What four files hold that look like MNIST's, with 9 images of 3 × 2 pixels to train with and 8 to test with."""
+    """The contents of four files like MNIST's: 9 training and 8 test images of 3 × 2 pixels."""
     rng = np.random.default_rng(0)
     contents = {}
     for part, n in (("train", 9), ("t10k", 8)):
@@ -162,7 +162,7 @@ def digest(content):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with the stand-ins, gzipped, in MNIST's place."""
+    """A folder with the gzipped stand-ins, which `data` takes for MNIST."""
     folder, digests = tmp_path / "mnist", {}
     folder.mkdir()
     for name, content in stand_ins().items():
@@ -280,9 +280,8 @@ def test_a_gzipped_file_with_any_byte_changed_is_named_or_has_lost_nothing(folde
     packed = path.read_bytes()
     for i in range(len(packed)):
         reason = refusal(folder, path, packed[:i] + bytes([packed[i] ^ flip]) + packed[i + 1 :])
-        if (
-            reason is None
-        ):  # gzip's header holds a time and other things that say nothing about the content
+        # gzip's header also holds a time and other fields that do not concern the content.
+        if reason is None:
             assert_same_digits(data.mnist(folder), expected)
         else:
             assert str(path) in reason
@@ -307,24 +306,19 @@ def test_swapped_files_are_found_out(folder, first, second):
         gzip.compress(b"", mtime=0),
         gzip.compress(b"text" * 99, mtime=0),
     ],
-    ids=[
-        "nothing",
-        "zip",
-        "page",
-        "gzip of nothing",
-        "gzip of text",
-    ],  # the same in every process that collects tests
+    # xdist needs the same ids in every process.
+    ids=["nothing", "zip", "page", "gzip of nothing", "gzip of text"],
 )
 def test_a_file_of_another_kind_is_named(folder, content):
     path = folder / "train-labels-idx1-ubyte.gz"
     assert str(path) in refusal(folder, path, content)
 
 
-# ── The download ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The download ──────────────────────────────────────────────────────────────────────────────────
 
 
 class Mirrors:
-    """A web server on this machine: each folder that is added is a mirror, and each request is noted."""
+    """A local web server. Each folder added to it is a mirror, and it notes every request."""
 
     def __init__(self, root):
         self.root, self.requests = root, []
@@ -350,7 +344,7 @@ class Mirrors:
             if self.path.startswith(("/breaks-off/", "/stalls/")):
                 connection.write(content[: len(content) // 2])
                 if self.path.startswith("/stalls/"):
-                    self.connection.recv(1)  # until the client goes
+                    self.connection.recv(1)  # until the client is gone
             else:
                 connection.write(content)
 
@@ -388,7 +382,7 @@ def mirrors(tmp_path):
 
 @pytest.fixture
 def packed(folder):
-    """What the four files hold as they are downloaded."""
+    """The contents of the four gzipped files, by name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -529,7 +523,7 @@ def test_a_download_that_was_killed_is_begun_again(
         while not mirrors.requests and process.poll() is None:
             time.sleep(0.01)
         process.kill()
-    assert process.returncode < 0  # it was at work
+    assert process.returncode < 0  # it was still running
     assert not kept(cache).keys() & packed.keys()
     monkeypatch.setattr(data, "_MIRRORS", (mirrors.add("second", packed),))
     assert_same_digits(data.mnist(), data.mnist(folder))
@@ -563,11 +557,11 @@ def test_every_mirror_is_a_folder_on_the_secure_web():
     ]
 
 
-# ── Mini-batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Mini-batches ──────────────────────────────────────────────────────────────────────────────────
 
 
 def numbered(n):
-    """n examples that can be told apart, each with a label that belongs to it."""
+    """n examples that all differ, each with its own label."""
     return np.arange(n)[:, None] * [1.0, -1.0], np.arange(n) * 10
 
 
@@ -668,7 +662,7 @@ def test_minibatches_refuse_at_once_what_is_no_generator(rng):
         data.minibatches([1], [1], 1, rng)
 
 
-# ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Labels ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @unhurried
@@ -745,7 +739,7 @@ def test_a_batch_size_of_a_small_integer_type_loses_no_example():
     assert [len(x) for x, _ in batches] == [200, 100]
 
 
-# ── Mini-batches, epoch after epoch ──────────────────────────────────────────────────────────────────────────────────
+# ── Mini-batches, epoch after epoch ───────────────────────────────────────────────────────────────
 
 
 def test_mini_batches_made_before_the_epochs_are_there_in_every_epoch():

@@ -1,4 +1,4 @@
-"""Pictures of graphs, read back from the SVG that Graphviz makes of them."""
+"""Pictures of graphs, read back from the SVG that Graphviz makes."""
 
 import html
 import re
@@ -44,7 +44,7 @@ def network(sizes=(3, 4, 2), activation=nn.ReLU, seed=0):
     return nn.Sequential(*layers[:-1])
 
 
-# ── What one reverse pass sends where ────────────────────────────────────────────────────────────────────────────────
+# ── What a reverse pass sends along each edge ─────────────────────────────────────────────────────
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -59,9 +59,8 @@ def test_contributions_of_any_graph_add_up_to_the_gradients_that_backward_stores
         assert (c.before is None) == (c.operand not in so_far)
         so_far[c.operand] = c.share if c.before is None else c.before + c.share
         np.testing.assert_array_equal(c.total, so_far[c.operand])
-        np.testing.assert_array_equal(
-            c.upstream, graph.gradient[c.result]
-        )  # complete before it is passed on
+        # The gradient is complete before it is passed on.
+        np.testing.assert_array_equal(c.upstream, graph.gradient[c.result])
         if c.slope is not None:
             np.testing.assert_allclose(c.share, c.upstream * c.slope, rtol=1e-12)
     out.backward()
@@ -88,7 +87,7 @@ def test_options_are_those_that_are_not_the_default():
     assert options(plain) == []
 
 
-# ── Boxes and edges ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Boxes and edges ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_before_backward_a_picture_shows_the_forward_pass_alone():
@@ -242,7 +241,7 @@ def test_a_picture_can_be_laid_out_from_top_to_bottom():
     assert "rankdir=LR" in draw(model(np.ones((1, 3))), model=model, depth=1).source
 
 
-# ── Stored gradients, changed leaves ─────────────────────────────────────────────────────────────────────────────────
+# ── Stored gradients, changed leaves ──────────────────────────────────────────────────────────────
 
 
 def test_where_several_passes_added_up_the_box_says_both():
@@ -282,7 +281,7 @@ def test_a_leaf_that_has_moved_since_is_shown_as_it_was_and_as_it_is():
     a.data -= 0.5
     shown = Rendered(draw(out))
     assert shown.box("a") == ["data 2", "now 1.5", "grad 3"]
-    assert shown.box("b") == ["data 3", "grad 2"]  # d (a * b) / db with the a of then
+    assert shown.box("b") == ["data 3", "grad 2"]  # d (a * b) / db, with the recorded a
     assert any("changed since" in line and line.endswith(": a") for line in shown.caption)
 
 
@@ -331,7 +330,7 @@ def test_drawing_changes_nothing():
         np.testing.assert_array_equal(grad, numbers)
 
 
-# ── Names ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Names ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_names_are_found_among_local_variables():
@@ -440,7 +439,7 @@ def test_a_name_of_spaces_gives_way_to_the_variables(blank):
     assert Rendered(draw(a * 3.0, names={"a": a})).of("leaf") == [["a", "data 2"]]
 
 
-# Each of these means something in one of the languages that a name passes through.
+# Each piece has a meaning in one of the languages that a name passes through.
 PIECES = [
     *("\\", "\\\\", r"\N", r"\G", r"\E", r"\T", r"\H", r"\L", r"\n", r"\l", r"\r", r"\x41"),
     *("&", "&amp;", "&#92;", "&#x5c;", "&bsol;", "&lt", "&nbsp;"),
@@ -454,13 +453,13 @@ NASTY = st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("".join)
 
 
 def parts(picture):
-    """The parts of the picture by their id, and the root of it all."""
+    """The root element of the picture, and its parts by id."""
     root = ET.fromstring(picture.pipe("svg"))
     return root, {group.get("id"): group for group in root.iter(f"{SVG}g")}
 
 
 def written(group):
-    """The lines in a part of a picture, character by character."""
+    """The lines of text in a part of the picture, exactly as they are."""
     return [line.text for line in group.iter(f"{SVG}text")]
 
 
@@ -554,7 +553,7 @@ def test_names_of_operations_and_modules_are_escaped_too(registry):
     assert len(Rendered(draw(out, model=model, depth=1)).of("layer")) == 1
 
 
-# ── Networks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Networks ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_models_layers_are_frames_with_their_activations():
@@ -776,7 +775,7 @@ class Layer(nn.Module):
 
 
 class Scalars(nn.Module):
-    """A network of numbers, neuron by neuron."""
+    """A network of scalar Values, neuron by neuron."""
 
     def __init__(self, rng):
         self.layers = [Layer(2, 3, rng, True), Layer(3, 1, rng, False)]
@@ -860,7 +859,7 @@ def test_a_parameter_that_two_layers_share_stays_with_its_owner():
     assert [box[2] for box in shown.of("layer")] == ["12 parameters", "3 parameters"]
 
 
-# ── Limits, and bad input ────────────────────────────────────────────────────────────────────────────────────────────
+# ── Limits, and bad input ─────────────────────────────────────────────────────────────────────────
 
 
 def long_chain(length):
@@ -885,7 +884,7 @@ def test_a_graph_too_large_to_look_at_is_an_error_that_says_how_large_and_what_t
 @pytest.mark.parametrize("program", ["dot", "graphviz-pure"])
 def test_500_boxes_and_ellipses_are_laid_out(program, only):
     only(program)
-    out = long_chain(249)  # every second one is reached from x, most of them far away
+    out = long_chain(249)  # x leads to every second one, and most of those are far away
     out.backward()
     assert len(Rendered(draw(out)).boxes) == 499
 
@@ -918,12 +917,12 @@ def test_a_value_computed_without_recording_is_drawn_alone():
     assert Rendered(draw(out)).boxes == {"v0": ["L", "data −8"]}
 
 
-# ── Files, Jupyter and programs ──────────────────────────────────────────────────────────────────────────────────────
+# ── Files, Jupyter and programs ───────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 def only(monkeypatch, tmp_path):
-    """A function that leaves only that program to be found; None leaves none."""
+    """A function that hides all layout programs except one, or all of them if given None."""
 
     def leave(name):
         path = find_program(name) if name else None
@@ -961,7 +960,7 @@ def test_pictures_are_rendered_by_whichever_program_there_is(
             np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) / 255
             for c in ("#d3e9f8", "#fff3c9")
         )
-        for colour in (blue, yellow):  # the leaves' and the output's
+        for colour in (blue, yellow):  # of the leaves and of the output
             assert (np.abs(pixels - colour).max(1) < 0.01).mean() > 0.005
     assert capfd.readouterr() == ("", "")
 
@@ -988,7 +987,7 @@ def test_jupyter_is_shown_svg_without_a_step_by_the_user(only):
 
 def test_without_any_program_there_is_one_clear_error_that_names_both(only, tmp_path):
     only(None)
-    picture = draw(expression())  # drawing needs none
+    picture = draw(expression())  # drawing needs no program
     for ask in (
         lambda: picture.pipe("svg"),
         lambda: picture.render(tmp_path / "graph"),
@@ -1061,7 +1060,7 @@ print(draw(loss, model=model, names=locals()).source, draw(loss, model=model, de
     assert html.unescape(runs.pop().decode()).count("linear") >= 4
 
 
-# ── Numbers for people ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── How numbers are shown ─────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

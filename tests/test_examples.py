@@ -35,9 +35,10 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(name, *arguments, text=None):
-    """Run a program as `python examples/name.py` does, in a folder of its own: its names, what it printed, its pictures.
+    """Run a program like `python examples/name.py`, in a new folder.
 
-    With a text, run that instead.
+    Return its names, what it printed, its figures and its pictures. If `text` is given, run that
+    instead of the program's own text.
     """
     before = sys.argv, sys.path[:], sys.excepthook
     sys.path.insert(0, str(EXAMPLES))
@@ -75,7 +76,10 @@ def run(name, *arguments, text=None):
 
 @contextmanager
 def at_most(seconds):
-    """A TimeoutError if what is inside computes for longer: a program may hang in a loop. Others' work does not count."""
+    """Raise TimeoutError if the block computes for longer, since a program may hang in a loop.
+
+    The work of other processes does not count.
+    """
 
     def stop(*_):
         raise TimeoutError(f"it computes for more than {seconds} s")
@@ -90,10 +94,13 @@ def at_most(seconds):
 
 
 def edited(name, edits, *arguments):
-    """Run a program in which a learner has replaced texts, a dictionary, by others: what it printed, and its figures."""
+    """Run a program as a learner edited it: `edits` says which text to replace by which.
+
+    Return what it printed, and its figures.
+    """
     text = (EXAMPLES / f"{name}.py").read_text()
     for old, new in edits.items():
-        assert text.count(old) == 1, f"{old} is {text.count(old)} times in {name}.py"
+        assert text.count(old) == 1, f"{old} occurs {text.count(old)} times in {name}.py"
         text = text.replace(old, new)
     with at_most(60):
         _, printed, figures, _ = run(name, *arguments, text=text)
@@ -105,9 +112,8 @@ SMALL = {
     "baskets": ["--examples", 600],
     "digits": ["--epochs", 5],
 }
-small = cache(
-    lambda name: run(name, *SMALL.get(name, []))
-)  # what several tests look at, which share a worker therefore
+# Several tests look at the same run, so they share a worker.
+small = cache(lambda name: run(name, *SMALL.get(name, [])))
 of = {name: pytest.mark.xdist_group(name) for name in SEVEN}
 seven = pytest.mark.parametrize(
     "name",
@@ -118,7 +124,7 @@ seven = pytest.mark.parametrize(
 )
 
 
-# ── All seven ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── All seven programs ────────────────────────────────────────────────────────────────────────────
 
 
 @seven
@@ -164,18 +170,16 @@ def test_each_picture_is_saved_and_small(name):
 
 
 def check_pictures(figures):
-    """Each has a title and labelled axes, and nothing on it is cut off."""
+    """Check that each picture has a title and labelled axes, and that nothing is cut off."""
     for path, figure in figures.items():
         figure.canvas.draw()
-        shown = [
-            on for on in figure.axes if on.axison and len(on.get_yticks())
-        ]  # images have no axes
+        # Images have no axes.
+        shown = [on for on in figure.axes if on.axison and len(on.get_yticks())]
         panels = [on for on in shown if on.get_label() != "<colorbar>"]
         assert figure.get_suptitle() or all(on.get_title() for on in panels), path
         assert all(on.get_ylabel() for on in shown), path
-        assert all(on.get_xlabel() for on in panels[-1:]), (
-            path
-        )  # of panels above each other the last one's is for all
+        # Of panels stacked on each other only the last one needs an x label.
+        assert all(on.get_xlabel() for on in panels[-1:]), path
         drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
         assert min(drawn.x0, drawn.y0) > -0.02, path
         assert drawn.x1 < width + 0.02, path
@@ -193,14 +197,13 @@ def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name)
 
 @pytest.fixture
 def jupyter(tmp_path, monkeypatch):
-    """As in a kernel of Jupyter, in a folder of its own: a list of what is shown below the cells."""
+    """Pretend to be a Jupyter kernel, in a new folder: a list of what is shown below the cells."""
     shown = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(
-        sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"]
-    )  # which are not the program's options
+    # These arguments are the kernel's, not options of the program.
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
     monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
     display = ModuleType("IPython.display")
     display.display = shown.append
@@ -210,7 +213,7 @@ def jupyter(tmp_path, monkeypatch):
 
 
 def run_cells(name):
-    """Run a program's cells one by one."""
+    """Run the cells of a program one by one."""
     names = {"__name__": "__main__"}
     for n, cell in enumerate((EXAMPLES / f"{name}.py").read_text().split("# %% ")):
         exec("# " + cell if n else cell, names)
@@ -290,7 +293,7 @@ def test_all_links_of_the_learners_path_lead_somewhere():
     assert all((EXAMPLES / link).is_file() for link in links)
 
 
-# ── slope.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── slope.py ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @of["slope"]
@@ -316,7 +319,7 @@ def test_the_slope_says_whether_the_curve_ascends_and_how_steeply():
     ):
         slope, *quotients = map(float, row[1].split()[1:5])
         errors = [abs(quotient - slope) for quotient in quotients]
-        assert errors == sorted(errors, reverse=True), x  # the smaller the step, the nearer
+        assert errors == sorted(errors, reverse=True), x  # a smaller step comes nearer to the slope
 
 
 @of["slope"]
@@ -348,7 +351,8 @@ CURVES = {
     "np.sin(3 * x)": rf"no level point from x = 0\.\s(.|\n)*At x = 1\.5708 .*a minimum\.\s+f\(1\.571\) = -1\.000, {NO_LOWER}",
     "x**3 - x": r"a minimum\.\s+f\(0\.577\) = -0\.385, but left of x = -1\.156 f is lower still, and falls without end",
     "x - x**3": r"f\(-0\.577\) = -0\.385, but right of x = 1\.156 .* without end:\sf\(1\) = 0   f\(10\) = -990 ",
-    "x**3 - x + 0.01 * x**4": r"f\(0\.57\d\) = -0\.38\d, but at x = -1\.1\d\d f is lower still\.",  # which turns at −75
+    # Far to the left, at −75, it turns.
+    "x**3 - x + 0.01 * x**4": r"f\(0\.57\d\) = -0\.38\d, but at x = -1\.1\d\d f is lower still\.",
     "abs(x)": rf"At x = 0\.0000 f has a kink: the slope jumps from -1\.00 to 1\.00\.\s+f\(0\.000\) = 0\.000, {NO_LOWER}",
     "np.exp(-(x**2))": r"a hill \(-2\.00\), a maximum\.\s+Newton's method has found no minimum",
     "x**3": r"At x = 0\.0000 the slope is 0\. On both sides it is above 0: a terrace, no minimum and no maximum\.",
@@ -367,7 +371,7 @@ CURVES = {
 
 @pytest.fixture(scope="module")
 def other_curve():
-    """The program with another curve put in: what it prints, and its figures."""
+    """slope.py with another curve: what it prints, and its figures."""
     return cache(lambda curve: edited("slope", {CURVE: f"return {curve}"}))
 
 
@@ -437,7 +441,7 @@ def test_in_the_picture_of_another_curve_nothing_is_cut_off(curve, other_curve):
 def test_near_a_pole_the_picture_shows_what_is_beside_it(other_curve):
     for on in other_curve("1 / x")[1]["slope.png"].axes:
         low, high = on.get_ylim()
-        assert high - low < 120  # and not 10³¹, which is the slope 6e-16 beside the pole
+        assert high - low < 120  # not 10³¹, the slope at 6e-16 from the pole
 
 
 @of["slope"]
@@ -462,7 +466,7 @@ def test_a_curve_without_a_value_anywhere_in_the_picture_is_one_clear_line():
 
 
 def formula_of(definition, tmp_path, monkeypatch):
-    """What `program.formula` says of the last function that this text defines, which is read from a file."""
+    """What `program.formula` returns for the last function in `definition`, put in a file."""
     monkeypatch.syspath_prepend(EXAMPLES)
     import program
 
@@ -508,7 +512,7 @@ def test_a_function_that_is_not_one_formula_of_x_has_none(definition, tmp_path, 
     assert formula_of(definition, tmp_path, monkeypatch) == ""
 
 
-# ── line.py ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── line.py ───────────────────────────────────────────────────────────────────────────────────────
 
 
 @of["line"]
@@ -557,9 +561,8 @@ def test_a_learning_rate_that_leads_nowhere_is_an_error(name, lr, capsys):
 
 
 def test_a_line_that_has_stopped_far_from_the_minimum_is_not_said_to_have_arrived():
-    its, printed, figures, _ = run(
-        "line", "--lr", 1.0
-    )  # it jumps to and fro between two places that are equally high
+    # It jumps back and forth between two places of equal height.
+    its, printed, figures, _ = run("line", "--lr", 1.0)
     assert not its.ARRIVED
     assert "These differ." in printed
     assert "but that of least squares has 49.7" in figures["line.png"].axes[0].get_title()
@@ -627,7 +630,7 @@ def test_a_loss_that_still_changes_is_not_said_to_have_stopped():
     assert figures["line.png"].axes[1].get_title().startswith("Not all stop changing")
 
 
-# ── learning_rate.py ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── learning_rate.py ──────────────────────────────────────────────────────────────────────────────
 
 
 @of["learning_rate"]
@@ -672,9 +675,8 @@ def test_a_step_in_a_network_breaks_even_at_2_by_its_curvature(seed):
     its, printed, _, _ = run("learning_rate", "--steps", 40, "--rates", 10, "--seed", seed)
     assert list(its.BREAK_EVEN) == [0, 10, 40]
     np.testing.assert_allclose(list(its.BREAK_EVEN.values()), 1, atol=0.1)
-    turned = hvp(
-        its.network_loss(), its.weights, its.vector
-    )  # after the last measurement there was one more step
+    # The program made one more step after its last measurement.
+    turned = hvp(its.network_loss(), its.weights, its.vector)
     along = [np.sum(t * v) for t, v in zip(turned, its.vector, strict=True)]
     np.testing.assert_allclose(sum(along), its.curvature_at[40], rtol=0.1)
     rng = np.random.default_rng(seed)
@@ -695,7 +697,7 @@ def test_a_bowl_in_which_no_rate_arrives_is_one_clear_line():
         edited("learning_rate", {"MOST = 3000": "MOST = 20"}, "--rates", 20)
 
 
-# ── two_weights.py ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── two_weights.py ────────────────────────────────────────────────────────────────────────────────
 
 
 @of["two_weights"]
@@ -711,7 +713,7 @@ def test_each_next_point_is_the_point_and_the_nudge():
         for x in re.search(r"   0  \[(.*?)\]  \+  \[(.*?)\]  =  \[(.*?)\]", printed).groups()
     ]
     np.testing.assert_allclose(first, [its.path[0][0], its.nudges[0][0], its.path[1][0]], atol=1e-4)
-    assert min(its.ASIDE) > 5  # degrees: a nudge points steepest down, and not to the lowest point
+    assert min(its.ASIDE) > 5  # degrees: a nudge points straight downhill, not to the lowest point
 
 
 def test_a_network_that_diverges_is_one_clear_line():
@@ -760,7 +762,7 @@ def test_a_start_at_the_lowest_point_is_one_clear_line():
         edited("two_weights", {"[-0.4, 0.6], 40": there})
 
 
-# ── baskets.py ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── baskets.py ────────────────────────────────────────────────────────────────────────────────────
 
 
 @of["baskets"]
@@ -776,7 +778,7 @@ def test_baskets_of_examples_need_a_third_of_the_visits_or_fewer_each_way_at_its
     assert 3 * sgd[-1][0] <= min(block[-1][0], longer[-1][0])
     assert f"{int(sgd[-1][0]):,d}" in printed
     for _, (lr, _) in its.BEST.items():
-        assert min(its.RATES) < lr < max(its.RATES)  # the best rate is inside the grid
+        assert min(its.RATES) < lr < max(its.RATES)  # the best rate is not at the edge of the grid
 
 
 @of["baskets"]
@@ -792,13 +794,12 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     np.testing.assert_allclose(moved[:, pixels], -0.5 * slope[:, pixels], rtol=1e-3, atol=1e-6)
     assert not np.delete(moved, pixels, axis=1).any()
     next(steps)
-    (slope,) = gradients(
-        nn.cross_entropy(model(its.x), its.y), [model.weight]
-    )  # which is that before the third step
+    # This is the slope before the third step.
+    (slope,) = gradients(nn.cross_entropy(model(its.x), its.y), [model.weight])
     before = model.weight.data.copy()
     next(steps)
     moved = np.flatnonzero((model.weight.data - before).any(axis=0))
-    assert 0 < len(set(moved) - set(pixels))  # another basket
+    assert 0 < len(set(moved) - set(pixels))  # a different basket
     np.testing.assert_allclose(
         (model.weight.data - before)[:, moved], -0.5 * slope[:, moved], rtol=1e-3, atol=1e-6
     )
@@ -872,7 +873,7 @@ def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
         )
 
 
-# ── digits.py ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── digits.py ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @needs_tqdm
@@ -996,7 +997,7 @@ def test_the_path_of_training_lies_nearly_in_a_plane():
     held = np.sum((points @ its.own_directions.T) ** 2) / np.sum(points**2)
     np.testing.assert_allclose(its.VARIANCE.sum(), held, rtol=1e-4)
     assert held > 0.9
-    assert its.WALK.sum() < held < 0.9999  # with three points or fewer any path lies in a plane
+    assert its.WALK.sum() < held < 0.9999  # a path of up to three points always lies in a plane
     assert f"Of the path through 13,002 dimensions two hold {held:.1%}" in printed.replace(
         "\n", " "
     )
@@ -1030,7 +1031,7 @@ def test_both_losses_teach_the_network_and_the_one_that_ends_higher_is_named():
 
 
 def photo(image, rng, dark_on_light=True, tilt=0.0):
-    """A digit of MNIST as a photo: larger, somewhere on grey paper in uneven light, with noise."""
+    """An MNIST digit as a photo: enlarged, somewhere on grey paper, in uneven light, with noise."""
     big = np.asarray(
         Image.fromarray((255 * image.reshape(28, 28)).astype(np.uint8)).resize(
             (336, 336), Image.Resampling.BICUBIC
@@ -1064,7 +1065,7 @@ def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path)
         / np.linalg.norm(prepared, axis=1)
         / np.linalg.norm(originals, axis=1)
     )
-    assert np.median(likeness) > 0.8  # 0.81 is what a shift by one pixel would leave
+    assert np.median(likeness) > 0.8  # a shift by one pixel alone gives 0.81
     named, named_before = (
         np.mean(model(x).data.argmax(axis=1) == labels) for x in (prepared, originals)
     )
@@ -1075,9 +1076,8 @@ def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path)
 @needs_tqdm
 def test_a_prepared_digit_is_in_a_box_of_20_with_its_centre_of_mass_in_the_middle(tmp_path):
     its, _, _, _ = small("digits")
-    drawing = Image.new(
-        "RGBA", (300, 500), (0, 0, 0, 0)
-    )  # transparent, as drawing programs write it
+    # Drawing programs save a transparent background.
+    drawing = Image.new("RGBA", (300, 500), (0, 0, 0, 0))
     drawing.paste("black", (40, 60, 60, 460))
     drawing.paste("black", (40, 430, 200, 460))
     drawing.save(tmp_path / "L.png")
@@ -1250,7 +1250,7 @@ def test_other_settings_lead_to_the_last_picture(settings):
     )
 
 
-# ── words.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── words.py ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @of["words"]
@@ -1307,11 +1307,11 @@ def test_fewer_measurements_are_learned_from_alone():
     assert re.search(r"^two measurements +: \d", printed, re.MULTILINE)
 
 
-# ── graph.py ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── graph.py ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def example(name):
-    """A program as a module."""
+    """The program, imported as a module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)
         patch.setattr(sys, "excepthook", sys.excepthook)
@@ -1358,7 +1358,8 @@ def test_the_committed_pictures_say_what_is_drawn_today(name):
             ET.fromstring(draw(value, **how).pipe("svg")),
         )
     )
-    numbers = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"  # of which another processor may round the last digit otherwise
+    # Another processor may round the last digit differently.
+    numbers = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
     assert re.sub(numbers, "0", committed) == re.sub(numbers, "0", today)
     shown, expected = (
         [float(number) for number in re.findall(numbers, text)] for text in (committed, today)

@@ -1,4 +1,7 @@
-"""Faults from outside: a full disk, a read-only folder, a training that is killed, a broken checkpoint; nothing is executed."""
+"""Faults from outside: full disks, read-only folders, killed training, broken checkpoints.
+
+And the check that loading a file never executes anything in it.
+"""
 
 import ast
 import contextlib
@@ -23,13 +26,16 @@ import microgd
 from microgd import Value, film, nn, optim, train
 from microgd.storage import load_arrays, save_arrays
 
-# ── Training that is killed ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Killed training ───────────────────────────────────────────────────────────────────────────────
 
 SETTINGS = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
 
 
 def trained(path):
-    """Train from the last checkpoint on, if there is one, and save one after each epoch; what there is at the end."""
+    """Train on from the last checkpoint, if there is one, and save one after each epoch.
+
+    Return the bits at the end.
+    """
     run = parts(0, **SETTINGS)
     if path.exists():
         run = parts(5, lr=7.0)
@@ -42,12 +48,12 @@ def trained(path):
 
 
 def deadly(batch, loss=nn.cross_entropy):
-    """The loss, but it kills the process in that batch."""
+    """The loss, but it kills the process in mini-batch number `batch`."""
     calls = 0
 
     def die_or_go_on(logits, labels):
         nonlocal calls
-        calls += len(labels) <= 7  # and not the test, which takes all examples at once
+        calls += len(labels) <= 7  # the test takes all examples at once, and does not count
         if calls == batch:
             os.kill(os.getpid(), signal.SIGKILL)
         return loss(logits, labels)
@@ -56,7 +62,10 @@ def deadly(batch, loss=nn.cross_entropy):
 
 
 def killed_in_each_batch(folder, batches):
-    """Kill a training in each of its batches, and train on from what it saved; the batches where that led elsewhere."""
+    """Kill training in each of its mini-batches, then train on from the checkpoint.
+
+    Return the mini-batches after which the result is different.
+    """
     whole, others = trained(Path(folder, "whole.npz")), []
     for batch in range(1, batches + 1):
         path = Path(folder, f"{batch}.npz")
@@ -81,7 +90,10 @@ def test_a_training_killed_in_any_batch_goes_on_from_its_last_checkpoint_to_the_
 
 
 def killed_again_and_again(folder, kills):
-    """Kill trainings at random moments, each going on from the checkpoint that the last one left; how many ended elsewhere."""
+    """Kill training at random moments again and again, and train on from the last checkpoint.
+
+    Return how many runs ended with a different result.
+    """
     rng, path = np.random.default_rng(0), Path(folder, "run.npz")
     began = time.perf_counter()
     whole = trained(Path(folder, "whole.npz"))
@@ -109,7 +121,7 @@ def test_a_training_killed_again_and_again_arrives_at_the_same_bits(
     record_property("trainings killed and resumed", kills)
 
 
-# ── Disks that are full, and folders that cannot be written ──────────────────────────────────────────────────────────
+# ── Full disks, and folders that cannot be written ────────────────────────────────────────────────
 
 
 def small_film(path, name):
@@ -136,7 +148,11 @@ SAVES = {
 
 
 def refused(save, path, expected):
-    """Whether saving is refused: with this error, which names the file, and leaving the old file, and no other, as it was."""
+    """Whether saving is refused with this error.
+
+    If so, the error must name the file, and the old file must be unchanged. In either case no other
+    file may be left.
+    """
     old, error = path.read_bytes(), None
     try:
         save(path, "new")
@@ -152,7 +168,7 @@ def refused(save, path, expected):
 
 @contextlib.contextmanager
 def longest_file(length):
-    """No file can grow beyond this length."""
+    """Within this context no file can grow beyond this length."""
     resource = pytest.importorskip(
         "resource", reason="only POSIX systems limit the length of files"
     )
@@ -192,7 +208,7 @@ MOUNTS = [
 
 
 def mounted(folder):
-    """What starts a process with a small disk of its own in place of the folder."""
+    """The start of a command that runs a process with a small disk mounted on the folder."""
     prefix = [*MOUNTS, str(folder)]
     if (
         not shutil.which("unshare")
@@ -203,7 +219,7 @@ def mounted(folder):
 
 
 def fill(folder, kind, free):
-    """Save on a disk that has so many pages free, and with more and more of them; how often it was refused."""
+    """Save on a disk with each of these numbers of free pages; whether each save was refused."""
     path, filler, save = Path(folder, "file"), Path(folder, "filler"), SAVES[kind]
     save(path, "old")
     outcomes = []
@@ -222,15 +238,14 @@ def fill(folder, kind, free):
 def test_on_a_disk_that_is_full_the_old_file_stays(tmp_path, kind, size, record_property):
     free = [0, 1, 30] if kind == "film" else range(12)
     outcomes = elsewhere(fill, str(tmp_path), kind, [*free], prefix=mounted(tmp_path))
-    assert outcomes == sorted(
-        outcomes, reverse=True
-    )  # refused at first, and, when there is enough room, no more
+    # Refused at first, and never again once there is enough room.
+    assert outcomes == sorted(outcomes, reverse=True)
     assert {*outcomes} == {True, False}
     record_property("faults injected", sum(outcomes))
 
 
 def write_protected(folder, kind):
-    """Save on a disk that is then mounted anew, to be read only."""
+    """Save on a disk, then remount the disk read-only and save again; whether that was refused."""
     path, save = Path(folder, "file"), SAVES[kind]
     save(path, "old")
     subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
@@ -245,17 +260,17 @@ def test_on_a_disk_that_is_write_protected_the_old_file_stays(tmp_path, kind, re
 
 @pytest.fixture
 def other_folder():
-    """A folder that other users could reach."""
+    """A folder that other users can reach."""
     if os.name != "posix":
         pytest.skip("only POSIX systems protect folders by their mode")
-    folder = Path(tempfile.mkdtemp())  # not in `tmp_path`, which only its owner can enter
+    folder = Path(tempfile.mkdtemp())  # not `tmp_path`: only its owner can enter that
     yield folder
     shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
 def mode(folder, bits):
-    """The folder has this mode, and it counts: for root it would not, who therefore becomes somebody else."""
+    """Set the folder's mode. Root ignores modes, so in this context root becomes another user."""
     root = os.geteuid() == 0
     if root:
         os.chown(folder, 65534, -1)
@@ -292,7 +307,7 @@ def test_in_a_folder_that_may_be_written_and_not_read_the_file_is_replaced(other
     np.testing.assert_array_equal(load_arrays(path)["weight"], layer("new").weight.data)
 
 
-# ── Checkpoints that are broken or crafted ───────────────────────────────────────────────────────────────────────────
+# ── Broken and crafted checkpoints ────────────────────────────────────────────────────────────────
 
 
 def small_parts(seed):
@@ -305,7 +320,7 @@ def small_parts(seed):
 
 
 def outcome(path):
-    """What an attempt to load that checkpoint comes to."""
+    """What happens when this checkpoint is loaded."""
     here = small_parts(2)
     try:
         train.load_checkpoint(path, *here)
@@ -324,9 +339,8 @@ def test_a_checkpoint_with_any_bit_changed_is_refused_or_has_lost_nothing(
     path = tmp_path / "run.npz"
     train.save_checkpoint(path, *small_parts(1), 3)
     whole = path.read_bytes()
-    places = range(
-        0, 8 * len(whole), size(13, 1)
-    )  # 13 and 8 have no common factor, so that all bits have their turn
+    # 13 and 8 have no common factor, so each of a byte's 8 bits has its turn.
+    places = range(0, 8 * len(whole), size(13, 1))
     outcomes = {}
     for place in places:
         i, bit = divmod(place, 8)
@@ -408,7 +422,7 @@ def test_a_random_state_that_is_out_of_its_range_is_refused_and_changes_nothing(
     )
     here = parts(5, generator, lr=0.2)
     before = bits(*here)
-    with pytest.raises(ValueError, match=r"run\.npz is no checkpoint of these"):
+    with pytest.raises(ValueError, match=r"run\.npz is not a checkpoint of this model"):
         train.load_checkpoint(path, *here)
     assert bits(*here) == before
     record_property("faults injected", 1)
@@ -443,7 +457,7 @@ def test_an_optimizer_of_other_parameters_is_refused_since_the_checkpoint_would_
     assert path.read_bytes() == before
 
 
-# ── Nothing is executed ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── Nothing is executed ───────────────────────────────────────────────────────────────────────────
 
 MODULES = sorted(Path(microgd.__file__).parent.rglob("*.py"))
 UNPICKLERS = {
@@ -460,7 +474,7 @@ UNPICKLERS = {
 
 
 def dangers(source):
-    """Where a module could run what it has read: the lines."""
+    """The lines where a module could execute what it has read."""
     for node in ast.walk(ast.parse(source)):
         names = []
         if isinstance(node, ast.Import):

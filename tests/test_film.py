@@ -40,7 +40,7 @@ def browser():
 
 
 class Page:
-    """A film in the browser, whose every error and request is recorded."""
+    """A film in the browser. It records every error and every request."""
 
     def __init__(self, browser, path, fragment="", **options):
         self.context = browser.new_context(viewport={"width": 1000, "height": 700}, **options)
@@ -65,7 +65,7 @@ class Page:
         return int(self.page.inner_text("#count").split(" of ")[1])
 
     def state(self):
-        """All that is shown: texts, what is lit, what is done."""
+        """Everything shown: the texts, and which parts are lit or done."""
         return self.page.evaluate(
             """[document.body.className, document.getElementById("line").textContent,
                ...[...document.querySelectorAll("svg .node, svg .edge")].map(part =>
@@ -74,7 +74,7 @@ class Page:
         )
 
     def rows(self, name):
-        """The data and the gradient in the box of that name."""
+        """The data and the gradient in the box with this name."""
         for part in self.state()[2:]:
             if len(part) == 5 and part[2] == name:
                 return part[3:]
@@ -139,7 +139,7 @@ def network():
     return loss, model
 
 
-# ── What it tells ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── What a film tells ─────────────────────────────────────────────────────────────────────────────
 
 
 def told(page):
@@ -272,7 +272,7 @@ def test_long_lists_end_with_how_many_more_there_are(play):
     assert lines[0].endswith("v₂₃ = 11 and 8 more.")
 
 
-# ── What it shows ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── What a film shows ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("make", [expression, twice, lambda: network()[0]])
@@ -335,7 +335,7 @@ def test_stepping_back_shows_what_stepping_forward_showed(make, play):
     assert page.step == 0
 
 
-# ── How it is used ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Playing and stepping ──────────────────────────────────────────────────────────────────────────
 
 
 def test_buttons_slider_and_address_lead_to_the_same_steps(play):
@@ -366,7 +366,7 @@ def test_buttons_slider_and_address_lead_to_the_same_steps(play):
 def test_it_plays_to_the_end_pauses_and_plays_again(play):
     page = play(twice())
     page.page.clock.install(time=0)
-    page.page.clock.pause_at(1000)  # from here on time goes by only when it is told to
+    page.page.clock.pause_at(1000)  # from here on, time passes only when the test says so
     page.page.click("#play")
     assert page.page.inner_text("#play") == "Pause"
     page.page.clock.run_for(4_500)
@@ -385,7 +385,7 @@ def test_it_plays_to_the_end_pauses_and_plays_again(play):
     assert page.page.inner_text("#play") == "Play"
     page.page.click("#play")
     assert page.step == 0
-    page.page.click("#forward")  # whoever steps takes over
+    page.page.click("#forward")  # stepping stops the film
     page.page.clock.run_for(60_000)
     assert page.step == 1
 
@@ -393,7 +393,7 @@ def test_it_plays_to_the_end_pauses_and_plays_again(play):
 def test_the_keyboard_alone_is_enough(play):
     page = play(expression())
     page.page.clock.install(time=0)
-    page.page.clock.pause_at(1000)  # from here on time goes by only when it is told to
+    page.page.clock.pause_at(1000)  # from here on, time passes only when the test says so
     press = page.page.keyboard.press
     focused = "document.activeElement.id"
     press("End")
@@ -409,13 +409,13 @@ def test_the_keyboard_alone_is_enough(play):
     assert page.page.evaluate(focused) == "forward"
     press("Enter")
     press(" ")
-    assert page.step == 2  # and the film does not play
+    assert page.step == 2  # the film does not play
     page.page.clock.run_for(10_000)
     assert page.step == 2
     for _ in range(20):
         press("Enter")
     assert page.step == page.last
-    assert page.page.evaluate(focused) == "forward"  # and goes on from here
+    assert page.page.evaluate(focused) == "forward"  # it keeps the focus
     for _ in range(page.last - 2):
         press("ArrowLeft")
     assert page.step == 2
@@ -458,7 +458,7 @@ def test_a_screen_reader_hears_each_line(play):
 
 
 def contrast(page, selector, background):
-    """The ratio of luminances (WCAG 2.2, 1.4.3) of a text and what is behind it."""
+    """The contrast ratio (WCAG 2.2, 1.4.3) between a text and its background."""
     colours = page.evaluate(
         """([text, behind]) => [[text, "color"], [behind, "backgroundColor"]].map(([selector, property]) => {
              const part = document.querySelector(selector), style = getComputedStyle(part);
@@ -510,9 +510,8 @@ def test_the_picture_fits_the_page_and_what_is_lit_is_in_sight(play):
     for _ in range(60):
         out = (out * 1.01).tanh()
     page = play(out, fragment="#1").page
-    assert page.evaluate(
-        "document.documentElement.scrollWidth <= innerWidth"
-    )  # the picture scrolls, not the page
+    # The picture scrolls, not the page.
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     sight = "part => { const box = part.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth + 1 }"
     for step in ["End", *["ArrowLeft"] * 40]:
         page.keyboard.press(step)
@@ -532,7 +531,7 @@ def test_the_line_and_the_buttons_stay_in_sight_beside_a_tall_picture(play):
             assert 0 <= box["y"] <= 700 - box["height"]
 
 
-# ── What it is ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The file ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_policy_lets_nothing_in_and_nothing_out(browser, tmp_path):
@@ -567,19 +566,19 @@ def test_the_policy_lets_nothing_in_and_nothing_out(browser, tmp_path):
         assert len([error for error in page.errors if "Content Security Policy" in error]) >= 6
         page.context.close()
         server.shutdown()
-    assert (
-        b"".join(asked) == b""
-    )  # Chromium opens connections ahead of requests that it then blocks
+    # Chromium opens connections before it blocks the requests, so only the content counts.
+    assert b"".join(asked) == b""
 
 
 def test_the_film_is_one_file_that_names_no_other(tmp_path):
     page = Path(film(expression(), tmp_path / "film.html")).read_text(encoding="utf-8")
     assert re.findall(r'(?:src|href|action)="(?!#)', page) == []
     addresses = set(re.findall(r"https?://[^\"' ]*", page))
+    # These are names of formats, not addresses that anything is loaded from.
     assert addresses <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
-    }  # names of formats
+    }
 
 
 STRANGE = [
@@ -657,7 +656,7 @@ def test_the_film_plays_within_a_notebook(browser, tmp_path):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.set_content(f"<!DOCTYPE html><p style='height: 3000px'>A cell</p>{shown}")
     page.wait_for_timeout(200)
-    assert page.evaluate("scrollY") == 0  # nobody is dragged to the film
+    assert page.evaluate("scrollY") == 0  # the page does not scroll to the film by itself
     frame = page.frame_locator("iframe")
     frame.locator("summary").click()
     frame.locator("ol a").nth(5).click()

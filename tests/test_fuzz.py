@@ -1,8 +1,9 @@
-"""Everything public is given what it was not made for: the result is right, or the error is one that is meant for a person.
+"""Every public function gets odd arguments: the result is right, or the error is made for people.
 
-A call that works gets one or two of its arguments replaced by something odd, left out, or doubled. What may be raised then is
-a `TypeError`, `ValueError`, `IndexError`, one of the package's own, or, for a path, an `OSError`: with a message, and not about
-an attribute, a length or an item that something deep inside does not have. And nothing may have changed.
+In a call that works, one or two arguments are replaced by something odd, left out, or doubled. Then
+only a `TypeError`, `ValueError`, `IndexError`, one of the package's own errors or, for a path, an
+`OSError` may be raised. It must have a message, and the message must not be about an attribute, a
+length or an item that something deep inside lacks. And nothing may have changed.
 """
 
 import re
@@ -19,21 +20,21 @@ from microgd.train import DivergedError
 
 CHUNKS = 8
 ALLOWED = (TypeError, ValueError, IndexError, microgd.GradientError, DivergedError)
-# What Python says when something deep inside got what nobody had looked at.
+# What Python says when an unchecked argument reaches code deep inside.
 DEEP = re.compile(
     r"has no attribute|not subscriptable|has no len\(|cannot unpack|not iterable|not callable|local variable|__\w+__ "
 )
 
 
 class Strange:
-    """An object that is nothing in particular."""
+    """An object of a class that nothing knows."""
 
     def __repr__(self):
         return "Strange()"
 
 
 def as_objects(*parts):
-    """An array of objects, which NumPy makes of Values only if it is told to."""
+    """An array of objects. NumPy makes one from Values only if told to."""
     array = np.empty(len(parts), object)
     for i, part in enumerate(parts):
         array[i] = part
@@ -41,7 +42,7 @@ def as_objects(*parts):
 
 
 def odd():
-    """What nobody should give, or rarely: by name, and made anew each time."""
+    """Odd arguments by name, made anew each time."""
     return {
         "None": None,
         "True": True,
@@ -134,7 +135,7 @@ def fitted(model, loss, optimizer, x, y, **options):
 
 
 def calls(folder):
-    """By name, everything public with a call that works: the function, its arguments and its options."""
+    """A working call of everything public, by name: the function, its arguments and its options."""
     x, model = Value([1.0, 2.0], name="x"), network()
     y = (x * x).sum()
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
@@ -183,7 +184,8 @@ def calls(folder):
         "SGD.lr": (lambda lr: setattr(optim.SGD([Value(1.0)], lr=0.1), "lr", lr), (0.2,), {}),
         "SGD.step": (stepped, ([1.0, 2.0],), {}),
         "SGD.load_state_dict": (optimizer.load_state_dict, (optimizer.state_dict(),), {}),
-        "data.mnist": (lambda folder: data.mnist("" if folder is None else folder), (folder,), {}),  # no download
+        # No folder would mean a download.
+        "data.mnist": (lambda folder: data.mnist("" if folder is None else folder), (folder,), {}),
         "data.minibatches": (lambda *a: list(data.minibatches(*a)), (X, LABELS, 2, rng), {}),
         "data.encode_labels": (data.encode_labels, (["a", "b"],), {}),
         "data.one_hot": (data.one_hot, (LABELS, 2), {}),
@@ -221,7 +223,7 @@ def stepped(g):
 
 
 def operands(x, matrix):
-    """For every operation operands and options that it takes."""
+    """Operands and options that work, for every operation."""
     two = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp"]
     reductions = dict.fromkeys(
         ["sum", "mean", "max", "min", "logsumexp", "var"],
@@ -258,7 +260,7 @@ NO_OPERATIONS = {"operation", "elementwise", "reduction"}
 
 
 def public(module):
-    """The names of what a module offers to call, and has not imported."""
+    """The names of the public callables that a module defines itself."""
     own = {name: x for name, x in vars(module).items() if not name.startswith("_") and callable(x)}
     return [
         name
@@ -299,7 +301,7 @@ def test_everything_public_is_among_the_calls(tmp_path):
 
 
 def state(arguments):
-    """What the Values and modules among the arguments hold, to see that it does not change."""
+    """What the Values and modules among the arguments hold, to check that it does not change."""
     held = []
     for x in arguments:
         for part in x if isinstance(x, (list, tuple)) else [x]:
@@ -315,7 +317,7 @@ def state(arguments):
 
 
 def wrong_number(name, result, arguments, options):
-    """An error, where NumPy's function of that name takes the same, and its result is another."""
+    """An error if NumPy's function of that name takes the same call and returns something else."""
     if not isinstance(result, Value) or not hasattr(np, name):
         return None
     if set(options) & FLAGS and not all(
@@ -343,7 +345,7 @@ def wrong_number(name, result, arguments, options):
 
 
 def wrong_gradient(result, arguments):
-    """An error, where a result was given but has no gradient, or one of another shape or dtype than the operand."""
+    """An error if an operand's gradient does not have the operand's shape and dtype."""
     operands = [
         part
         for x in arguments
@@ -352,12 +354,12 @@ def wrong_gradient(result, arguments):
     ]
     for x, g in zip(operands, microgd.gradients(result.sum(), operands), strict=True):
         if np.shape(g) != x.shape or np.asarray(g).dtype != x.dtype:
-            return ArithmeticError(f"{g!r} is no gradient of {x!r}")
+            return ArithmeticError(f"{g!r} is not a gradient of {x!r}")
     return None
 
 
 class Odd:
-    """Calls with something odd in them, by chance."""
+    """Random calls with something odd in them."""
 
     def __init__(self, seed, folder):
         self.rng, self.folder = np.random.default_rng(seed), folder
@@ -368,7 +370,7 @@ class Odd:
         self.names = sorted(calls(folder))
 
     def call(self):
-        """Make one, and say what became of it."""
+        """Make one call: what it was, and what was wrong with it, or None."""
         rng, pool = self.rng, odd()
         name = str(rng.choice(self.names))
         function, arguments, options = calls(self.folder)[name]
@@ -392,26 +394,24 @@ class Odd:
             if not arguments and not options:
                 break
         options = {key: x for key, x in options.items() if isinstance(key, str)}
-        if name.startswith("numpy.") and not any(
-            isinstance(x, Value) for x in arguments
-        ):  # then it is NumPy's alone
+        # Without a Value the call concerns NumPy alone.
+        if name.startswith("numpy.") and not any(isinstance(x, Value) for x in arguments):
             return what, None
         before = state([*arguments, *options.values()])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", category=RuntimeWarning)
+            # From older versions of NumPy, as is the next one.
             warnings.filterwarnings(
                 "ignore", "The truth value of an empty array", DeprecationWarning
-            )  # from older NumPys
+            )
             warnings.filterwarnings(
                 "ignore", "In future, it will be an error for 'np.bool'", DeprecationWarning
-            )  # likewise
-            warnings.filterwarnings(
-                "ignore", "Attempting to set identical", UserWarning
-            )  # Matplotlib's, about a span of 0
-            warnings.filterwarnings(
-                "ignore", "Passing more than 2 positional", DeprecationWarning
-            )  # of np.maximum, a third
+            )
+            # From Matplotlib, about axes with a span of 0.
+            warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)
+            # From np.maximum, about a third argument.
+            warnings.filterwarnings("ignore", "Passing more than 2 positional", DeprecationWarning)
             try:
                 result = function(*arguments, **options)
                 kind, _, called = name.split(" ")[0].partition(".")
@@ -428,24 +428,20 @@ class Odd:
 
 
 def fit_for_a_person(what, error):
-    """Whether an error is of a kind, and in words, that one can do something with."""
+    """Whether the type and the message of an error help a person."""
     if "dtype = dictionary" in what or (what[0] == "to array" and "0 = dictionary" in what):
-        return True  # NumPy reads it as the fields of a structured one
-    if isinstance(
-        error, OverflowError
-    ):  # Python's and NumPy's own, for an integer of more than 64 bits
+        return True  # NumPy reads a dictionary as the fields of a structured dtype
+    # From Python and NumPy, for integers of more than 64 bits.
+    if isinstance(error, OverflowError):
         return re.search(r"2\*\*|10\*\*|big integers", str(what))
-    if isinstance(error, ArithmeticError) and "generator" in str(
-        what
-    ):  # NumPy's turn came when it had been used up
+    # The generator was used up before NumPy got it.
+    if isinstance(error, ArithmeticError) and "generator" in str(what):
         return True
-    if re.match(r"operations\.|numpy\.|Value\.", what[0]) and isinstance(
-        error, TypeError
-    ):  # their operands and options are NumPy's to judge
+    # NumPy itself judges their operands and options.
+    if re.match(r"operations\.|numpy\.|Value\.", what[0]) and isinstance(error, TypeError):
         return "has no attribute" not in str(error)
-    if isinstance(error, TypeError) and "os.PathLike" in str(
-        error
-    ):  # Python's words for what is no path
+    # Python's message for something that is not a path.
+    if isinstance(error, TypeError) and "os.PathLike" in str(error):
         return True
     takes_a_path = re.search("film|save|load|mnist", what[0])
     return (

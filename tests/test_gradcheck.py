@@ -1,4 +1,4 @@
-"""The checker itself: it passes what is right and complains about every kind of wrong."""
+"""The checker itself: it accepts right rules, and finds every kind of wrong one."""
 
 import pickle
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("registry")
 
 
 def squared(rule):
-    """x * x, with a rule that should be 2 x g."""
+    """x * x with this rule. The right rule would be 2 x g."""
     return operation(rule, name="squared")(lambda x: x * x)
 
 
@@ -23,9 +23,8 @@ def one_element_wrong(g, out, x):
 
 
 def right_for_numbers_only(g, out, x):
-    return (
-        g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data))
-    )  # the graph loses x: the second order is 0
+    # The graph loses x, so the second derivative is 0.
+    return g * 2 * (x if isinstance(x, np.ndarray) else Value(x.data))
 
 
 def wrong_in_graphs_only(g, out, x):
@@ -227,9 +226,8 @@ def test_a_right_slope_that_is_small_beside_the_value_passes():
 def test_elements_are_weighed_with_either_sign_and_none_counts_more_than_three_times_another():
     weights = []
     for i in range(24):
-        wrong = np.where(
-            np.arange(24) == i, 2.0, 1.0
-        )  # in one element, which the error shows times its weight
+        # Wrong in one element. The error reports that element times its weight.
+        wrong = np.where(np.arange(24) == i, 2.0, 1.0)
         with pytest.raises(GradientError) as caught:
             check_gradients(
                 operation(lambda g, out, x, wrong=wrong: g * wrong, name="same")(lambda x: x * 1.0),

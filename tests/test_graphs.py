@@ -1,4 +1,4 @@
-"""Random graphs with shared nodes, against finite differences and against a second way to compute their gradients."""
+"""Gradients of random graphs with shared nodes, against finite differences and a second method."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -33,7 +33,7 @@ LEAVES = [0.7, np.array([0.3, -0.8]), np.array([[0.5], [-0.2]])]
 
 @st.composite
 def recipes(draw):
-    """Steps that each use what came before, by its number; any of it may be used any number of times."""
+    """Steps that use earlier values by number. A value may be used any number of times."""
     steps = []
     for position in range(len(LEAVES), len(LEAVES) + draw(st.integers(1, 9))):
         kind = draw(st.sampled_from(["unary", "binary", "binary", "shape"]))
@@ -44,7 +44,7 @@ def recipes(draw):
 
 
 def build(steps, leaves):
-    """The sum of the last few values that fit; every step whose shapes do not broadcast is left out."""
+    """A number made of the last three values. Operands that do not broadcast are summed first."""
     values = list(leaves)
     for function, operands in steps:
         chosen = [values[i % len(values)] for i in operands]

@@ -1,7 +1,8 @@
-"""Changes in place, at every moment between forward and backward: the gradient of what was recorded is right, or they raise.
+"""In-place changes at any moment between forward and backward: the right gradient, or an error.
 
-A program of chance uses a parameter, changes it in every way there is, takes its `data` and views of it, and writes into what
-it took before. What each use recorded is known: its numbers at that moment. So is what the parameter has to hold afterwards.
+A random program uses a parameter, changes it in every possible way, takes its `data` and views of
+it, and writes into the arrays it took before. The test knows which numbers each use recorded, those
+of that moment, and which numbers the parameter must hold afterwards.
 """
 
 import numpy as np
@@ -35,7 +36,7 @@ CUBES = [
 
 
 class Use:
-    """A use of a parameter by operations: a term c * x³, whose slope is 3c * x²."""
+    """One use of the parameter: a term c * x³, whose slope is 3c * x²."""
 
     def __init__(self, rng, p):
         cube, c = CUBES[rng.integers(len(CUBES))], float(rng.integers(1, 4))
@@ -44,7 +45,7 @@ class Use:
 
 
 class Program:
-    """A parameter, what it should hold, everything that was taken of it, and what it was used for."""
+    """A parameter, the numbers it should hold, the arrays taken from it, and its uses."""
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
@@ -54,7 +55,8 @@ class Program:
         self.module.p = self.p
         self.optimizer = optim.SGD([self.p], lr=0.5, momentum=0.5)
         self.uses, self.log = [], []
-        self.taken = []  # each array, and the same view of what is expected, or None once that has been replaced
+        # Each array with the same view of `expected`, or with None once `expected` is replaced.
+        self.taken = []
 
     def number(self, shape):
         return self.rng.integers(-4, 5, shape) / 2  # so that sums and products are exact
@@ -83,13 +85,15 @@ class Program:
             try:
                 array[...] = new
             except ValueError:
-                assert expected is None, "what is still the parameter's cannot be written into"
+                assert expected is None, (
+                    "an array that the parameter still uses cannot be written into"
+                )
             else:
                 if expected is not None:
                     expected[...] = new
 
     def replace(self, new):
-        """What was taken is from now on a copy of what was there before."""
+        """From now on the arrays that were taken are copies of the old numbers."""
         self.expected = new
         self.taken = [(array, None) for array, _ in self.taken]
 
@@ -135,7 +139,7 @@ class Program:
             try:
                 (slope,) = gradients(use.term, [self.p], create_graph=True)
             except RuntimeError:
-                return  # it has changed, which is said
+                return  # the parameter has changed, and the error says so
             np.testing.assert_array_equal(slope.data, use.slope)
 
     def write_into_the_gradient(self):

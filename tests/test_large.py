@@ -1,4 +1,6 @@
-"""Large graphs: deep, wide and many-pathed. Linear time, no recursion, and all memory back at once, without the collector."""
+"""Large graphs: deep, wide, or with many paths. They take linear time and no recursion, and all
+their memory is freed at once, without the garbage collector.
+"""
 
 import gc
 import statistics
@@ -23,18 +25,18 @@ def deep(x, n):
 
 
 def stacked(x, n):
-    """n operations on the same value, joined by one."""
+    """n operations on the same value, joined by one stack."""
     return operations.stack([x * 2.0 for _ in range(n)]).sum()
 
 
 def concatenated(x, n):
-    """The same with vectors."""
+    """The same with vectors, joined by one concatenate."""
     vector = x.broadcast_to((1,))
     return operations.concatenate([vector * 2.0 for _ in range(n)]).sum()
 
 
 def summed(x, n):
-    """n / 2 operations on the same value, added one after the other by as many."""
+    """n / 2 operations on the same value, and n / 2 more that add them up one by one."""
     total = Value(0.0)
     for _ in range(n // 2):
         total = total + x * 4.0
@@ -42,7 +44,7 @@ def summed(x, n):
 
 
 def diamond(x, n, uses=2):
-    """n layers, each of which uses the one before it twice: 2**n paths. Or more often."""
+    """n layers, each of which uses the one before it `uses` times: uses**n paths."""
     y = x
     for _ in range(n):
         y = sum((y / uses for _ in range(uses - 1)), y / uses)
@@ -59,7 +61,7 @@ every_shape = pytest.mark.parametrize("name", SHAPES)
 
 @pytest.fixture
 def shallow_stack():
-    """No more than a few calls within each other, from here on."""
+    """From here on only a few more nested calls are allowed."""
     depth, frame = 0, sys._getframe()
     while frame is not None:
         depth, frame = depth + 1, frame.f_back
@@ -89,8 +91,8 @@ def test_a_million_operations_go_forward_backward_and_away(
 def test_a_graph_of_gradients_of_a_large_graph_goes_back_and_away_too(
     name, shallow_stack, no_collector, size, record_property
 ):
-    # What joins n parts takes n**2 for second derivatives: each part's gradient was picked out by an index of its own, and
-    # the gradient of that has the size of the whole.
+    # Second derivatives of an operation that joins n parts take n**2: an index picked out each
+    # part's gradient, and the gradient of an index has the size of the whole.
     n = 5_000 if name in JOINED else size(50_000, 1_000_000)
     x = Value(0.5)
     y = SHAPES[name](x, n) ** 2
@@ -121,7 +123,7 @@ def test_ten_thousand_diamonds_on_top_of_each_other_have_2_to_the_10000_paths_an
 
 
 def test_grad_of_grad_of_a_long_loop(shallow_stack, size):
-    steps = size(25_000, 250_000)  # of four operations
+    steps = size(25_000, 250_000)  # of four operations each
 
     def f(x):
         y = x
@@ -146,7 +148,8 @@ def test_memory_is_back_where_it_was(name, no_collector):
         return held() if graph else 0
 
     tracemalloc.start()
-    work()  # what Python keeps from the first time, such as its lists of free tuples, is no cost of the second
+    # What Python keeps after the first run, such as its free lists, is not a cost of the second.
+    work()
     before = held()
     during, after = work(), held()
     tracemalloc.stop()
@@ -178,13 +181,13 @@ def test_ten_times_as_many_operations_take_about_ten_times_as_long(name, no_coll
     found = {few: [], many: []}
     for _ in range(5):
         for n, times in found.items():
-            start = time.thread_time()  # of this thread alone, however busy the machine is
+            start = time.thread_time()  # counts this thread alone, however busy the machine is
             x = Value(1.0)
             y = SHAPES[name](x, n)
             y.backward()
             gradients(y, [x], create_graph=True)
             times.append((time.thread_time() - start) / n)
-    # A time that grew with the square would be ten times as long for each.
+    # If the time grew with the square, each operation would take ten times as long.
     assert statistics.median(found[many]) < 3 * statistics.median(found[few])
 
 
@@ -226,7 +229,8 @@ def test_a_deep_graph_goes_in_a_thread_with_a_small_stack():
         del y
         done.append(True)
 
-    # Python 3.13 lets go of what is nested, lists too, in thousands of calls within each other, and crashes with half of this.
+    # Python 3.13 frees nested objects, even lists, in thousands of nested calls. With half of this
+    # stack it crashes.
     done, before = [], threading.stack_size(1024 * 1024)
     try:
         thread = threading.Thread(target=work)

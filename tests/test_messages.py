@@ -347,7 +347,7 @@ def test_what_python_cannot_write_is_named_by_its_type():
     deep = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(TypeError, match="that are Values, but got "):
+    with pytest.raises(TypeError, match=r"model\.parameters\(\), that are Values, but got "):
         optim.SGD([deep], lr=0.1)
 
 

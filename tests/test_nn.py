@@ -839,6 +839,13 @@ def test_a_vector_and_the_parameters_share_no_memory():
     np.testing.assert_array_equal(nn.parameters_to_vector(model.parameters()), before)
 
 
+def test_a_vector_of_no_parameters_is_empty():
+    assert nn.vector_to_parameters([], []) is None
+    assert nn.vector_to_parameters(np.ones(0, np.float32), nn.ReLU().parameters()) is None
+    with pytest.raises(ValueError, match=r"a vector of shape \(0,\), but got shape \(1,\)"):
+        nn.vector_to_parameters([1.0], [])
+
+
 @pytest.mark.parametrize("size", [0, 42, 44])
 def test_a_vector_of_another_length_changes_nothing(size):
     model = network()

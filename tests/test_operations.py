@@ -1,4 +1,6 @@
-"""Every operation in the registry: values against NumPy, derivatives against finite differences, edges against a table."""
+"""Every registered operation: values against NumPy, derivatives against finite differences, and
+edge cases against a table.
+"""
 
 import warnings
 
@@ -20,7 +22,7 @@ every_operation = pytest.mark.parametrize("name", sorted(EXAMPLES))
 
 
 def as_values(operands, dtype=np.float64):
-    """The operands that can have a gradient as Values; conditions and labels stay what they are."""
+    """Turn the operands that can have a gradient into Values; leave conditions and labels alone."""
     return [
         Value(x if isinstance(x, float) else x.astype(dtype))
         if np.asarray(x).dtype.kind == "f"
@@ -74,7 +76,7 @@ def test_float32_stays_float32_forwards_and_backwards(name, data):
         domain.cases.filter(lambda case: any(np.ndim(x) for x in case[0]))
     )
     if name == "astype":
-        return  # it is there to change the dtype
+        return  # its purpose is to change the dtype
     narrow, wide = as_values(operands, np.float32), as_values(operands)
     results = [domain.function(*values, **options) for values in (narrow, wide)]
     assert results[0].dtype == (
@@ -127,7 +129,7 @@ def test_arrays_alone_give_arrays(name, data):
 def test_numpys_own_function_is_the_operation(name, data):
     operands, options = data.draw(EXAMPLES[name].cases)
     values, function, by_place = as_values(operands), getattr(np, name), ()
-    if name in ("clip", "reshape"):  # NumPy 2.0 has other names for their options
+    if name in ("clip", "reshape"):  # NumPy 2.0 names their options differently
         by_place, options = options.values(), {}
     result, expected = (
         function(given, **options)
@@ -158,7 +160,7 @@ def test_a_variance_is_divided_by_the_number_of_elements_less_ddof_but_by_no_neg
         )
 
 
-# ── IEEE 754: a number gets what an array of one element gets ────────────────────────────────────────────────────────
+# ── IEEE 754: a number gets what an array of one element gets ─────────────────────────────────────
 
 SPECIAL = [
     0.0,
@@ -280,7 +282,7 @@ def test_sigmoid_keeps_its_relative_precision_far_to_the_left():
     np.testing.assert_allclose(operations.sigmoid(Value(-40.0)).data, np.exp(-40.0), rtol=1e-15)
 
 
-# ── Where there is no derivative, or a choice: exact values, as PyTorch has them ─────────────────────────────────────
+# ── Where there is no derivative, or a choice: exact values, as PyTorch has them ──────────────────
 
 CONVENTIONS = [
     ("relu at its kink", lambda x: operations.relu(x), [0.0], [0.0]),
@@ -376,9 +378,8 @@ def test_a_power_with_a_huge_exponent_has_the_derivatives_0_where_it_is_0():
 
 def test_the_mixed_derivatives_of_a_power_are_right_where_the_exponent_is_zero():
     x, y = Value(2.0), Value(0.0)
-    (slope,) = gradients(
-        x**y, [x], create_graph=True
-    )  # y * x**(y - 1), which grows with y by 1 / x
+    # The slope is y * x**(y - 1), and at y = 0 its slope by y is 1 / x.
+    (slope,) = gradients(x**y, [x], create_graph=True)
     assert gradients(slope, [y]) == [0.5]
     check_gradients(lambda x, y: x**y, [0.5, 2.0, 3.0], 0.0, order=2)
 

@@ -1,4 +1,4 @@
-"""SGD: where a step leads, what it leaves alone, and which settings it refuses."""
+"""SGD: where a step leads, what it leaves unchanged, and which settings it refuses."""
 
 import math
 
@@ -44,11 +44,11 @@ def assert_close(got, expected, tolerance):
         assert np.abs(mine - reference).max() <= tolerance * np.abs(reference).max()
 
 
-# ── Where a step leads ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Where a step leads ────────────────────────────────────────────────────────────────────────────
 
 
 def by_hand(p, gradients, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
-    """One number's way under these gradients, in plain Python; None is a step without a gradient."""
+    """Where SGD takes one number, in plain Python. A gradient of None is a step without one."""
     velocity = None
     for g in gradients:
         if g is None:
@@ -132,7 +132,7 @@ def test_a_step_keeps_dtypes_whatever_dtype_the_gradients_have(dtype, tolerance)
     ]
 
 
-# ── What a step leaves alone ─────────────────────────────────────────────────────────────────────────────────────────
+# ── What a step leaves unchanged ──────────────────────────────────────────────────────────────────
 
 
 @every_setting
@@ -224,7 +224,7 @@ def test_a_refused_step_moves_no_parameter_and_no_velocity():
     assert (first.data, second.data) == (-1.0, [-1.0])
 
 
-# ── nudges ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── nudges ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_setting
@@ -276,7 +276,7 @@ def test_writing_into_nudges_changes_no_step(settings):
 
 def test_nudges_have_the_parameters_shapes_and_dtypes():
     parameters = some_parameters("float32")
-    give_gradients(parameters[::2], np.random.default_rng(0))  # and the one in the middle has none
+    give_gradients(parameters[::2], np.random.default_rng(0))  # the middle one has no gradient
     nudges = SGD(parameters, lr=0.1, momentum=0.9).nudges()
     assert [(type(n), np.shape(n), getattr(n, "dtype", None)) for n in nudges] == [
         (np.ndarray, (3,), np.float32),
@@ -296,7 +296,7 @@ def test_a_nudge_points_down_the_slope():
     np.testing.assert_allclose(SGD([p], lr=0.1).nudges(), [[-0.6, 0.4]], rtol=1e-15)
 
 
-# ── What is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Refused settings ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])

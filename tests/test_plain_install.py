@@ -1,6 +1,6 @@
 """In an install without extras every public name works, or says in one line what to install.
 
-It says so when it is used, not before.
+It says so when it is used, not earlier.
 """
 
 import json
@@ -49,7 +49,7 @@ def saved():
     return f"{folder}/run.npz"
 """
 
-# How each public name is used, and what it says where it does not work.
+# A use of each public name, and what it says if it does not work; None if it works.
 USES = {
     "GradientError": ("issubclass(GradientError, Exception)", None),
     "Value": ("Value(1.0) + 1", None),
@@ -109,7 +109,7 @@ USES = {
     "plots.random_direction": ("plots.random_direction(model.parameters(), rng)", None),
     "plots.principal_directions": ("plots.principal_directions(np.eye(3))", None),
 }
-# Operations take as many numbers as they have rules, but for these.
+# Most operations take one number for each of their rules. These take something else.
 OPERANDS = {
     "arccosh": "Value(1.5)",
     "matmul": "np.ones(3), Value(np.ones(3))",
@@ -126,8 +126,9 @@ OPERANDS = {
 
 
 def public(module):
-    """The names that this module of microgd's makes."""
-    names = ["Figure"] if module is plots else ["Module"] if module is nn else []
+    """The public names of this module of microgd."""
+    names = ["Figure"] if module is plots else []
+    names += getattr(module, "__all__", [])  # also those that another module defines
     for name, x in vars(module).items():
         if getattr(x, "__module__", "") == module.__name__ and not name.startswith("_"):
             names.append(name)
@@ -141,7 +142,7 @@ for name in public(operations):
 
 
 def python(code, *, packages, given=""):
-    """What the code prints in a Python that finds the packages in this folder, and no program."""
+    """What the code prints in a Python with only the packages in this folder, and no programs."""
     paths = os.pathsep.join(map(str, (packages, PROJECT)))
     environment = {**os.environ, "PYTHONPATH": paths, "PATH": str(packages / "no programs")}
     command = [sys.executable, "-S", "-W", "error", "-c", code]
@@ -151,7 +152,7 @@ def python(code, *, packages, given=""):
 
 
 def linked(folder, names):
-    """The folder, with links to installed packages."""
+    """Fill the folder with links to installed packages, and return it."""
     for name in names:
         if (PACKAGES / name).exists():
             (folder / name).symlink_to(PACKAGES / name)
@@ -160,13 +161,13 @@ def linked(folder, names):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """A folder with nothing but the packages that microgd requires."""
+    """A folder with only the packages that microgd requires."""
     return linked(tmp_path_factory.mktemp("plain"), ["numpy", "numpy.libs", "graphviz"])
 
 
 @pytest.fixture(scope="module")
 def without(tmp_path_factory):
-    """A function: a folder with all packages that are installed here but this one."""
+    """A function that makes a folder with all installed packages except one."""
 
     def leave_out(name):
         names = [path.name for path in PACKAGES.iterdir() if path.name != name]
@@ -192,7 +193,7 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def said(plain):
-    """What each public name says in a plain install; None where it works."""
+    """What each public name says in a plain install, or None if it works."""
     uses = {name: code for name, (code, _) in USES.items()}
     return json.loads(python(USE_ALL, packages=plain, given=json.dumps(uses)))
 
@@ -235,7 +236,7 @@ def test_an_unknown_name_of_plots_is_the_usual_error():
         plots.loses
 
 
-# ── Where some of it is there ────────────────────────────────────────────────────────────────────
+# ── With some of the extras ───────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "graphviz", "pooch", "PIL", "tqdm"])

@@ -1,4 +1,4 @@
-"""Pictures of learning show what they are given: read back from Matplotlib's own objects."""
+"""Pictures of learning show what they are given, as read back from Matplotlib's own objects."""
 
 import io
 import pickle
@@ -267,9 +267,8 @@ def test_tangents_are_about_as_long_to_the_eye_however_steep():
     sizes = []
     for segment in on.lines[1:-1]:
         (x1, y1), (x2, y2) = segment.get_xydata()
-        sizes.append(
-            np.hypot(2 * (x2 - x1) / 20, (y2 - y1) / 100)
-        )  # the picture is twice as wide as high
+        # The picture is twice as wide as it is high.
+        sizes.append(np.hypot(2 * (x2 - x1) / 20, (y2 - y1) / 100))
     np.testing.assert_allclose(sizes, 0.2)
 
 
@@ -391,7 +390,7 @@ def test_there_is_some_room_around_the_points():
 
 
 def test_principal_directions_of_many_weights_take_little_memory():
-    directions, _ = plots.principal_directions(np.eye(3, 200_000))  # all of them would be 320 GB
+    directions, _ = plots.principal_directions(np.eye(3, 200_000))  # all 200,000 would take 320 GB
     assert directions.shape == (2, 200_000)
 
 
@@ -438,7 +437,7 @@ def test_losses_over_many_powers_of_ten_have_some_ticks():
 
 def test_losses_of_zero_or_below_are_shown_on_a_linear_axis():
     assert plots.losses([1.0, 0.0, -1.0]).axes[0].get_yscale() == "linear"
-    assert plots.losses([1.0]).axes[0].lines[0].get_marker() == "."  # one point makes no line
+    assert plots.losses([1.0]).axes[0].lines[0].get_marker() == "."  # one point alone makes no line
 
 
 @pytest.mark.parametrize("array", [np.zeros((3, 4)), np.array([[np.nan, 1, -2, 0], [1, 1, 1, 1]])])
@@ -457,7 +456,7 @@ def test_one_class_can_be_read():
     assert on.images[0].norm(np.sqrt(2)) == 1
 
 
-# ── What a newcomer hands them ──────────────────────────────────────────────────────────────────
+# ── What newcomers pass in ────────────────────────────────────────────────────────────────────────
 
 
 def test_a_figure_is_of_the_public_class():
@@ -488,7 +487,7 @@ def legend(figure):
 
 
 def drawn(figure):
-    """The lines by name, each a list of points. (What has no name Matplotlib calls _child0.)"""
+    """The lines by name, each a list of points. (Matplotlib calls an unnamed line _child0.)"""
     [on] = figure.axes
     return {line.get_label().partition("_")[0]: line.get_xydata().tolist() for line in on.lines}
 
@@ -637,10 +636,10 @@ def test_points_of_a_path_may_be_values():
 MODEL = nn.Sequential(nn.Linear(1, 1))
 NONE = "expected losses that are finite, but got none"
 PARAMETERS = "expected a list of parameters, such as model.parameters(), but got"
-SEVERAL = '; several runs have names, as in {"slow": losses, "fast": others}'
+SEVERAL = ': if these are several runs, name them, as in {"slow": losses, "fast": others}'
 NO_NUMBERS = "expected a number or an array of float32, float64, integers or booleans, but got"
 IMAGES = "expected images (n, height, width), or (n, pixels) of squares, but got shape"
-COLOUR = ": pictures in colour are not drawn, but their mean over the colours would be"
+COLOUR = ": images in colour can't be drawn, but their mean over the colours can"
 LOSS = "a loss that can be called, such as lambda: nn.mse_loss(model(x), y)"
 PLANE = "expected two directions, of shape (2, 2), but got shape"
 WRONG = {
@@ -666,11 +665,11 @@ WRONG = {
     ),
     "three lists": (
         lambda: plots.losses(([1.0], [2.0], [3.0])),
-        f"expected the pair (x, losses), but got 3 in a tuple{SEVERAL}",
+        f"expected the pair (x, losses), but got a tuple of 3{SEVERAL}",
     ),
     "more x than losses": (
         lambda: plots.losses(([1, 2, 3], [1.0, 2.0])),
-        "expected the pair (x, losses) with as many of each, but got 3 and 2",
+        "expected the pair (x, losses) of the same length, but got 3 and 2",
     ),
     "points that are text": (
         lambda: plots.curve(cubic, ["a"]),
@@ -678,7 +677,7 @@ WRONG = {
     ),
     "a point that is nan": (
         lambda: plots.curve(cubic, [1.0, np.nan]),
-        "expected points that are finite, but got nan; with a span only those in it are shown",
+        "expected points that are finite, but got nan: give a span, and only the points in it are shown",
     ),
     "a curve that is nowhere": (
         lambda: plots.curve(lambda x: x * np.nan, [1.0], span=(0, 2)),
@@ -690,7 +689,7 @@ WRONG = {
     ),
     "one image": (
         lambda: plots.images(np.ones((28, 28))),
-        f"{IMAGES} (28, 28): image[None] is one image as a list of one",
+        f"{IMAGES} (28, 28): image[None] is a list of one image",
     ),
     "images in colour": (
         lambda: plots.images(np.ones((2, 4, 5, 3))),
@@ -706,8 +705,8 @@ WRONG = {
     ),
     "a probability for each example": (
         lambda: plots.confusion_matrix([0, 1], [0.25, 1.0]),
-        "expected said to be labels, or a number for each class, but got 0.25; "
-        "where these are probabilities of class 1, said > 0.5 says the class",
+        "expected said to be labels, or a number for each class, but got 0.25: "
+        "if these are probabilities of class 1, give said > 0.5",
     ),
     "a model that was not called": (
         lambda: plots.confusion_matrix([0, 1], MODEL),
@@ -771,7 +770,7 @@ def test_one_hot_labels_are_an_error_that_says_how_to_undo_it():
 
 def test_a_landscape_is_of_the_model_in_evaluation_and_leaves_its_running_means_alone():
     class Watching(nn.Module):
-        """A layer that notes whether it was in training."""
+        """A layer that notes whether it is in training."""
 
         def __init__(self):
             self.weight, self._seen = Value([1.0, 2.0]), set()

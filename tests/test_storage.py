@@ -1,4 +1,6 @@
-"""Saving and loading: the same bits come back, whole or not at all, and a broken file changes nothing."""
+"""Saving and loading: the same bits come back, a save is complete or leaves the old file, and a
+broken file changes nothing.
+"""
 
 import contextlib
 import io
@@ -50,7 +52,7 @@ def path(tmp_path):
     return tmp_path / "model.npz"
 
 
-# ── What is saved comes back ─────────────────────────────────────────────────────────────────────────────────────────
+# ── What is saved comes back ──────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -153,11 +155,11 @@ def test_saving_to_a_link_writes_the_file_that_it_leads_to(tmp_path, path):
     )
 
 
-# ── Whole or not at all ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── The old file or the new one, whole ────────────────────────────────────────────────────────────
 
 
 def failing(function, at, error):
-    """The function, but its call number `at` raises the error."""
+    """The function, but call number `at` raises the error."""
     calls = 0
 
     def fail(*arguments, **options):
@@ -256,11 +258,14 @@ def test_saving_into_a_folder_that_is_missing_says_so(tmp_path):
         network(seed=1).save(tmp_path / "nowhere" / "model.npz")
 
 
-# ── Killed ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Killed while saving ───────────────────────────────────────────────────────────────────────────
 
 
 def elsewhere(function, *arguments, prefix=()):
-    """What a function of a file of tests returns in a process of its own, which has one thread and so may fork."""
+    """What a function of a test file returns in a new process.
+
+    That process has only one thread, so it may fork.
+    """
     search = [str(Path(microgd.__file__).parents[1]), str(Path(__file__).parent)]
     code = f"import json, sys; sys.path[:0] = {search}; from {function.__module__} import {function.__name__} as call"
     command = [
@@ -282,7 +287,7 @@ def elsewhere(function, *arguments, prefix=()):
 
 @contextlib.contextmanager
 def forked(work):
-    """A process that does the work, and is dead afterwards."""
+    """A process that does the work during the block, and is killed at its end."""
     process = os.fork()
     if not process:
         try:
@@ -293,16 +298,17 @@ def forked(work):
         yield process
     finally:
         os.kill(process, signal.SIGKILL)
-        assert os.waitpid(process, 0)[1] == signal.SIGKILL  # and not 1: it was at work to the end
+        # Not exit code 1: it was working to the end.
+        assert os.waitpid(process, 0)[1] == signal.SIGKILL
 
 
 def numbered(i, size):
-    """What save number i writes: not as long as those before and after it."""
+    """What save number i writes. Its length differs from that of the saves before and after it."""
     return {name: np.full(size + 1000 * (i % 7), float(i)) for name in ("w", "b")}
 
 
 def number_of(path, size):
-    """The number of the save that the file holds, the whole of it."""
+    """The number of the save that the file holds. The save must be complete."""
     arrays = load_arrays(path)
     i = int(arrays["w"][0])
     assert bits(arrays) == bits(numbered(i, size))
@@ -310,7 +316,10 @@ def number_of(path, size):
 
 
 def temporaries(path, size):
-    """What other files there are, and are no more: "no temporary file", "part of a temporary file" or a whole one."""
+    """Delete all files but this one, and say whether a temporary file was among them.
+
+    "no temporary file", "part of a temporary file" or "a whole temporary file".
+    """
     found = "no temporary file"
     for file in path.parent.iterdir():
         if file != path:
@@ -324,7 +333,7 @@ def temporaries(path, size):
 
 
 def saves_killed_at_random_moments(path, kills):
-    """How often what was left of a process that saved again and again until it was killed."""
+    """Kill a process that saves again and again; count what each kill leaves behind."""
     path, size, rng, found, last = Path(path), 300_000, np.random.default_rng(0), Counter(), 0
     save_arrays(path, numbered(0, size))
     began = time.perf_counter()
@@ -346,7 +355,7 @@ def saves_killed_at_random_moments(path, kills):
 
 
 def saves_killed_at_each_call(path):
-    """What was left of processes that were killed before each call into Python's own and the system's functions."""
+    """Kill saving before each call of a C function; count what is left behind."""
     path, size, found = Path(path), 10, Counter()
     save_arrays(path, numbered(0, size))
     content = path.read_bytes()
@@ -364,7 +373,7 @@ def saves_killed_at_each_call(path):
         sys.setprofile(count)
         save_arrays(path, numbered(1, size))
         sys.setprofile(None)
-        return calls - 1  # without the last `setprofile`
+        return calls - 1  # without the call of `setprofile` itself
 
     n = save(None)
     for die_at in range(1, n + 1):
@@ -409,11 +418,11 @@ def test_a_process_killed_before_any_of_the_calls_that_saving_takes_leaves_the_o
     record_property("saves killed", sum(left.values()))
 
 
-# ── Broken files ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Broken files ──────────────────────────────────────────────────────────────────────────────────
 
 
 def attempt(path, content):
-    """What becomes of a model that loads this content: "refused", or whether it changed and how."""
+    """Load this content into a model: "refused", or whether and how the model changed."""
     path.write_bytes(content)
     model, unchanged, saved = (
         network(seed=2),
@@ -429,7 +438,7 @@ def attempt(path, content):
 
 @pytest.fixture(params=["save", "savez_compressed"])
 def whole(path, request):
-    """What is in a file that network(seed=1) was saved to, by microgd or by NumPy."""
+    """The content of a file that microgd or NumPy saved network(seed=1) to."""
     model = network(seed=1)
     model.save(path) if request.param == "save" else np.savez_compressed(path, **model.state_dict())
     return path.read_bytes()
@@ -477,7 +486,8 @@ def test_any_bit_changed_in_a_file_of_any_compression_is_refused_or_has_lost_not
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 93, 99])
 def test_a_file_that_claims_another_compression_is_refused(path, whole, method):
-    at = whole.index(b"PK\1\2") + 10  # in the first entry of the table of contents
+    # The compression method in the first entry of the table of contents.
+    at = whole.index(b"PK\1\2") + 10
     assert attempt(path, whole[:at] + bytes([method]) + whole[at + 1 :]) == "refused"
 
 
@@ -494,7 +504,7 @@ def test_any_bit_changed_in_the_numbers_is_found_out(path):
 
 
 class Touches:
-    """When it is unpickled, it makes a file."""
+    """Unpickling it makes a file."""
 
     def __init__(self, path):
         self.path = path
@@ -525,10 +535,11 @@ def npy(array):
 
 
 def zipped(path, *contents, name="weight.npy", method=zipfile.ZIP_STORED):
+    # zipfile warns about a name that occurs twice.
     with (
         warnings.catch_warnings(action="ignore"),
         zipfile.ZipFile(path, "w", method) as archive,
-    ):  # (of a name that comes twice)
+    ):
         for content in contents:
             archive.writestr(name, content)
 
@@ -536,13 +547,13 @@ def zipped(path, *contents, name="weight.npy", method=zipfile.ZIP_STORED):
 @pytest.mark.parametrize("kind", OTHER_FILES)
 def test_a_file_of_another_kind_is_refused_by_its_path(path, kind):
     OTHER_FILES[kind](path)
-    with pytest.raises(ValueError, match=r"model\.npz is no whole \.npz file of arrays"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a complete \.npz file of arrays"):
         network(seed=1).load(path)
 
 
 def test_loading_never_unpickles(path, tmp_path):
     pickled_arrays(path, Touches(tmp_path / "touched"))
-    with pytest.raises(ValueError, match="is no whole"):
+    with pytest.raises(ValueError, match="is not a complete"):
         load_arrays(path)
     assert not (tmp_path / "touched").exists()
 
@@ -552,7 +563,7 @@ def test_a_file_that_is_missing_is_named(path):
         network(seed=1).load(path)
 
 
-# ── Crafted files ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Crafted files ─────────────────────────────────────────────────────────────────────────────────
 
 
 def header(descr="'<f8'", fortran_order="False", shape="(2,)"):
@@ -560,7 +571,7 @@ def header(descr="'<f8'", fortran_order="False", shape="(2,)"):
 
 
 def headed(text, version=1, numbers=(1.0, 1.0)):
-    """An .npy file of two numbers with this header."""
+    """An .npy file of two numbers, with this header."""
     encoded = text.encode("latin1")
     length = struct.pack("<H" if version == 1 else "<I", len(encoded))
     return b"\x93NUMPY" + bytes([version, 0]) + length + encoded + np.array(numbers).tobytes()
@@ -590,7 +601,7 @@ CRAFTED = {
 
 
 def loaded(path):
-    """What a model's two weights are after an attempt to load them, and the error, if there was one."""
+    """Try to load the two weights of a model: the weights afterwards, and the error or None."""
     model = Holding(weight=Value([5.0, 6.0]))
     try:
         model.load(path)
@@ -672,9 +683,8 @@ def test_a_file_that_claims_to_be_encrypted_is_refused(path):
 
 
 def test_of_what_is_packed_behind_an_array_nothing_is_unpacked(path):
-    zipped(
-        path, npy(np.ones(2)) + bytes(2**26), method=zipfile.ZIP_DEFLATED
-    )  # 64 MiB, packed into 64 KiB
+    # 64 MiB of zeros, packed into 64 KiB.
+    zipped(path, npy(np.ones(2)) + bytes(2**26), method=zipfile.ZIP_DEFLATED)
     tracemalloc.start()
     try:
         weights, error = loaded(path)
@@ -706,7 +716,7 @@ def test_what_stands_before_or_behind_the_archive_changes_no_number(path, before
         (
             network(1).state_dict() | {"2.bias": np.ones(2)},
             ValueError,
-            r"2\.bias has shape \(1,\), but shape \(2,\) came",
+            r"expected 2\.bias to have shape \(1,\), but got shape \(2,\)",
         ),
         (
             network(1).state_dict() | {"2.bias": np.array(["one"])},

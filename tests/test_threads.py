@@ -1,4 +1,4 @@
-"""Threads and tasks: each gets exactly what it would get alone, and `no_grad` stays where it is."""
+"""Threads and tasks: each gets exactly what it would get alone, and `no_grad` affects only one."""
 
 import asyncio
 import sys
@@ -30,7 +30,7 @@ THREADS = 8
 
 @pytest.fixture(autouse=True)
 def often():
-    """Threads take turns as often as they can."""
+    """Make threads switch as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -38,7 +38,7 @@ def often():
 
 
 def at_once(*works):
-    """The results of functions that run at once, a thread each, and begin together."""
+    """The results of functions that start together and run at once, each in its own thread."""
     barrier = threading.Barrier(len(works))
 
     def begin(work):
@@ -50,7 +50,7 @@ def at_once(*works):
 
 
 def training(seed, epochs=6):
-    """Bit by bit, what comes of training a network: a generator with a step for each epoch."""
+    """Train a network: yield its bits after each epoch."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(48, 20)).astype(np.float32), rng.integers(0, 4, 48)
     model = nn.Sequential(nn.Linear(20, 24, rng=rng), nn.ReLU(), nn.Linear(24, 4, rng=rng))
@@ -112,7 +112,8 @@ def test_derivatives_of_derivatives_computed_at_once_are_what_each_is_alone():
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_an_operation_gives_in_a_thread_what_it_gives_in_the_first(name, data):
-    # NumPy itself may compute otherwise there: 2.1.0 takes the dtype of a number of its own for that of the result.
+    # NumPy itself may behave differently in a thread: 2.1.0 lets a NumPy scalar decide the dtype of
+    # the result there.
     domain = (DOMAINS | COMPOSED)[name]
     operands, options = data.draw(domain.cases)
     narrow = [np.float32(x) if np.asarray(x).dtype.kind == "f" else x for x in operands]
@@ -188,9 +189,8 @@ def test_no_grad_in_one_thread_is_in_no_other():
 def test_a_thread_of_its_own_begins_recording_and_one_that_is_handed_the_context_as_its_caller():
     with no_grad():
         assert at_once(recorded) == [True]
-        assert (
-            asyncio.run(asyncio.to_thread(recorded)) is False
-        )  # asyncio hands it a copy of the context
+        # asyncio gives the thread a copy of the context.
+        assert asyncio.run(asyncio.to_thread(recorded)) is False
 
 
 def test_a_task_goes_on_as_it_was_when_it_was_made():

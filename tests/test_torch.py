@@ -1,4 +1,4 @@
-"""Against PyTorch, which nobody here wrote: every operation, random graphs, edge values, optimizer, layers and losses."""
+"""Against PyTorch: every operation, edge values, random graphs, optimizer, layers and losses."""
 
 from collections import Counter
 from itertools import product
@@ -22,7 +22,7 @@ every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """PyTorch's threads would only wait for each other, and for those of the other tests."""
+    """Give PyTorch one thread. More would only wait for each other and for the other tests."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -30,7 +30,7 @@ def one_thread():
 
 
 def program_of(name, operands, function, **options):
-    """A program of one operation. Its operands of floating point are leaves, the others constants."""
+    """A program of one operation. Floating-point operands are leaves, the others are constants."""
     leaves, places = [], []
     for x in operands:
         is_leaf = np.asarray(x).dtype.kind == "f"
@@ -39,7 +39,7 @@ def program_of(name, operands, function, **options):
     return Program(leaves, [Step(name, places, options)], [len(leaves)], {name: function})
 
 
-# ── Every operation ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Every operation ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_operation_there_is_has_its_equal_in_pytorch():
@@ -59,7 +59,7 @@ def test_an_operation_and_its_derivatives_of_both_orders_are_pytorchs(name, dtyp
     assert compare(program_of(name, given, EXAMPLES[name].function, **options)) == "the same"
 
 
-# ── Edge values ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Edge values ───────────────────────────────────────────────────────────────────────────────────
 
 INF, NAN = np.inf, np.nan
 EDGES = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, INF, -INF, NAN]
@@ -68,7 +68,7 @@ ELEMENTWISE = [*UNARY, *(name for name in BINARY if name != "matmul")]
 
 
 def parts(out, inputs, slopes):
-    """What is compared, by name: the `value`, its slopes `x` and `y`, and their slopes, `xx`, `xy`, `yx` and `yy`."""
+    """The parts to compare: `value`, its slopes `x` and `y`, and theirs: `xx`, `xy`, `yx`, `yy`."""
     found = {"value": out}
     for name, g in zip("xy", slopes(out), strict=False):
         found[name] = g
@@ -111,7 +111,10 @@ def on_torch(function, *inputs, **options):
 
 
 def assert_same(mine, theirs, expected=None):
-    """All parts are the same; or, where microgd differs on purpose, as `expected` by part: (where, what it gives)."""
+    """Check that all parts agree. Where microgd differs on purpose, `expected` says what it gives.
+
+    `expected` has for each part pairs of where, and what microgd gives there.
+    """
     for part, other in theirs.items():
         for where, gives in (expected or {}).get(part, []):
             other = np.where(where, gives, other)
@@ -120,31 +123,29 @@ def assert_same(mine, theirs, expected=None):
 
 
 def on_purpose(name, x, y=None):
-    """Where microgd differs from PyTorch on purpose: for each part, where, and what microgd gives there."""
-    if name in ("absolute", "sign"):  # the sign of nan is nan, as in NumPy, and not 0
+    """Where microgd differs from PyTorch on purpose: pairs of where and what, for each part."""
+    if name in ("absolute", "sign"):  # the sign of nan is nan, as in NumPy; PyTorch has 0
         return {"value" if name == "sign" else "x": [(np.isnan(x), NAN)]}
-    if (
-        name == "arccosh"
-    ):  # below 1 it is not real, and has no slope; PyTorch has one of x² - 1 below -1
+    # Below 1 arccosh is not real and has no slope. PyTorch has a slope below -1, from x² - 1.
+    if name == "arccosh":
         return {"x": [(x < 1, NAN)], "xx": [(x < 1, NAN), (x == INF, 0.0)]}
-    if name in (
-        "_sech",
-        "_half_sech",
-    ):  # PyTorch has 1 / cosh(x), whose slope is nan where cosh(x) is infinite
+    # PyTorch computes 1 / cosh(x), whose slope is nan where cosh(x) is infinite.
+    if name in ("_sech", "_half_sech"):
         return {part: [(np.abs(x) > 200, 0.0)] for part in ("x", "xx")}
-    if (
-        name == "logaddexp"
-    ):  # a straight line, far from where both are of one size; PyTorch has nan there
+    # Where one operand is much larger, the function is straight. PyTorch has nan there.
+    if name == "logaddexp":
         far = ~np.isnan(x) & ~np.isnan(y) & (np.abs(x - y) > 100)
         return {part: [(far, 0.0)] for part in ("xx", "xy", "yx", "yy")}
     if name == "power":
         return {
             "x": [(np.isnan(x) & (y == 0), NAN)],
-            # x**0 is 1 everywhere, 0 included: PyTorch's second derivative is nan.
+            # x**0 is 1 everywhere, even at 0. PyTorch's second derivative there is nan.
             "xx": [((x == 0) & (y == 0), 0.0)],
-            # The slope y * x**(y - 1) grows with y, also where y is 0. PyTorch's does not, though its `yx` is 1 / x, too.
+            # The slope y * x**(y - 1) grows with y, even where y is 0. PyTorch has 0 there,
+            # although its own `yx` is 1 / x.
             "xy": [((x > 0) & (x < INF) & (y == 0), 1 / x), ((x == 0) & (y == 0), 1.0)],
-            # 0**y has the slope 0 by y, as in PyTorch, and so that of the slope is 0, there nan. Below 0 it has no slope by y.
+            # The slope of 0**y by y is 0, as in PyTorch, so the slope of that is 0; PyTorch has
+            # nan. Where x is negative, there is no slope by y.
             "yx": [
                 ((x == 0) & ((y == 0) | (y >= 1) & (y < INF)), 0.0),
                 (((x < 0) | (x == INF)) & (y == 0), NAN),
@@ -158,7 +159,8 @@ def on_purpose(name, x, y=None):
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @every_dtype
 def test_elementwise_operations_of_edge_values_have_pytorchs_values_and_derivatives(name, dtype):
-    # An exponent so large that its square overflows leaves nan of 0 * inf, or not, depending on the order of the factors.
+    # If the square of an exponent overflows, 0 * inf gives nan or not, depending on the order of
+    # the factors. So power gets no exponents from FAR.
     operands = (
         [EDGES + FAR[dtype]]
         if name in UNARY
@@ -202,10 +204,9 @@ def test_reductions_of_ties_infinities_and_nan_have_pytorchs_values_and_derivati
     rows = np.array(ROWS, dtype)
     for x in {0: [rows.T], 1: [rows]}.get(axis, rows[:, None]):
         mine, expected = on_microgd(FUNCTIONS[name], x, axis=axis), {}
-        if name in (
-            "max",
-            "min",
-        ):  # of nan and others: the nan, which came through, has the slope; in PyTorch all are nan
+        # A nan among the elements is the result, so it alone gets the slope. In PyTorch all are
+        # nan.
+        if name in ("max", "min"):
             nans = np.isnan(x)
             expected = {
                 "x": [
@@ -215,9 +216,9 @@ def test_reductions_of_ties_infinities_and_nan_have_pytorchs_values_and_derivati
                     )
                 ]
             }
-        if (
-            name == "var"
-        ):  # infinitely far from the mean: the result is nan, and so is every slope; in PyTorch some are infinite
+        # At an infinite distance from the mean the result and every slope are nan. In PyTorch some
+        # slopes are infinite.
+        if name == "var":
             expected = {"x": [(np.isnan(np.var(x, axis, keepdims=True)), NAN)]}
         assert_same(mine, on_torch(TORCH[name], x, axis=axis), expected)
 
@@ -242,7 +243,7 @@ TAKEN = np.array([True, False, True])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("x", [[1.0, NAN, 2.0], [1.0, INF, NAN], [0.0, 1.0, 0.0]])
 @pytest.mark.parametrize("y", [[NAN, 1.0, INF], [NAN, NAN, 0.0], [1.0, 0.0, 1.0]])
-@pytest.mark.parametrize("after", ["positive", "sqrt"])  # at 0, sqrt has an infinite slope
+@pytest.mark.parametrize("after", ["positive", "sqrt"])  # sqrt has an infinite slope at 0
 def test_where_gives_a_branch_not_taken_the_slopes_that_pytorch_gives_it(x, y, after):
     mine = on_microgd(
         lambda x, y: FUNCTIONS[after](FUNCTIONS["where"](TAKEN, x, y)), np.array(x), np.array(y)
@@ -295,7 +296,7 @@ def test_cross_entropy_of_extreme_logits_has_pytorchs_value_and_derivatives(logi
 
 
 def empty_cases():
-    """Operations of operands without elements."""
+    """Operations on operands without elements."""
     for name in [*UNARY, "ravel", "squeeze", "transpose"]:
         yield from ((name, [shape], {}) for shape in [(0,), (0, 2), (2, 0)])
     for name in ELEMENTWISE[len(UNARY) :]:
@@ -308,7 +309,7 @@ def empty_cases():
         yield from (
             (name, [shape], {"axis": axis, "keepdims": keepdims}) for keepdims in (False, True)
         )
-    for name in ("max", "min"):  # along an axis that has elements
+    for name in ("max", "min"):  # only along an axis that has elements
         yield from [(name, [(2, 0)], {"axis": 0}), (name, [(0, 2)], {"axis": 1, "keepdims": True})]
     for name, axis in product(["softmax", "log_softmax"], [0, -1]):
         yield from ((name, [shape], {"axis": axis}) for shape in [(0,), (0, 2), (2, 0)])
@@ -372,7 +373,7 @@ def test_the_largest_of_nothing_is_refused_as_in_pytorch(name, axis):
             function(x, axis=axis)
 
 
-# ── Random graphs ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Random graphs ─────────────────────────────────────────────────────────────────────────────────
 
 SEEDS = 20
 
@@ -405,17 +406,15 @@ def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(
     rng, used, found = np.random.default_rng(0), Counter(), Counter()
     for number in range(size(60, 2000)):
         program = Writer(SEEDS + 1, number).write()
-        names = [
-            step.name for step in program.steps if step.name != "sign"
-        ]  # whose slope is 0, as is a part of that
+        # The slope of sign is 0, and a wrong factor leaves it 0.
+        names = [step.name for step in program.steps if step.name != "sign"]
         wrong = str(rng.choice(names or ["sum"]))
         error = 1e-4 if program.eps > 1e-10 else 1e-9
 
         def rule(*operands, wrong=wrong, error=error, **options):
             out = TORCH[wrong](*operands, **options)
-            return (
-                out + error * (out - out.detach()) ** order
-            )  # the value is right, and so is what is below this order
+            # The value is right, and so are the derivatives of lower order.
+            return out + error * (out - out.detach()) ** order
 
         used[wrong] += 1
         try:
@@ -436,7 +435,7 @@ def test_a_nan_that_only_one_of_the_two_has_is_found():
         compare(program, TORCH | {"sin": lambda x: torch.sin(x) * NAN})
 
 
-# ── Optimizer ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Optimizer ─────────────────────────────────────────────────────────────────────────────────────
 
 STEPS = 50
 SETTINGS = [
@@ -450,7 +449,7 @@ every_setting = pytest.mark.parametrize(
 
 
 def assert_close_after_steps(mine, theirs, dtype):
-    """The same up to rounding: each step rounds four times, in decay, momentum, rate and sum."""
+    """Check equality up to rounding. Each step rounds four times: decay, momentum, rate and sum."""
     for p, q in zip(mine, theirs, strict=True):
         expected = q.detach().numpy()
         assert (np.asarray(p.data).dtype, np.shape(p.data)) == (expected.dtype, expected.shape)
@@ -511,7 +510,7 @@ def test_nesterov_without_momentum_is_refused_as_in_pytorch(optimizer, parameter
         optimizer([parameter], lr=0.1, nesterov=True)
 
 
-# ── Losses ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Losses ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_dtype
@@ -560,11 +559,11 @@ def test_a_networks_loss_and_its_derivatives_of_both_orders_by_all_weights_are_p
     assert compare(Program(leaves, steps, [7], FUNCTIONS)) == "the same"
 
 
-# ── Layers and weights ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Layers and weights ────────────────────────────────────────────────────────────────────────────
 
 
 def networks(dtype=np.float32):
-    """The same network, by its layers and not by its weights: microgd's and PyTorch's."""
+    """The same layers, in microgd and in PyTorch, with different weights."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     mine = nn.Sequential(
@@ -594,7 +593,8 @@ def test_linear_starts_distributed_as_in_pytorch(part, inputs, outputs):
     theirs = np.sort(
         np.concatenate([getattr(layer, part).detach().numpy().ravel() for layer in layers[1]])
     )
-    # Kolmogorov and Smirnov: the largest distance between the two distribution functions, here at 1 in 1,000.
+    # Kolmogorov-Smirnov: the largest distance between the two distribution functions. The bound has
+    # a chance of 1 in 1,000.
     at = np.concatenate([mine, theirs])
     distance = np.abs(
         np.searchsorted(mine, at) / mine.size - np.searchsorted(theirs, at) / theirs.size

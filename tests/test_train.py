@@ -1,4 +1,4 @@
-"""The training loop: what an epoch does and reports, what it leaves behind, and when it stops."""
+"""The training loop: what an epoch does and reports, what it leaves behind, when training stops."""
 
 import inspect
 import math
@@ -18,12 +18,12 @@ Y = 3 * X - 2
 
 
 def line(seed=0):
-    """A model to fit to points on a line."""
+    """A model that fits points on a line."""
     return nn.Linear(1, 1, rng=np.random.default_rng(seed), dtype=np.float64)
 
 
 def fit(model, **options):
-    """Training on those points, with settings that suit them unless others are given."""
+    """Train on points on a line. `options` replace the default settings."""
     settings = {
         "loss": nn.mse_loss,
         "x": X,
@@ -44,7 +44,7 @@ def weights(model):
 
 
 class Noted:
-    """A function that notes the results of its calls."""
+    """A function that remembers the results of its calls."""
 
     def __init__(self, function):
         self.function, self.results = function, []
@@ -55,7 +55,7 @@ class Noted:
         return result
 
 
-# ── Epochs and their records ─────────────────────────────────────────────────────────────────────────────────────────
+# ── Epochs and their records ──────────────────────────────────────────────────────────────────────
 
 
 def test_fit_is_a_generator():
@@ -130,9 +130,8 @@ def test_the_seconds_are_those_of_the_training_without_the_test(monkeypatch):
 
     def loss(prediction, target):
         nonlocal now
-        now += (
-            1.0 if len(target) <= 4 else 1000.0
-        )  # each batch of training takes a second, the test much longer
+        # Each mini-batch of training takes a second, and the test much longer.
+        now += 1.0 if len(target) <= 4 else 1000.0
         return nn.mse_loss(prediction, target)
 
     monkeypatch.setattr(train, "perf_counter", lambda: now)
@@ -183,11 +182,11 @@ def test_gradients_left_from_before_do_not_count():
     assert weights(model) == weights(clean)
 
 
-# ── The test ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Evaluation on test examples ───────────────────────────────────────────────────────────────────
 
 
 def classes(n=10, seed=0):
-    """Points in the plane with one of three labels."""
+    """Points in the plane, each with one of three labels."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n, 2)), rng.integers(3, size=n)
 
@@ -236,9 +235,10 @@ def test_a_regression_on_whole_numbers_has_no_accuracy():
     assert train.evaluate(lambda x: model(x).ravel(), nn.mse_loss, X, np.arange(10))[1] is None
 
 
-# What the model gives for ten examples, and what is right.
+# What a model gives for ten examples, and the correct targets.
 TEN = np.arange(10)
-TWO_COLUMNS = np.stack([-TEN + 4.5, TEN - 4.5], axis=1)  # the second is larger from the sixth on
+# From the sixth row on, the second is larger.
+TWO_COLUMNS = np.stack([-TEN + 4.5, TEN - 4.5], axis=1)
 CLASSLESS = {
     "one column and two classes": ((TEN - 4.5)[:, None], (TEN > 4).astype(int)),
     "one column and labels -1 and 1": ((TEN - 4.5)[:, None], np.where(TEN > 4, 1, -1)),
@@ -260,7 +260,7 @@ CLASSLESS = {
 
 
 def told(outputs):
-    """A model that gives these outputs, for the numbers of examples."""
+    """A model that looks up its outputs by the number of the example."""
     return lambda x: Value(np.asarray(outputs, float)[np.asarray(x, int)])
 
 
@@ -289,9 +289,8 @@ def test_two_columns_and_two_classes_have_an_accuracy(dtype):
 
 def test_an_output_of_nan_names_no_class():
     outputs = np.array(TWO_COLUMNS)
-    outputs[[0, 9], 1] = (
-        np.nan
-    )  # argmax takes a nan for the largest: the second would be right in one of the two
+    # argmax takes nan for the largest, so in one of the two rows the second column would be right.
+    outputs[[0, 9], 1] = np.nan
     assert train.evaluate(told(outputs), no_loss, TEN, (TEN > 4).astype(int))[1] == 0.8
     assert train.evaluate(told(outputs * np.nan), no_loss, TEN, np.zeros(10, int))[1] == 0.0
 
@@ -336,7 +335,7 @@ def test_evaluating_refuses_what_cannot_be_batched(x, y):
         train.evaluate(line(), nn.mse_loss, x, y)
 
 
-# ── What is refused at once ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Refused at once ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -388,11 +387,11 @@ def test_training_where_nothing_is_recorded_is_refused():
         next(fit(line()))
 
 
-# ── Divergence ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Divergence ────────────────────────────────────────────────────────────────────────────────────
 
 
 def breaking(at, number, model):
-    """A loss that is `number` in its call number `at`, and what the weights were just before."""
+    """A loss that is `number` in call number `at`, and the list of the weights before each call."""
     before = []
 
     def loss(prediction, target):
@@ -448,7 +447,7 @@ def test_divergence_is_an_arithmetic_error():
     assert issubclass(train.DivergedError, ArithmeticError)
 
 
-# ── What training leaves behind ──────────────────────────────────────────────────────────────────────────────────────
+# ── What training leaves behind ───────────────────────────────────────────────────────────────────
 
 
 def test_what_the_caller_computes_between_epochs_is_recorded():
@@ -471,14 +470,14 @@ def test_no_graph_survives_its_step(test):
     assert (len(losses) >= 18, alive) == (True, [])
 
 
-# ── Convergence ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Convergence ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     ("losses", "options", "expected"),
     [
         ([], {}, False),
-        ([1.0] * 5, {}, False),  # five numbers are four steps
+        ([1.0] * 5, {}, False),  # five numbers make only four steps
         ([1.0] * 6, {}, True),
         (np.ones(6), {}, True),
         ([1.0] * 3, {"window": 2}, True),
@@ -486,22 +485,19 @@ def test_no_graph_survives_its_step(test):
         ([9.0, 8.0, 7.0, 1.0, 1.0, 1.0], {"window": 3}, False),
         ([1.0, 1.0, 1.0, 1.0, 1.0, 1.002], {}, False),
         ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0005], {}, True),
-        (
-            [1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.5],
-            {},
-            True,
-        ),  # what counts is the change's size next to the loss
+        # The change counts relative to the loss.
+        ([1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.5], {}, True),
         ([1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 2e-9], {}, False),
-        ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {}, False),  # swinging back and forth
+        ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {}, False),  # it swings back and forth
         ([1.0, 1.1, 1.0, 1.1, 1.0], {"window": 4}, False),
         ([1.0, 1.1, 1.0, 1.1, 1.0, 1.1], {"tolerance": 0.1}, True),
-        ([1.0, 0.9995, 0.999, 0.9985, 0.998, 0.9975], {}, False),  # small steps that add up
+        ([1.0, 0.9995, 0.999, 0.9985, 0.998, 0.9975], {}, False),  # small changes that add up
         ([0.0] * 6, {}, True),
         ([0.0] * 6, {"tolerance": 0}, True),
         ([-2.0] * 6, {}, True),
         ([math.nan] * 6, {}, False),
         ([math.inf] * 6, {}, False),
-        ([math.nan] + [1.0] * 6, {}, True),  # long ago
+        ([math.nan] + [1.0] * 6, {}, True),  # the nan was long ago
     ],
 )
 def test_descent_has_converged_when_the_loss_stays_within_a_narrow_band(losses, options, expected):
@@ -529,7 +525,7 @@ def test_a_loop_can_stop_when_the_loss_has_converged():
     assert 10 < len(losses) < 500
 
 
-# ── It learns ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── It learns ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_line_is_found():
@@ -568,9 +564,8 @@ def test_a_random_generator_of_another_kind_is_a_type_error(rng):
 
 def test_a_gradient_that_overflows_stops_training_before_it_reaches_the_weights():
     rng = np.random.default_rng(26)
-    model = nn.Sequential(
-        nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng)
-    )  # float32, with float64 data
+    # The model is float32, the data float64.
+    model = nn.Sequential(nn.Linear(1, 8, rng=rng), nn.ReLU(), nn.Linear(8, 1, rng=rng))
     with np.errstate(all="ignore"), pytest.raises(train.DivergedError, match=r"gradient .* epoch"):
         list(
             train.fit(
@@ -615,7 +610,7 @@ def test_a_nan_in_the_data_is_looked_for_in_the_data():
     x, y = np.ones((40, 3), np.float32), np.zeros(40, int)
     x[33] = np.nan
     model = nn.Linear(3, 2)
-    with pytest.raises(train.DivergedError, match="look at the data, for there is nan"):
+    with pytest.raises(train.DivergedError, match="look at the data, because there is nan"):
         list(
             train.fit(
                 model,
@@ -653,7 +648,7 @@ def test_ctrl_c_at_the_moment_when_no_grad_begins_or_ends_leaves_recording_on_af
 ):
     def interrupted(self, *exception):
         if moment == "__enter__":
-            enter(self)  # the switch is thrown, and nobody will throw it back
+            enter(self)  # now the mode is switched, and nothing will switch it back
         raise KeyboardInterrupt
 
     enter = recording.__enter__
@@ -663,7 +658,7 @@ def test_ctrl_c_at_the_moment_when_no_grad_begins_or_ends_leaves_recording_on_af
     assert (Value(1.0) * 2.0).op == "multiply"
 
 
-# ── What fit says ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── What fit says ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_training_that_nobody_loops_over_warns_at_the_line_that_asked_for_it():
@@ -694,7 +689,7 @@ def test_training_that_is_refused_at_once_does_not_warn():
 
 
 class Halving:
-    """An optimizer of one's own, with what fit needs."""
+    """A custom optimizer that has what fit needs."""
 
     def __init__(self, parameters):
         self.parameters, self.lr = parameters, 0.1
@@ -749,7 +744,7 @@ def logarithm_of_nothing(prediction, target):
 
 
 def words(lr=0.1, **options):
-    """What training that goes wrong says."""
+    """What training says when it diverges."""
     model = line()
     with np.errstate(all="ignore"), pytest.raises(train.DivergedError) as refused:
         list(fit(model, optimizer=SGD(model.parameters(), lr=lr), **options))
@@ -847,7 +842,7 @@ def test_outputs_for_other_examples_than_there_are_have_no_accuracy():
 def test_a_model_that_returns_nothing_is_named():
     model = line()
     with pytest.raises(
-        TypeError, match="the model gave None: its forward has to return what it computes"
+        TypeError, match="the model returned None: its forward has to return what it computes"
     ):
         list(
             train.fit(lambda x: None, nn.mse_loss, SGD(model.parameters(), lr=0.1), X, Y, epochs=1)
@@ -871,7 +866,7 @@ def test_a_loss_that_pairs_each_output_with_all_targets_warns_once():
     [
         lambda out, y: nn.mse_loss(out[:, 0], y),
         lambda out, y: ((out[:, 0] - y) ** 2).mean(),
-        lambda out, y: ((out - out.T) ** 2).mean(),  # distances of all pairs
+        lambda out, y: ((out - out.T) ** 2).mean(),  # differences between all pairs
         lambda out, y: (out * y.sum()).mean(),
     ],
 )

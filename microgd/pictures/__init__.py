@@ -1,1 +1,1 @@
-"""Pictures of computation graphs: `draw` makes one, and `film` plays backpropagation on one."""
+"""Pictures of computation graphs: `draw` makes one, and `film` plays backpropagation on it."""

@@ -1,4 +1,4 @@
-"""What boxes, ellipses and arrows look like in Graphviz's language, and the program that lays them out."""
+"""The looks of boxes, ellipses and arrows in Graphviz's language, and the layout program."""
 
 import html
 import shutil
@@ -18,23 +18,27 @@ from microgd.pictures.text import Rows
 
 _LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
 _ONE_AT_A_TIME = RLock()
+_PURE = "graphviz-pure"
 GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
-NO_PROGRAM = f"no program to lay out graphs was found: install {GRAPHVIZ} or, for SVG and PNG, `pip install graphviz-pure`"
+NO_PROGRAM = (
+    f"no program to lay out graphs was found: install {GRAPHVIZ} or, for SVG and PNG, "
+    f"`pip install {_PURE}`"
+)
 
 
 def label(rows: Rows) -> str:
-    """The lines that are not empty as a label in which no character is markup."""
-    # Graphviz reads the text for escapes once: \N would be the node's name, \\ is one backslash.
-    lines = [_LOOKS["row"][kind].format(_plain(text, readings=1)) for kind, text in rows if text]
+    """A label made of the lines that are not empty. No character in them works as markup."""
+    # Graphviz reads a label for escapes once: \N would be the node's name, and \\ one backslash.
+    lines = [_LOOKS["row"][kind].format(_escaped(text, readings=1)) for kind, text in rows if text]
     if len(lines) == 1:
         return f"<{lines[0]}>"
     return "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
 
 
-def _plain(text: str, readings: int) -> str:
-    """The text in Graphviz's language.
+def _escaped(text: str, readings: int) -> str:
+    """The text in Graphviz's language, so that it still reads the same after this many readings.
 
-    Each time that Graphviz reads it for escapes, of two backslashes one is left.
+    Each time that Graphviz reads a text for escapes, it turns two backslashes into one.
     """
     backslashes = "\\" * 2**readings
     # Some versions stumble over a ] that stands alone.
@@ -42,55 +46,69 @@ def _plain(text: str, readings: int) -> str:
 
 
 def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture":
-    """An empty picture, to be laid out from left to right ("LR") or from top to bottom ("TB"); else `ValueError`.
+    """An empty picture, laid out from left to right ("LR") or from top to bottom ("TB").
 
-    In a hurry edges are straight, whatever they cross, and the search for better places ends sooner.
+    Another direction is a `ValueError`. With `hurry` the edges are straight, whatever they cross,
+    and the search for better places ends sooner.
     """
     if not (isinstance(direction, str) and direction in ("LR", "TB")):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
-    looks = {"rankdir": direction, **_LOOKS["picture"], **(_LOOKS["hurry"] if hurry else {})}
-    if rows := list(caption):
-        looks |= {"label": label(rows), "labelloc": "b", "labeljust": "l"}
+    looks = {"rankdir": direction, **_LOOKS["picture"]}
+    if hurry:
+        looks |= _LOOKS["hurry"]
+    lines = list(caption)
+    if lines:
+        looks |= {"label": label(lines), "labelloc": "b", "labeljust": "l"}
     return Picture(
         format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"]
     )
 
 
 class Picture(graphviz.Digraph):
-    """A graph of boxes and ellipses. Rendering takes the system's `dot` or, where there is none, `graphviz-pure`."""
+    """A graph of boxes and ellipses.
+
+    Rendering runs the system's `dot` or, if that is not installed, `graphviz-pure`.
+    """
 
     def place(self, key: str, look: str, rows: Rows, hint: str | None = None) -> None:
-        """A box or an ellipse, with what there is to say of it. The hint is for who points at it."""
+        """Add a box or an ellipse with its lines of text. The hint shows below a mouse pointer."""
         # A hint is read for escapes twice: for ends of lines, and for the node's name.
-        hint = hint and _plain(hint, readings=2)
-        self.node(key, label(rows), id=key, tooltip=hint, **{"class": look}, **_LOOKS["look"][look])
+        tooltip = hint and _escaped(hint, readings=2)
+        looks = {"class": look, **_LOOKS["look"][look]}
+        self.node(key, label(rows), id=key, tooltip=tooltip, **looks)
 
     def frame(self, number: int, title: str) -> "AbstractContextManager[Picture]":
-        """Within this context, the part of the picture that has a frame around it."""
-        return self.subgraph(
-            name=f"cluster_{number}",
-            graph_attr={"label": label([("name", title)]), **_LOOKS["frame"]},
-        )
+        """A part of the picture with a frame around it, to be filled within this context."""
+        looks = {"label": label([("name", title)]), **_LOOKS["frame"]}
+        return self.subgraph(name=f"cluster_{number}", graph_attr=looks)
 
     def arrow(self, tail: str, head: str, rows: Rows, key: str) -> None:
-        """From an operand to an operation, with what flows back along it; or from that to its result."""
-        rows = [
-            (kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows
-        ]  # off the line that it stands beside
-        self.edge(tail, head, label(rows) if rows else None, id=key)
+        """Add an arrow from an operand to an operation, or from an operation to its result.
+
+        The lines say what flows back along it.
+        """
+        # The space keeps the text off the arrow that it stands beside.
+        spaced = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]
+        self.edge(tail, head, label(spaced) if spaced else None, id=key)
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:
-        """As `graphviz.Digraph.pipe`: the picture in memory. `RuntimeError` where no program can write the format."""
-        with _program() as quiet:
-            return super().pipe(format, **{**quiet, **options})
+        """The picture in memory, as by `graphviz.Digraph.pipe`.
+
+        `RuntimeError` if no program can write the format.
+        """
+        with _program() as program_options:
+            return super().pipe(format, **{**program_options, **options})
 
     def render(self, filename: Any = None, **options: Any) -> str:
-        """As `graphviz.Digraph.render`: the picture in a file. `RuntimeError` where no program can write the format."""
-        with _program() as quiet:
-            return super().render(filename, **{**quiet, **options})
+        """Write the picture to a file, as `graphviz.Digraph.render` does.
+
+        `RuntimeError` if no program can write the format.
+        """
+        with _program() as program_options:
+            return super().render(filename, **{**program_options, **options})
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """What Jupyter shows: the picture or, where there is no program to lay it out, how to get one."""
+        """What Jupyter shows: the picture or, without a layout program, how to install one."""
         try:
             return super()._repr_mimebundle_(*arguments, **options)
         except RuntimeError as error:
@@ -99,31 +117,39 @@ class Picture(graphviz.Digraph):
 
 @contextmanager
 def _program() -> Iterator[dict[str, bool]]:
-    """While this lasts, the graphviz package runs `graphviz-pure` in place of a `dot` that is not there.
+    """Within this context the graphviz package runs `graphviz-pure` if there is no `dot`.
 
-    Gives the options for that. Errors of the program, and there being none, are a `RuntimeError`.
+    Yields options for the graphviz package. Errors of the program are a `RuntimeError`, and so is
+    a missing program.
     """
-    pure = "graphviz-pure"  # in an environment that is not activated, its programs are not on the search path
-    program = (
-        shutil.which("dot")
-        or shutil.which(pure)
-        or shutil.which(pure, path=sysconfig.get_path("scripts"))
-    )
+    program = _find_program()
     if not program:
         raise RuntimeError(NO_PROGRAM)
     name = Path(program).stem
-    with _ONE_AT_A_TIME:
-        before = dot_command.DOT_BINARY
+    with _ONE_AT_A_TIME:  # the graphviz package keeps the name of its program in a global variable
+        previous = dot_command.DOT_BINARY
         dot_command.DOT_BINARY = Path(program)
         try:
-            yield {"quiet": name == pure}  # it warns of letters whose width it does not know
+            # graphviz-pure would warn of each letter whose width it does not know.
+            yield {"quiet": name == _PURE}
         except subprocess.CalledProcessError as error:
-            said = (
-                error.stderr.decode(errors="replace")
-                if isinstance(error.stderr, bytes)
-                else str(error.stderr or "")
-            )
-            hint = f" ({GRAPHVIZ} writes other formats too)" if name == pure else ""
-            raise RuntimeError(f"{name} could not draw the graph: {said.strip()}{hint}") from None
+            hint = f" ({GRAPHVIZ} writes other formats too)" if name == _PURE else ""
+            message = f"{name} could not draw the graph: {_message(error)}{hint}"
+            raise RuntimeError(message) from None
         finally:
-            dot_command.DOT_BINARY = before
+            dot_command.DOT_BINARY = previous
+
+
+def _find_program() -> str | None:
+    """The path of the layout program: `dot` or, if that is not installed, `graphviz-pure`."""
+    # The programs of an environment that is not activated are not on the search path.
+    scripts = sysconfig.get_path("scripts")
+    return shutil.which("dot") or shutil.which(_PURE) or shutil.which(_PURE, path=scripts)
+
+
+def _message(error: subprocess.CalledProcessError) -> str:
+    """What the program wrote to its standard error."""
+    written = error.stderr
+    if isinstance(written, bytes):
+        return written.decode(errors="replace").strip()
+    return str(written or "").strip()

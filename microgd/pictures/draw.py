@@ -47,12 +47,12 @@ def draw(
     Boxes are values: leaves are blue, constants have a dashed border, and `value` itself is yellow
     with a thick border. Ellipses are operations.
 
-    After `backward()`, each edge into an operation shows what flowed back along it. For numbers this
-    is "× local derivative → its product with the gradient of the result". For arrays it is the
+    After `backward()`, each edge into an operation shows what flowed back along it. For numbers
+    this is "× local derivative → its product with the gradient of the result". For arrays it is the
     elements or, if there are more than 6, the size: the root of the sum of their squares. A box
     shows its gradient as the sum of what flowed back along its edges. All of this comes from a
     reverse pass over this graph alone, with the numbers of the time of recording. If a leaf's
-    `data` or `grad` has become something else since, its box says both.
+    `data` or `grad` is something else by now, its box says both.
 
     Names are the Values' own, those of the model (`named_parameters`), or those in `names`, as in
     `names=locals()`. With `model`, an `nn.Module`, the picture has a frame for each module, around
@@ -64,9 +64,9 @@ def draw(
     with frames, and "LR" otherwise. `constants=False` leaves out what gets no gradient, and
     `gradients=False` leaves out all gradients.
 
-    `.render("graph", format="png")` writes SVG, PNG or PDF with Graphviz's `dot`, or SVG or PNG with
-    `graphviz-pure`. It is a `RuntimeError` if neither is installed. More than `limit` boxes and
-    ellipses are a `ValueError`.
+    `.render("graph", format="png")` writes SVG, PNG or PDF with Graphviz's `dot`, or SVG or PNG
+    with `graphviz-pure`. It is a `RuntimeError` if neither is installed. More than `limit` boxes
+    and ellipses are a `ValueError`.
     """
     check_type("a Value to draw", Value, value)
     check_count("limit", limit, 1)
@@ -104,7 +104,7 @@ class Sketch:
         self.layers = layers
         # The keys by their letter, and then by what the box or the ellipse was made for.
         self.keys: dict[str, dict[Any, str]] = {letter: {} for letter in "vclo"}
-        # What each box or ellipse stands for, by its key. (The inner dict is a set in order.)
+        # What each box or ellipse stands for, by its key. The inner dict has each member once.
         self.members: dict[str, dict[Any, Any]] = {}
         # The path of the module that each box or ellipse is in or, for a layer, that it is.
         self.module: dict[str, str | None] = {}
@@ -113,7 +113,7 @@ class Sketch:
 
         self._output = graph.output
         self._constants = constants
-        self._source: dict[int, str] = {}  # the key from which a computed value comes, by its id
+        self._source: dict[int, str] = {}  # the key of the box of a computed value, by its id
         # Where modules are boxes, the path of the box for each module: that of the module at the
         # depth asked for which contains it.
         self._box: dict[Any, str] = {}
@@ -311,18 +311,18 @@ class Words:
             return
         [total] = totals.values()
         slope = flows[0].slope
-        # Arrays have no slope. Several uses have several, and only the sum of the products is shown.
+        # Arrays have no slope. Several uses have several slopes: then only the sum is shown.
         factor = "" if slope is None or len(flows) > 1 else f"× {text.number(slope)} "
         yield "grad", f"{factor}→ {text.gradient(total)}"
 
 
 def options(step: Any) -> list[str]:
     """The options of an operation that are not the defaults, as they are written in code."""
-    given = zip(step._operation.options.items(), step.saved[len(step.inputs) :], strict=True)
+    defaults = step._operation.options
     written = []
-    for (name, default), x in given:
-        # (`kept` is not an option of the user's but a rule's own notes: see cross_entropy.)
-        if repr(x) != repr(default) and name != "kept":
+    for name, x in step._options.items():
+        # (`cache` is where `nn.cross_entropy` puts what its rule needs: no option of the caller's.)
+        if repr(x) != repr(defaults[name]) and name != "cache":
             written.append(f"{name}={text.option(x)}")
     return written
 
@@ -365,7 +365,7 @@ def _agree(total: Any, stored: Any) -> bool:
 
 
 def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
-    """The picture of a sketch: its boxes with their words, in the frames of modules, and its edges."""
+    """The picture of a sketch: boxes with their words, in the frames of modules, and edges."""
     from microgd.pictures.diagram import picture  # it loads graphviz, so only when it is needed
 
     caption = words.caption(collapsed="l0" in sketch.members)

@@ -1,11 +1,11 @@
-"""Matplotlib's figure as `plots` makes it. This loads Matplotlib, so it is imported last of all."""
+"""The Matplotlib figure that `plots` makes. Importing this module loads Matplotlib."""
 
 from io import BytesIO
 
 try:
     from matplotlib import axes, figure, ticker
 except ModuleNotFoundError as error:
-    # Of Matplotlib, or of a package that it needs itself: pip brings either.
+    # What is missing is Matplotlib or a package that it needs. pip installs both.
     needed = "" if error.name == "matplotlib" else f", and that needs {error.name}"
     message = f"microgd.plots needs Matplotlib{needed}: pip install matplotlib"
     raise ModuleNotFoundError(message, name=error.name) from None
@@ -14,7 +14,7 @@ __all__ = ["Figure", "axes", "ticker"]
 
 
 class Figure(figure.Figure):
-    """Matplotlib's figure, which shows itself in Jupyter even if nobody has loaded pyplot."""
+    """A Matplotlib figure that shows itself in Jupyter even if pyplot was never loaded."""
 
     def _repr_png_(self) -> bytes:
         file = BytesIO()

@@ -1,7 +1,6 @@
-"""Which layer of a model each recorded operation belongs to: inferred, for a graph records no modules."""
+"""Which module of a model each recorded operation belongs to, inferred from its parameters."""
 
-from collections.abc import Collection, Iterable, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microgd.checks import check_type
@@ -14,103 +13,135 @@ _VIEWS = {"transpose", "reshape", "astype", "broadcast_to", "getitem"}
 
 
 class Layers:
-    """The modules of a model by path ("layers.0"; "" is the model), and the names and owners of its parameters.
+    """The modules of a model by path, and the names and owners of its parameters.
 
-    A graph records operations and not modules, so their places are inferred. An operation on parameters is at the module
-    that owns them. What comes after it is there too, until parameters of the next module are used. After the last ones the
-    model ends, except for activations, for what is added to what has skipped a module, and for sums of terms with different
-    parameters of one module.
+    A path is written as in "layers.0"; the path of the model itself is "".
+
+    A graph records operations, not modules, so the module of an operation is inferred. An operation
+    on parameters belongs to the module that owns them. So do the operations after it, until one
+    uses the parameters of another module.
+
+    After the last operation on parameters the model ends, with three exceptions: activations still
+    belong to it; so does an operation on a value and another that skipped a module, as in
+    x + layer(x); and so does an operation that joins terms computed with different parameters of
+    one module, such as their sum.
     """
 
     def __init__(self, model: Any = None) -> None:
-        model = (
-            Module() if model is None else model
-        )  # one without parameters: no operation is at it
+        if model is None:
+            model = Module()  # it has no parameters, so no operation belongs to it
         check_type("a model that is an nn.Module", Module, model)
         self.modules: dict[str, Any] = dict(model.named_modules())
         self.names = {value: name for name, value in model.named_parameters()}
-        # Each module's path, after those of the modules that it is in.
-        self.chain = {path: self._around(path) for path in self.modules}
-        self.owner = {value: self._around(name)[-1] for value, name in self.names.items()}
+        # The modules around each module, from the model inward, and then the module itself.
+        self.nesting = {path: self._modules_around(path) for path in self.modules}
+        self.owner = {value: self._modules_around(name)[-1] for value, name in self.names.items()}
 
-    def _around(self, path: str) -> list[str]:
+    def _modules_around(self, path: str) -> list[str]:
+        """The paths of the modules that contain what has this path, or that are it."""
         return [
             module for module in self.modules if not module or f"{path}.".startswith(f"{module}.")
         ]
 
-    def _common(self, paths: Collection[str]) -> str:
-        """The innermost module that all of these are in."""
-        return [
-            module for module in self.modules if all(module in self.chain[path] for path in paths)
-        ][-1]
+    def innermost(self, paths: Iterable[str]) -> str:
+        """The innermost module that contains all these modules."""
+        first, *others = (self.nesting[path] for path in paths)
+        shared = [module for module in first if all(module in other for other in others)]
+        return shared[-1]
 
     def title(self, path: str, steps: Iterable[Value]) -> str:
-        """The module as one writes it, and the activations that follow it, if they are among the steps."""
-        beside = [
-            module for module in self.modules if self.chain[module][:-1] == self.chain[path][:-1]
-        ]
-        trained = {module for owner in self.owner.values() for module in self.chain[owner]}
-        follow = takewhile(lambda module: module not in trained, beside[beside.index(path) + 1 :])
-        done = {step.op for step in steps}
-        shown = [
-            path,
-            *(module for module in follow if type(self.modules[module]).__name__.lower() in done),
-        ]
-        return short(
-            " → ".join(f"{module} {_written(self.modules[module])}".strip() for module in shown), 80
-        )
+        """The module as it is written in code, and the activations after it that the steps use."""
+        around = self.nesting[path][:-1]
+        siblings = [module for module in self.modules if self.nesting[module][:-1] == around]
+        with_parameters = {
+            module for owner in self.owner.values() for module in self.nesting[owner]
+        }
+        operations = {step.op for step in steps}
+        titled = [path]
+        for module in siblings[siblings.index(path) + 1 :]:
+            if module in with_parameters:
+                break
+            if type(self.modules[module]).__name__.lower() in operations:
+                titled.append(module)
+        written = [f"{module} {_written(self.modules[module])}".strip() for module in titled]
+        return short(" → ".join(written), 80)
 
-    def places(self, steps: Sequence[Value]) -> list[str | None]:
-        """The path of the module that each step belongs to; None outside the model.
+    def locate(self, steps: Sequence[Value]) -> list[str | None]:
+        """The path of the module that each step belongs to; None for a step outside the model.
 
-        `ValueError` where the graph has none of the model's parameters.
+        `ValueError` if the graph uses none of the model's parameters.
         """
-        place, used, inside = dict[Value, str](), dict[Value, frozenset[Value]](), set[Value]()
-        passed: dict[Value, frozenset[str]] = {}  # the modules that a value has come through
-        owner = dict(self.owner)
+        search = _Search(self)
         for step in steps:
-            values = [x for x in step.inputs if isinstance(x, Value)]
-            parameters, before = (
-                [x for x in values if x in owner],
-                [x for x in values if x in place],
-            )
-            if len(parameters) == len(values) > 0 and step.op in _VIEWS:
-                owner[step] = owner[parameters[-1]]  # a weight, transposed, is still that weight
-            if parameters or before:
-                # Of two that come from different modules one may have come through both: x + layer(x) is at the layer.
-                latest = [
-                    x
-                    for x in before
-                    if not any(place[x] in passed[y] and place[x] != place[y] for y in before)
-                ]
-                here = (
-                    owner[parameters[-1]]
-                    if parameters
-                    else self._common([place[x] for x in latest or before])
-                )
-                parts = [used[x] for x in before if place[x] == here]
-                place[step], used[step] = here, frozenset(parameters).union(*parts)
-                passed[step] = frozenset([here]).union(*(passed[x] for x in before))
-                joins = (
-                    len(parts) == len(before) > 1
-                    and all(parts)
-                    and sum(map(len, parts)) == len(used[step])
-                )
-                skips = len(latest) < len(before) and all(x in inside for x in before)
-                activates = step.op in _ACTIVATIONS and all(x in inside for x in before)
-                if parameters or joins or skips or activates:
-                    inside.add(step)
+            search.add(step)
+        inside = search.inside
         if self.names and steps and not inside:
             raise ValueError(
                 "the graph was not computed with this model: none of its parameters is in it"
             )
-        for step in reversed(steps):  # what is used within the model is within it
+        # Whatever a step inside the model uses is inside the model too.
+        for step in reversed(steps):
             if step in inside:
                 inside.update(x for x in step.inputs if isinstance(x, Value))
-        return [place[step] if step in inside and step in place else None for step in steps]
+        return [search.module.get(step) if step in inside else None for step in steps]
+
+
+class _Search:
+    """What is known of the steps so far: the module of each, and which are inside the model."""
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+        self._owner = dict(layers.owner)
+        self.module: dict[Value, str] = {}  # the module of each step, if it is inside the model
+        self.inside: set[Value] = set()
+        self._used: dict[Value, frozenset[Value]] = {}  # which parameters of this module it used
+        self._passed: dict[Value, frozenset[str]] = {}  # which modules it came through
+
+    def add(self, step: Value) -> None:
+        """Find the module of a step. The steps before it have to be added before it."""
+        operands = [x for x in step.inputs if isinstance(x, Value)]
+        parameters = [x for x in operands if x in self._owner]
+        before = [x for x in operands if x in self.module]
+        if not parameters and not before:
+            return
+        if len(parameters) == len(operands) and step.op in _VIEWS:
+            # A transposed weight is still that weight.
+            self._owner[step] = self._owner[parameters[-1]]
+
+        latest = [x for x in before if not self._is_passed(x, before)]
+        if parameters:
+            module = self._owner[parameters[-1]]
+        else:
+            module = self._layers.innermost([self.module[x] for x in latest or before])
+        terms = [self._used[x] for x in before if self.module[x] == module]
+        used = frozenset(parameters).union(*terms)
+        self.module[step] = module
+        self._used[step] = used
+        self._passed[step] = frozenset([module]).union(*(self._passed[x] for x in before))
+
+        all_inside = all(x in self.inside for x in before)
+        activates = all_inside and step.op in _ACTIVATIONS
+        skips = all_inside and len(latest) < len(before)
+        are_different = all(terms) and sum(map(len, terms)) == len(used)
+        joins = len(terms) == len(before) > 1 and are_different
+        if parameters or activates or skips or joins:
+            self.inside.add(step)
+
+    def _is_passed(self, x: Value, operands: Iterable[Value]) -> bool:
+        """Whether another operand came through the module of x, and then through another module.
+
+        If so, x skipped the other module: the sum in x + layer(x) belongs to the layer.
+        """
+        module = self.module[x]
+        return any(module in self._passed[y] and module != self.module[y] for y in operands)
 
 
 def _written(module: Module) -> str:
-    """Linear(2, 4), but of a module that lists all its parameters, or its layers, only the kind."""
-    listed = type(module).__repr__ in (Module.__repr__, Sequential.__repr__) and module.parameters()
-    return type(module).__name__ if listed else short(repr(module))
+    """The module as it is written in code, such as Linear(2, 4).
+
+    If that would list all its parameters or its layers, it is the name of the class alone.
+    """
+    is_list = type(module).__repr__ in (Module.__repr__, Sequential.__repr__)
+    if is_list and module.parameters():
+        return type(module).__name__
+    return short(repr(module))

@@ -1,4 +1,4 @@
-"""Numbers, arrays and names as short texts for people."""
+"""Numbers, arrays and names as short texts for people to read."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,32 +7,35 @@ from unicodedata import bidirectional
 import numpy as np
 
 Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
-FEW = 6  # an array of at most so many elements is shown with all its numbers
-JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # Persian needs the one, emoji the other
+FEW = 6  # arrays of at most this many elements are shown with all their numbers
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # for Persian, and for emoji
 
 
 def number(x: float, digits: int = 4) -> str:
-    """So many significant digits, or up to a million all that are before the point."""
+    """A number to this many significant digits; below a million it keeps all before the point."""
     x = float(x)
-    if abs(x) < 1e6 and (x.is_integer() or abs(x) >= 10**digits - 0.5):
+    has_no_fraction = x.is_integer() or abs(x) >= 10**digits - 0.5
+    if abs(x) < 1e6 and has_no_fraction:
         text = str(round(x))
     else:
         mantissa, e, exponent = f"{x:.{digits}g}".partition("e")
-        text = mantissa + (f"e{int(exponent)}" if e else "")
+        text = f"{mantissa}e{int(exponent)}" if e else mantissa
     return text.replace("-", "\N{MINUS SIGN}")
 
 
 def size(x: Any) -> float:
-    """How large a gradient is in all: the root of the sum of the squares of its elements."""
+    """How large a gradient is as a whole: the root of the sum of the squares of its elements."""
     array = np.abs(np.asarray(x, np.float64))
-    largest = float(
-        array.max(initial=0.0)
-    )  # taken out, so that no square is too large or too small
-    return largest * float(np.linalg.norm(array / largest)) if 0 < largest < np.inf else largest
+    largest = float(array.max(initial=0.0))
+    if not 0 < largest < np.inf:
+        return largest
+    # The largest element is taken out first: otherwise the squares of huge numbers would
+    # overflow, and those of tiny numbers would all be 0.
+    return largest * float(np.linalg.norm(array / largest))
 
 
 def numbers(x: Any) -> str:
-    """A number; the elements of a small array, to three digits; of a larger one the smallest and the largest."""
+    """A number, the elements of a small array to three digits, or the range of a larger one."""
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         return short(str(x))
@@ -41,13 +44,16 @@ def numbers(x: Any) -> str:
     if not array.size:
         return "empty"
     if array.size <= FEW:
-        return "[" + ", ".join(numbers(row) if row.ndim else number(row, 3) for row in array) + "]"
+        elements = (numbers(row) if row.ndim else number(row, 3) for row in array)
+        return f"[{', '.join(elements)}]"
     missing = int(np.isnan(array).sum())
-    return f"{missing} nan" if missing else f"{number(array.min())} … {number(array.max())}"
+    if missing:
+        return f"{missing} nan"
+    return f"{number(array.min())} … {number(array.max())}"
 
 
 def gradient(x: Any) -> str:
-    """A number, or the elements of a small array, or the size of a larger one."""
+    """A number, the elements of a small array, or the size of a larger one."""
     return numbers(x) if np.size(x) <= FEW else f"size {number(size(x))}"
 
 
@@ -57,18 +63,27 @@ def data(x: Any) -> str:
 
 
 def short(text: str, length: int = 40) -> str:
-    """Any text as one short line of characters that can be shown."""
-    line = " ".join(text[: 4 * length].split())
-    letters = (c if c.isprintable() or c in JOINERS else "\N{REPLACEMENT CHARACTER}" for c in line)
-    line = "".join(letters)
-    return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1] + "…"
+    """Any text as one line of at most this length, made of characters that can be shown."""
+    beginning = text[: 4 * length]  # names of a million characters are not read to their end
+    line = "".join(map(_printable, " ".join(beginning.split())))
+    if len(line) > length or len(text) > len(beginning):
+        return line[: length - 1] + "…"
+    return line
+
+
+def _printable(character: str) -> str:
+    """The character, or a replacement for one that cannot be shown."""
+    if character.isprintable() or character in JOINERS:
+        return character
+    return "\N{REPLACEMENT CHARACTER}"
 
 
 def within(text: str) -> str:
-    """A name as a part of a sentence that is read from left to right, whatever way the name is.
+    """A name as part of a sentence that runs from left to right, whichever way the name runs.
 
-    Without the marks around it, what stands between two names that run from right to left would run
-    that way too: of "∂c/∂a = 2 × 3 = 6" the browser would make "∂6 = 3 × 2 = a∂/c".
+    Marks around the name isolate it. Without them, the text between two names that run from right
+    to left would run that way too: the browser would show "∂c/∂a = 2 × 3 = 6" as
+    "∂6 = 3 × 2 = a∂/c".
     """
     if not any(bidirectional(c) in ("R", "AL", "AN") for c in text):
         return text
@@ -76,10 +91,15 @@ def within(text: str) -> str:
 
 
 def option(x: Any) -> str:
-    """An option of an operation, such as an axis, a shape or an index, as one writes it."""
+    """An option of an operation, such as an axis, a shape or an index, as it is written in code."""
     if isinstance(x, slice):
-        text = f"{'' if x.start is None else x.start}:{'' if x.stop is None else x.stop}"
-        return text if x.step is None else f"{text}:{x.step}"
+        start = "" if x.start is None else x.start
+        stop = "" if x.stop is None else x.stop
+        return f"{start}:{stop}" if x.step is None else f"{start}:{stop}:{x.step}"
     if isinstance(x, tuple):
         return short(f"({', '.join(map(option, x))})", 24)
-    return short("..." if x is ... else x.__name__ if isinstance(x, type) else str(x), 24)
+    if x is ...:
+        return "..."
+    if isinstance(x, type):
+        return short(x.__name__, 24)
+    return short(str(x), 24)
