@@ -244,12 +244,11 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     """
     start = upstream_gradient(output, gradient)  # 1, if none is given
     found = list(reverse_pass(output, start))  # nothing is stored until all is computed
-    totals = []
-    for node, total in found:
-        if not node._operands and node.grad is not None:
-            total = gradient_so_far(node) + total
-        totals.append(total)
-    for (node, _), total in zip(found, separate(totals), strict=True):
+    totals = [
+        total if node._operands or node.grad is None else gradient_so_far(node) + total
+        for node, total in found
+    ]
+    for (node, _), total in zip(found, separate(totals)):  # noqa: B905 (`strict` takes time)
         node.grad = total
 
 

@@ -88,7 +88,7 @@ def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
         # But a number on the right is a step of training, `p -= lr * p.grad`, as in PyTorch. Here
         # it would give the name `p` to another Value, and train nothing, so it is refused. (While
         # a model is evaluated, nobody makes steps.)
-        if not self._computed and not isinstance(other, Value):
+        if self._operation is None and not isinstance(other, Value):
             if is_recording():
                 is_step = _is_descent(symbol, other, self.grad)
             else:

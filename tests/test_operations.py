@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from microgd import Value, check_gradients, gradients, nn, operations
-from microgd.backprop import NUMPY, OPERATIONS
+from microgd.arrays import as_data
+from microgd.backprop import (
+    NUMPY,
+    OPERATIONS,
+    function_of_any,
+    shares,
+    shares_of_one,
+    shares_of_two,
+)
 
 REGISTERED = sorted(name for name, op in OPERATIONS.items() if op.module.startswith("microgd."))
 EXAMPLES = DOMAINS | COMPOSED
@@ -65,6 +73,68 @@ def test_gradients_of_first_and_second_order_agree_with_finite_differences(name,
         return domain.function(*given, **options)
 
     check_gradients(function, *(operands[i] for i in places), order=2)
+
+
+FUNCTIONS = {name: getattr(operations, name, None) for name in REGISTERED}
+FAST = [name for name in REGISTERED if OPERATIONS[name].shares in (shares_of_one, shares_of_two)]
+
+
+def same_bits(x, y):
+    """Whether two numbers, arrays or Values are of one type and dtype, and the same bits."""
+    assert type(x) is type(y)
+    x, y = (z._numbers if isinstance(z, Value) else z for z in (x, y))
+    assert type(x) is type(y)
+    assert np.asarray(x).dtype == np.asarray(y).dtype
+    assert np.shape(x) == np.shape(y)
+    return np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+def test_most_operations_have_a_fast_form():
+    assert {"add", "multiply", "power", "matmul", "exp", "relu"} <= set(FAST)
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@some
+@given(st.data())
+@np.errstate(all="ignore")  # a constant of 0 may be divided by
+def test_the_fast_form_computes_and_records_what_the_plain_one_does(name, dtype, data):
+    domain = DOMAINS[name]
+    op = OPERATIONS[name]
+    drawn, _ = data.draw(domain.cases)
+    operands = as_values(drawn, dtype)
+    constant = data.draw(st.sampled_from([None, *range(len(operands))] if operands[1:] else [None]))
+    if constant is not None:
+        x = drawn[constant]
+        operands[constant] = data.draw(st.sampled_from([x, np.rint(x).astype(int), np.float32(x)]))
+    fast = FUNCTIONS[name](*operands)
+    plain = function_of_any(op)(*operands)
+    assert same_bits(fast, plain)
+    assert fast.op == plain.op == name
+    for x, y in zip(fast.inputs, plain.inputs, strict=True):
+        assert x is y
+    for x, y in zip(fast.saved, plain.saved, strict=True):
+        assert x is y or same_bits(x, y)
+    g = 0.5 if isinstance(fast.data, float) else np.full(fast.shape, 0.5, fast.dtype)
+    for create_graph in (False, True):
+        upstream = Value(g) if create_graph else g
+        both = [list(form(fast, upstream, create_graph)) for form in (op.shares, shares)]
+        for (x, share), (y, other) in zip(*both, strict=True):
+            assert x is y
+            assert same_bits(share, other)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_the_fast_form_takes_numbers_and_arrays_as_the_plain_one_does(name):
+    op = OPERATIONS[name]
+    for x in (2, 0.75, np.float32(0.75), np.array([0.75, 0.5], np.float32)):
+        operands = [x] * len(op.rules)
+        with np.errstate(all="ignore"):
+            try:
+                expected = op.forward(*map(as_data, operands))
+            except ValueError:  # a matrix product of numbers
+                continue
+            assert same_bits(FUNCTIONS[name](*operands), expected)
 
 
 @every_operation
