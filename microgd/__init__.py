@@ -1,13 +1,39 @@
-"""microgd: a minimal automatic-differentiation engine on NumPy. With this library one can
+"""A minimal automatic-differentiation engine on NumPy, written to be read.
 
-- compute with `Value`s, numbers and arrays that remember how they were made, and get derivatives by `backward`;
-- differentiate functions, any number of times: `grad`, `value_and_grad`, `gradients`;
-- train small networks: `nn`, `optim`, `data`, `train`; and see how they learn: `plots`;
-- look at a computation graph (`draw`), and watch backpropagation on it, step by step (`film`);
-- add an operation (`operation`) and check its derivative (`check_gradients`).
+To compute, and get derivatives:
 
-To read how it works, read backprop.py, operations.py and value.py, in this order.
+    Value            a number or an array that records what is computed with it, for `backward`
+    no_grad          a context, or a decorator, in which nothing is recorded
+    grad             the function that returns the gradient of a function
+    value_and_grad   the function that returns a function's value and its gradient
+    gradients        the gradients of a Value for any of the Values it was computed from
+    hvp              the product of a vector and the matrix of second derivatives
+    operations       a module: the table of operations, such as exp, matmul and softmax
+
+To train small networks, these modules:
+
+    nn               layers, losses, and `Module`, from which you make your own networks
+    optim            gradient descent: `SGD`
+    data             handwritten digits, mini-batches, and labels as numbers
+    train            the training loop, evaluation, and checkpoints
+    plots            pictures of losses, images, and the landscape of a loss
+
+To look at a computation graph:
+
+    draw             a picture of the graph that computed a value
+    film             a page that plays the computation and the reverse pass, step by step
+
+To add an operation:
+
+    operation        the decorator that makes an operation of a function and its derivative rules
+    check_gradients  the check that compares gradients with difference quotients
+    GradientError    the error of `check_gradients`: a gradient is wrong
+
+`help` of each of these names says more, as in `help(microgd.nn)`. To read how it all works, read
+backprop.py, operations.py and value.py, in this order.
 """
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +49,27 @@ if TYPE_CHECKING:
     from microgd.pictures.draw import draw
     from microgd.pictures.film import film
 
-__all__ = ["GradientError", "Value", "check_gradients", "data", "draw", "film", "grad", "gradients", "hvp", "nn", "no_grad",
-           "operation", "operations", "optim", "plots", "train", "value_and_grad"]  # fmt: skip
+__version__ = "0.1.0"
+
+__all__ = [
+    "GradientError",
+    "Value",
+    "check_gradients",
+    "data",
+    "draw",
+    "film",
+    "grad",
+    "gradients",
+    "hvp",
+    "nn",
+    "no_grad",
+    "operation",
+    "operations",
+    "optim",
+    "plots",
+    "train",
+    "value_and_grad",
+]
 
 _HOME = {
     "GradientError": "gradcheck",
@@ -35,16 +80,17 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """The modules and names that load when they are first used, so that `import microgd` costs little beside NumPy."""
+    """A module or a name that is loaded when it is first used.
+
+    So `import microgd` costs little more than NumPy.
+    """
     from importlib import import_module
 
     if name not in __all__:
         raise AttributeError(f"module 'microgd' has no attribute {name!r}")
-    return (
-        getattr(import_module(f"microgd.{_HOME[name]}"), name)
-        if name in _HOME
-        else import_module(f"microgd.{name}")
-    )
+    if name in _HOME:
+        return getattr(import_module(f"microgd.{_HOME[name]}"), name)
+    return import_module(f"microgd.{name}")
 
 
 def __dir__() -> list[str]:

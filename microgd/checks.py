@@ -27,6 +27,8 @@ def check_list(
     if not isinstance(items, Iterable) or isinstance(items, Value | str | dict):
         raise TypeError(f"expected a list of {what}, but got {shown(items)}")
     checked = list(items)
+    if "," in what:
+        what += ","  # ends an insertion: "parameters, such as model.parameters(), that are Values"
     check_type(f"{what} that are {type_name}", item_type, *checked)
     return checked
 

@@ -1,9 +1,11 @@
 """Data to learn from: MNIST's handwritten digits, mini-batches, and text labels as numbers."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +14,19 @@ from microgd.arrays import as_plain_array
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.storage import StrPath
 
-Rng: TypeAlias = np.random.Generator | None
+__all__ = [
+    "Digits",
+    "Encoded",
+    "Examples",
+    "Minibatches",
+    "digits",
+    "encode_labels",
+    "minibatches",
+    "mnist",
+    "one_hot",
+]
+
+Rng = np.random.Generator | None
 
 
 def _read_checksums() -> dict[str, str]:
@@ -199,8 +213,8 @@ class Minibatches:
 def minibatches(x: ArrayLike, y: ArrayLike, size: int, rng: Rng = None) -> Minibatches:
     """The examples in mini-batches (x, y) of `size`, of which the last may be smaller.
 
-    With `rng`, each loop over them draws a new order; without it, they keep the order they have.
-    `ValueError` at once if there are no examples, or not as many x as y.
+    With `rng`, a `numpy.random.Generator`, each loop over them draws a new order; without it, they
+    keep the order they have. `ValueError` at once if there are no examples, or not as many x as y.
 
     >>> batches = minibatches([1, 2, 3], [0, 1, 0], 2)
     >>> [x.tolist() for epoch in range(2) for x, y in batches]

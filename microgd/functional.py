@@ -1,5 +1,7 @@
 """Derivatives as results: `gradients` of a Value, and `grad` of a function, which is a function."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import wraps

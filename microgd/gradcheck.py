@@ -28,6 +28,8 @@ causes (`_measured_derivative`).
 times the larger of the two, plus what rounding can do to the quotient (`_rounding_error`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple

@@ -1,5 +1,7 @@
 """`Module`: a part of a network. Its parameters and arrays are found, saved and loaded by name."""
 
+from __future__ import annotations
+
 import inspect
 from abc import ABCMeta
 from collections import deque
@@ -206,7 +208,7 @@ class Module(metaclass=_ModuleType):
             elif name in self._initial_parameters:  # `self.weights[0] = self.weights[0] * 0.1`
                 raise TypeError(f"{type(self).__name__}: {_not_a_parameter(Part(*fields))}")
 
-    def named_modules(self) -> "Iterator[tuple[str, Module]]":
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module, whose name is "", and each module in it once, with its name."""
         yield "", self
         seen = {id(self)}

@@ -1,5 +1,7 @@
 """Networks: layers, activations and losses, and all parameters of a model as one vector."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
@@ -18,6 +20,20 @@ from microgd.operations import Number, mean, reshape, softmax, square
 from microgd.registry import operation
 from microgd.value import Value
 
+__all__ = [
+    "Linear",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "cross_entropy",
+    "linear",
+    "mse_loss",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]
+
 
 def parameters_to_vector(parameters: Sequence[Value]) -> NDArray[Any]:
     """All the parameters' numbers as one vector, one parameter after the other.
@@ -31,7 +47,7 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
     """Set the parameters to the numbers of a vector such as `parameters_to_vector` returns.
 
     A vector of the wrong length, or a parameter that was computed, is a `ValueError`, and then
-    nothing has changed.
+    nothing has changed. Without parameters, as of an activation, the vector is empty.
     """
     parameters = check_list("parameters", parameters)
     array = np.asarray(as_data(vector))
@@ -41,13 +57,14 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
             "expected parameters that are leaves, but got some that were computed, by "
             f"{', '.join(operations_used)}"
         )
-    sizes = [p.size for p in parameters]
-    total = sum(sizes)
+    total = sum(p.size for p in parameters)
     if array.shape != (total,):
         raise ValueError(f"expected a vector of shape ({total},), but got shape {array.shape}")
-    parts = np.split(array, np.cumsum(sizes[:-1]))
-    for p, part in zip(parameters, parts, strict=True):
-        p.data = part.reshape(p.shape)
+    start = 0
+    for p in parameters:
+        end = start + p.size
+        p.data = array[start:end].reshape(p.shape)
+        start = end
 
 
 # ── Layers ───────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +228,7 @@ class Sequential(Module):
 
 
 class ReLU(Module):
-    """max(x, 0)."""
+    """max(x, 0), elementwise."""
 
     forward = staticmethod(operations.relu)
 

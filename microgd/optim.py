@@ -1,5 +1,7 @@
 """Gradient descent: from the gradients to the next weights."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +15,8 @@ from microgd.checks import check_list, check_number
 from microgd.memory import replace
 from microgd.storage import fitted
 from microgd.value import Value
+
+__all__ = ["SGD"]
 
 _NUMBER_SETTINGS = ("lr", "momentum", "weight_decay")
 _SETTINGS = (*_NUMBER_SETTINGS, "nesterov")

@@ -8,6 +8,8 @@ Every operation computes its result first. Then it asks `is_recording()` whether
 operands with the result (backprop.py).
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context

@@ -1,7 +1,7 @@
 """The training loop, as a generator: the caller keeps the loop."""
 
-import json
-import os
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,14 +13,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microgd.arrays import Data, as_data, as_plain_array, shown
+from microgd.checkpoint import load_checkpoint as load_checkpoint
+from microgd.checkpoint import save_checkpoint as save_checkpoint
 from microgd.checks import check_count, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, minibatches
 from microgd.functional import ancestors
 from microgd.module import Module
 from microgd.optim import SGD
 from microgd.recording import evaluation
-from microgd.storage import StrPath, load_arrays, save_arrays
 from microgd.value import Value
+
+__all__ = [
+    "DivergedError",
+    "Epoch",
+    "evaluate",
+    "fit",
+    "has_converged",
+    "load_checkpoint",
+    "save_checkpoint",
+]
 
 Function = Callable[..., Value]
 
@@ -31,15 +42,22 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """The results of one pass over all examples."""
+    """The results of one pass over all examples.
 
-    number: int  # 1 for the first
-    loss: float  # the mean over the examples, each measured just before its mini-batch's step
-    test_loss: float | None  # on the test examples, after the epoch; None without any
-    # The share of test examples that were classified correctly, 0 to 1; None without classes.
+    number         1 for the first epoch
+    loss           the mean over the examples, each measured just before its mini-batch's step
+    test_loss      the mean over the test examples, after the epoch; None without any
+    test_accuracy  the share of test examples classified correctly, 0 to 1; None without classes
+    seconds        how long training took, without the test
+    lr             the learning rate
+    """
+
+    number: int
+    loss: float
+    test_loss: float | None
     test_accuracy: float | None
-    seconds: float  # how long training took, without the test
-    lr: float  # the learning rate
+    seconds: float
+    lr: float
 
 
 def fit(
@@ -58,11 +76,11 @@ def fit(
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
     Between epochs the caller may stop, print, draw, save, or change `optimizer.lr`. In each epoch
-    the examples x (n, ...) with targets y (n, ...) come in mini-batches, in a new order that `rng`
-    draws. Without `rng`, the orders are different in every run. `loss(model(x), y)` is the mean
-    over a mini-batch. With `test=(x, y)`, each record also holds the loss and the accuracy on
-    these examples, as `evaluate` computes them. After `load_checkpoint`, `initial_epoch` is the
-    number of epochs that have been trained already.
+    the examples x (n, ...) with targets y (n, ...) come in mini-batches, in a new order that `rng`,
+    a `numpy.random.Generator`, draws. Without `rng`, the orders are different in every run.
+    `loss(model(x), y)` is the mean over a mini-batch. With `test=(x, y)`, each record also holds
+    the loss and the accuracy on these examples, as `evaluate` computes them. After
+    `load_checkpoint`, `initial_epoch` is the number of epochs that have been trained already.
 
     An optimizer of your own needs what `optim.SGD` has: `parameters`, the list of Values that it
     moves; `lr`, a number; `zero_grad()`, which sets each of their `grad`s to None; and `step()`,
@@ -350,119 +368,6 @@ def _count_correct(scores: Any, targets: Any) -> int:
     is_largest = np.argmax(scores, axis=1) == targets
     has_nan = np.isnan(scores).any(axis=1)
     return int(np.sum(is_largest & ~has_nan))
-
-
-# ── Checkpoints ──────────────────────────────────────────────────────────────────────────────────
-
-
-def save_checkpoint(
-    path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int
-) -> None:
-    """Write what training depends on after that many epochs to an .npz file, all of it or nothing.
-
-    This is the weights, the optimizer's settings and velocities, and the state of `rng`. So call
-    it last in the loop over `fit`. Later, with a model and an optimizer that were made in the same
-    way, training goes on bit for bit as if it had not stopped, on a machine of the same kind, with
-    the same versions.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> from microgd import nn
-    >>> x, y = [[1.0], [2.0]], [[3.0], [5.0]]
-    >>> rng = np.random.default_rng(0)
-    >>> model = nn.Linear(1, 1, rng=rng)
-    >>> optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
-    >>> with TemporaryDirectory() as folder:
-    ...     path = f"{folder}/run.npz"
-    ...     for epoch in fit(model, nn.mse_loss, optimizer, x, y, epochs=2, rng=rng):
-    ...         save_checkpoint(path, model, optimizer, rng, epoch.number)
-    ...     done = load_checkpoint(path, model, optimizer, rng)
-    >>> more = fit(model, nn.mse_loss, optimizer, x, y, epochs=4, rng=rng, initial_epoch=done)
-    >>> [epoch.number for epoch in more]
-    [3, 4]
-
-    An optimizer with parameters that are not the model's is a `ValueError`: the file would lack
-    them.
-    """
-    names = _parameter_names(model, optimizer, rng)
-    check_count("number of epochs", epoch, 0)
-    arrays: dict[str, Data] = {}
-    for name, data in model.state_dict().items():
-        arrays[f"model.{name}"] = data
-    for name, data in optimizer.state_dict().items():
-        arrays[f"optimizer.{name}"] = data
-    state = json.dumps([rng.bit_generator.state, names], default=np.ndarray.tolist)
-    arrays["rng"] = np.frombuffer(state.encode(), np.uint8)
-    arrays["epoch"] = float(epoch)
-    save_arrays(path, arrays)
-
-
-def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator) -> int:
-    """Set all three to what `save_checkpoint` has written; returns the number of epochs done.
-
-    All of it or nothing: a broken file, or one for another model, optimizer or kind of generator,
-    is a `ValueError`, and changes nothing.
-    """
-    names = _parameter_names(model, optimizer, rng)
-    arrays = load_arrays(path)
-    try:
-        random_state, saved_names = json.loads(bytes(map(int, arrays["rng"])))
-        epoch = int(arrays["epoch"])
-        _check_random_state(random_state, rng)
-        weights = _under("model.", arrays)
-        matched = model._matched(weights)
-        same_dtypes = all(np.result_type(new) == weights[part.name].dtype for part, new in matched)
-        if saved_names != names or not same_dtypes:
-            raise ValueError(
-                f"its optimizer moves {saved_names}, not {names}, or its weights have another dtype"
-            )
-        optimizer.load_state_dict(_under("optimizer.", arrays))
-    except Exception as error:
-        # A file of something else may fail at any of these lines, with any kind of error. All
-        # become a ValueError that names the file and has the original as its cause. Ctrl-C is not
-        # an Exception, so it passes through.
-        raise ValueError(
-            f"{os.fspath(path)} is not a checkpoint of this model, optimizer and generator: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    for part, new in matched:
-        part.put(new)
-    rng.bit_generator.state = random_state
-    return epoch
-
-
-def _check_random_state(state: Any, rng: np.random.Generator) -> None:
-    """Raise an error if `state` is not one of this kind of generator, or is out of its range."""
-    new = type(rng.bit_generator)()
-    new.state = state  # an error if it is the state of another kind
-    # NumPy does not check these positions: with wrong ones, MT19937 and Philox would read
-    # memory outside their buffers.
-    position = state["state"].get("pos", 0)
-    buffer_position = state.get("buffer_pos", 0)
-    if not (0 <= position <= 624 and 0 <= buffer_position <= 4):
-        raise ValueError("the random state is out of its range")
-
-
-def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The arrays whose names begin with the prefix, by the rest of their names."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
-
-
-def _parameter_names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]:
-    """The names of the optimizer's parameters, in its order; an error if one is not the model's."""
-    check_type("a Module", Module, model)
-    check_type("an SGD", SGD, optimizer)
-    check_type("a Generator", np.random.Generator, rng)
-    names = {p: name for name, p in model.named_parameters()}
-    if not set(optimizer.parameters) <= names.keys():
-        raise ValueError(
-            "expected an optimizer of the model's parameters, but it has others, "
-            "which the file would lack"
-        )
-    return [names[p] for p in optimizer.parameters]
 
 
 def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -> bool:

@@ -1,0 +1,125 @@
+"""Checkpoints: stopped training goes on later as if it had not stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from microgd.arrays import Data
+from microgd.checks import check_count, check_type
+from microgd.module import Module
+from microgd.optim import SGD
+from microgd.storage import StrPath, load_arrays, save_arrays
+
+
+def save_checkpoint(
+    path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int
+) -> None:
+    """Write what training needs to go on later to an .npz file: all of it, or nothing.
+
+    These are the weights, the optimizer's settings and velocities, the state of `rng`, and the
+    number of epochs done. So call it last in the loop over `fit`. Later, with a model and an
+    optimizer that were made in the same way, training goes on bit for bit as if it had not stopped,
+    on a machine of the same kind, with the same versions.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from microgd import nn, optim, train
+    >>> x, y = [[1.0], [2.0]], [[3.0], [5.0]]
+    >>> rng = np.random.default_rng(0)
+    >>> model = nn.Linear(1, 1, rng=rng)
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = f"{folder}/run.npz"
+    ...     for epoch in train.fit(model, nn.mse_loss, optimizer, x, y, epochs=2, rng=rng):
+    ...         train.save_checkpoint(path, model, optimizer, rng, epoch.number)
+    ...     done = train.load_checkpoint(path, model, optimizer, rng)
+    >>> more = train.fit(model, nn.mse_loss, optimizer, x, y, epochs=4, rng=rng, initial_epoch=done)
+    >>> [epoch.number for epoch in more]
+    [3, 4]
+
+    An optimizer with parameters that are not the model's is a `ValueError`: the file would lack
+    them.
+    """
+    names = _parameter_names(model, optimizer, rng)
+    check_count("number of epochs", epoch, 0)
+    arrays: dict[str, Data] = {}
+    for name, data in model.state_dict().items():
+        arrays[f"model.{name}"] = data
+    for name, data in optimizer.state_dict().items():
+        arrays[f"optimizer.{name}"] = data
+    state = json.dumps([rng.bit_generator.state, names], default=np.ndarray.tolist)
+    arrays["rng"] = np.frombuffer(state.encode(), np.uint8)
+    arrays["epoch"] = float(epoch)
+    save_arrays(path, arrays)
+
+
+def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator) -> int:
+    """Set model, optimizer and `rng` to what `save_checkpoint` has written.
+
+    Returns the number of epochs done. All of it or nothing: a broken file, or one for another
+    model, optimizer or kind of generator, is a `ValueError`, and changes nothing.
+    """
+    names = _parameter_names(model, optimizer, rng)
+    arrays = load_arrays(path)
+    try:
+        random_state, saved_names = json.loads(bytes(map(int, arrays["rng"])))
+        epoch = int(arrays["epoch"])
+        _check_random_state(random_state, rng)
+        weights = _under("model.", arrays)
+        matched = model._matched(weights)
+        same_dtypes = all(np.result_type(new) == weights[part.name].dtype for part, new in matched)
+        if saved_names != names or not same_dtypes:
+            raise ValueError(
+                f"its optimizer moves {saved_names}, not {names}, or its weights have another dtype"
+            )
+        optimizer.load_state_dict(_under("optimizer.", arrays))
+    except Exception as error:
+        # A file of something else may fail at any of these lines, with any kind of error. All
+        # become a ValueError that names the file and has the original as its cause. Ctrl-C is not
+        # an Exception, so it passes through.
+        raise ValueError(
+            f"{os.fspath(path)} is not a checkpoint of this model, optimizer and generator: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    for part, new in matched:
+        part.put(new)
+    rng.bit_generator.state = random_state
+    return epoch
+
+
+def _check_random_state(state: Any, rng: np.random.Generator) -> None:
+    """Raise an error if `state` is not one of this kind of generator, or is out of its range."""
+    new = type(rng.bit_generator)()
+    new.state = state  # an error if it is the state of another kind
+    # NumPy does not check these positions: with wrong ones, MT19937 and Philox would read
+    # memory outside their buffers.
+    position = state["state"].get("pos", 0)
+    buffer_position = state.get("buffer_pos", 0)
+    if not (0 <= position <= 624 and 0 <= buffer_position <= 4):
+        raise ValueError("the random state is out of its range")
+
+
+def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays whose names begin with the prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _parameter_names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]:
+    """The names of the optimizer's parameters, in its order; an error if one is not the model's."""
+    check_type("a Module", Module, model)
+    check_type("an SGD", SGD, optimizer)
+    check_type("a Generator", np.random.Generator, rng)
+    names = {p: name for name, p in model.named_parameters()}
+    if not set(optimizer.parameters) <= names.keys():
+        raise ValueError(
+            "expected an optimizer of the model's parameters, but it has others, "
+            "which the file would lack"
+        )
+    return [names[p] for p in optimizer.parameters]
