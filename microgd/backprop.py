@@ -43,6 +43,8 @@ One pass backward gives the derivative of one number with respect to every eleme
 Going forward would take a pass for each of those elements.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -74,7 +76,7 @@ class Operation:
     joint_rule: Any  # in place of rules, if there may be any number of operands
     module: str  # where it was made
 
-    def __deepcopy__(self, memo: Any) -> "Operation":
+    def __deepcopy__(self, memo: Any) -> Operation:
         return self
 
     def __reduce__(self) -> Any:

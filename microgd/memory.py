@@ -19,6 +19,8 @@ wherever that is safe. These are the rules:
    and backward, the gradients may be those of the new numbers.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable
 from typing import Any

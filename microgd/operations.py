@@ -24,12 +24,14 @@ You add an operation of your own as it is done here: write `@operation(rule, ...
 with a rule for each operand. From then on it can be differentiated twice, drawn, and checked.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from math import exp as _exp
 from math import hypot
 from math import log as _ln
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -38,8 +40,69 @@ from microgd.arrays import as_data, check_dtype, check_flag
 from microgd.backprop import NUMPY, Node
 from microgd.registry import operation
 
-Number: TypeAlias = Any  # a float, an array or a Value: operations take and return all three
-Axis: TypeAlias = int | tuple[int, ...] | None
+# fmt: off
+__all__ = [
+    "absolute",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctanh",
+    "astype",
+    "broadcast_to",
+    "clip",
+    "concatenate",
+    "cos",
+    "cosh",
+    "divide",
+    "exp",
+    "exp2",
+    "expm1",
+    "getitem",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_softmax",
+    "logaddexp",
+    "logsumexp",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "positive",
+    "power",
+    "ravel",
+    "relu",
+    "reshape",
+    "scatter",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softmax",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "subtract",
+    "sum",
+    "tan",
+    "tanh",
+    "transpose",
+    "var",
+    "where",
+]
+# fmt: on
+
+Number = Any  # a float, an array or a Value: operations take and return all three
+Axis = int | tuple[int, ...] | None
 
 
 def _shape(x: Number) -> tuple[int, ...]:

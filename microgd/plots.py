@@ -14,6 +14,8 @@ Matplotlib loads when the first picture is drawn. If it is not installed, there 
 `ModuleNotFoundError` that says how to install it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import cycle
@@ -31,6 +33,18 @@ from microgd.nn import parameters_to_vector, vector_to_parameters
 from microgd.recording import evaluation
 from microgd.train import Epoch, has_converged
 from microgd.value import Value
+
+__all__ = [
+    "confusion_matrix",
+    "contours",
+    "curve",
+    "images",
+    "landscape",
+    "losses",
+    "panels",
+    "principal_directions",
+    "random_direction",
+]
 
 if TYPE_CHECKING:
     from microgd.pictures.figure import Figure
@@ -72,7 +86,7 @@ def __dir__() -> list[str]:
 
 def panels(
     columns: int = 1, rows: int = 1, width: float = 8.0, height: float = 4.5, **looks: Any
-) -> "tuple[Figure, list[Any]]":
+) -> tuple[Figure, list[Any]]:
     """A figure for several pictures, and a list of its axes, row by row: pass each as `ax`.
 
     Width and height are in inches. `looks` are properties of all the axes, such as `xlim`.
@@ -82,7 +96,7 @@ def panels(
     return figure, list(np.ravel(axes))
 
 
-def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: Any) -> "Figure":
+def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: Any) -> Figure:
     """A function of one number, and its tangents at some points, such as the steps of a descent.
 
     `points` is a list of numbers, or several lists by name, in a dictionary. Each of these has its
@@ -117,7 +131,7 @@ def curve(f: Any, points: Any, *, span: Any = None, ax: Any = None, **labels: An
 
 def contours(
     f: Any, path: Any = (), *, span: Any = None, points: int = 41, ax: Any = None, **labels: Any
-) -> "Figure":
+) -> Figure:
     """A function of two numbers as contours, and a path on it, (n, 2), with an arrow for each step.
 
     The function is computed at `points` × `points` points. By default the picture covers the path
@@ -179,7 +193,7 @@ def _draw_path(ax: Any, steps: NDArray[Any]) -> None:
     ax.plot(*start, "o", *end, "*", **looks)
 
 
-def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **labels: Any) -> "Figure":
+def losses(runs: Any, *, tolerance: float | None = None, ax: Any = None, **labels: Any) -> Figure:
     """How the loss falls in one run, or in several runs by name, in a dictionary.
 
     A run is a list of losses, or a pair (x, losses) of lists, or the records that `train.fit`
@@ -294,7 +308,7 @@ def _lines_of_epochs(name: str, records: list[Epoch]) -> list[_Line]:
 
 def images(
     arrays: Any, titles: Any = (), *, columns: int = 10, signed: bool = False, unit: str = ""
-) -> "Figure":
+) -> Figure:
     """Images side by side, such as digits, or the weights of a layer.
 
     Their shape is (n, height, width), or (n, pixels) if they are squares. There may be an axis of
@@ -364,7 +378,7 @@ def _titles(titles: Any, images: int) -> list[str]:
 
 def confusion_matrix(
     labels: Any, said: Any, names: Any = None, *, ax: Any = None, **captions: Any
-) -> "Figure":
+) -> Figure:
     """How often each class, a row, was taken for each class, a column.
 
     `labels` are the true classes, and `said` are the classes that a model said. Both are integers,
@@ -462,7 +476,7 @@ def _texts_as_labels(
 
 def landscape(
     loss: Any, parameters: Sequence[Value], directions: Any, *, path: Any = (), **options: Any
-) -> "Figure":
+) -> Figure:
     """The loss on a plane through the parameters as they are, along two directions.
 
     The directions are two vectors, (2, size), each like that of `nn.parameters_to_vector`. `loss()`
@@ -610,7 +624,7 @@ def _with_room(points: NDArray[Any]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _labelled(ax: Any, labels: Mapping[str, Any]) -> "Figure":
+def _labelled(ax: Any, labels: Mapping[str, Any]) -> Figure:
     """The figure of these axes, with the labels, and a legend if anything has a name."""
     ax.set(**labels)
     _, names = ax.get_legend_handles_labels()

@@ -1,5 +1,7 @@
 """`operation`: the decorator that makes an operation of a function, and the checks of new ones."""
 
+from __future__ import annotations
+
 import inspect
 import sys
 from collections.abc import Callable

@@ -5,6 +5,8 @@ graph (backprop.py) with Python's operators and NumPy's functions attached to it
 operations (operations.py): `a * b` *is* `multiply(a, b)`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, NoReturn
@@ -51,7 +53,7 @@ NUMPY.update({function: _on_data(function) for function in (*_TESTS, *_SHAPES)})
 def _comparison(test: np.ufunc) -> Callable[..., Any]:
     """The comparison as a method. It compares numbers, and its result is not a Value."""
 
-    def apply(self: "Value", other: Any) -> Any:
+    def apply(self: Value, other: Any) -> Any:
         if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
             return NotImplemented  # so that Python says that a Value does not equal None
         numbers = other._numbers if isinstance(other, Value) else as_data(other, self._numbers)
@@ -83,7 +85,7 @@ def _is_descent(symbol: str, step: Any, gradient: Any) -> bool:
 def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
     """`a += b` gives the name `a` to another Value. It never writes into the one it had."""
 
-    def apply(self: "Value", other: Any) -> Any:
+    def apply(self: Value, other: Any) -> Any:
         # Code that computes in this way adds up Values: `total = self.bias; total += weight * x`.
         # But a number on the right is a step of training, `p -= lr * p.grad`, as in PyTorch. Here
         # it would give the name `p` to another Value, and train nothing, so it is refused. (While
@@ -188,7 +190,7 @@ class Value(Node):
             )
         return self._numbers if isinstance(self._numbers, float) else float(self._numbers.item())
 
-    def detach(self) -> "Value":
+    def detach(self) -> Value:
         """A leaf with a copy of the data: no gradient comes back from it to this Value."""
         return type(self)(self._numbers)
 
@@ -405,7 +407,7 @@ class Value(Node):
             raise TypeError("a Value that is a number has no length")
         return self.shape[0]
 
-    def __iter__(self) -> "Iterator[Value]":
+    def __iter__(self) -> Iterator[Value]:
         return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:

@@ -1,5 +1,7 @@
 """`draw`: a computation graph as a picture that shows the chain rule at work."""
 
+from __future__ import annotations
+
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,7 +43,7 @@ def draw(
     constants: bool = True,
     gradients: bool = True,
     limit: int = 500,
-) -> "Picture":
+) -> Picture:
     """The graph that computed `value`, as a `graphviz.Digraph` that shows itself in Jupyter.
 
     Boxes are values: leaves are blue, constants have a dashed border, and `value` itself is yellow
@@ -364,7 +366,7 @@ def _agree(total: Any, stored: Any) -> bool:
     return np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True)
 
 
-def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
+def paint(sketch: Sketch, words: Words, direction: str) -> Picture:
     """The picture of a sketch: boxes with their words, in the frames of modules, and edges."""
     from microgd.pictures.diagram import picture  # it loads graphviz, so only when it is needed
 
@@ -376,7 +378,7 @@ def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
         contents[None if key[0] == "l" else module].append(key)
     framed = {path for module in contents if module is not None for path in layers.nesting[module]}
 
-    def fill(frame: "Picture", module: str | None) -> None:
+    def fill(frame: Picture, module: str | None) -> None:
         """Put what is in this module into the frame, and then the frames of the modules in it."""
         for key in contents[module]:
             _paint_node(frame, key, sketch, words)
@@ -400,7 +402,7 @@ def paint(sketch: Sketch, words: Words, direction: str) -> "Picture":
     return whole
 
 
-def _paint_node(frame: "Picture", key: str, sketch: Sketch, words: Words) -> None:
+def _paint_node(frame: Picture, key: str, sketch: Sketch, words: Words) -> None:
     """Put a box or an ellipse into the frame."""
     look = sketch.look(key)
     members = list(sketch.members[key].values())

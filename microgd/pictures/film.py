@@ -1,5 +1,7 @@
 """`film`: a page that plays a computation, forward and then backward, one step at a time."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import html
@@ -33,7 +35,7 @@ def film(
     names: Mapping[str, Any] | None = None,
     model: Any = None,
     direction: str = "LR",
-) -> "Film":
+) -> Film:
     """Write a page that plays how `value` was computed, and then how its gradient flows back.
 
     The page is one HTML file for any browser, and needs no network. The operations play in the
