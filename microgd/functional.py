@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from microgd.arrays import Data, as_data, check_flag
-from microgd.backprop import Node, reverse_pass, upstream_gradient
+from microgd.backprop import Node, initial_gradient, reverse_pass
 from microgd.checks import check_count, check_list, check_type
 from microgd.memory import separate
 from microgd.operations import positive
@@ -37,7 +37,7 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     check_type("an output that is a Value", Value, output)
     check_flag("create_graph", create_graph)
     wanted = set(inputs)
-    nodes = reverse_pass(output, upstream_gradient(output), create_graph)
+    nodes = reverse_pass(output, initial_gradient(output), create_graph)
     reached = ((node, g) for node, g in nodes if node in wanted)
     # The reverse pass computes a gradient only when it is asked for the next one. So it stops here
     # at the last of the inputs, and goes no further back.
@@ -78,7 +78,7 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
         )
     parts: list[Data] = []
     for x, vector in zip(inputs, vectors, strict=True):
-        parts.append(upstream_gradient(x, as_data(vector, x._numbers)))
+        parts.append(initial_gradient(x, as_data(vector, x._numbers)))
     with recording(True):
         slopes = gradients(output, inputs, create_graph=True)
         product = Value(0.0)

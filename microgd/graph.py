@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgd.arrays import Data, same
-from microgd.backprop import upstream_gradient
+from microgd.backprop import initial_gradient
 from microgd.functional import ancestors
 from microgd.value import Value
 
@@ -59,16 +59,16 @@ class Graph:
         It starts with the `grad` of the output. If that is None it starts with 1, and raises a
         `ValueError` if the output has more than one element.
         """
-        self.gradient[self.output] = upstream_gradient(self.output, self.output.grad)
+        self.gradient[self.output] = initial_gradient(self.output, self.output.grad)
         # An operation that used a result was recorded after it. So in this order the gradient of a
         # result is complete when its turn comes.
         for result in reversed(self.steps):
             g = self.gradient[result]
-            shares = list(result._operation.shares(result, g))
+            shares = list(result._operation.contributions(result, g))
             slopes: list[Any] = [None] * len(shares)
             if isinstance(result._numbers, float):
                 # The local derivative is what the rule makes of an upstream gradient of 1.
-                slopes = [slope for _, slope in result._operation.shares(result, 1.0)]
+                slopes = [slope for _, slope in result._operation.contributions(result, 1.0)]
             positions = [i for i, x in enumerate(result.inputs) if isinstance(x, Value)]
             for i, (x, share), slope in zip(positions, shares, slopes, strict=True):
                 before = self.gradient.get(x)

@@ -16,14 +16,10 @@ from microgd.backprop import (
     NUMPY,
     OPERATIONS,
     Function,
-    Operation,
-    function_of_any,
-    function_of_one,
-    function_of_two,
-    shares,
-    shares_by_joint_rule,
-    shares_of_one,
-    shares_of_two,
+    JointOperation,
+    OperationOfOne,
+    OperationOfTwo,
+    RegisteredOperation,
 )
 
 
@@ -69,21 +65,19 @@ def operation(
         caller = sys._getframe(1).f_globals.get("__name__", "")
         module = caller if _is_built_in(forward) else forward.__module__ or ""
         check_name(operation_name, module)
-        options = {} if _is_built_in(forward) else _options(forward, len(rules))
+        defaults = {} if _is_built_in(forward) else _defaults(forward, len(rules))
         is_microgds = module.startswith("microgd.")
         if not is_microgds and not _is_built_in(forward):
             _check_rules(operation_name, rules, forward)
-        function_of, shares_of = _forms(rules, jointly, options)
-        made = Operation(
+        made = _made(
             name=operation_name,
             forward=forward,
             rules=rules if is_microgds else tuple(map(_guarded, rules)),
-            options=options,
-            shares=shares_of,
             joint_rule=jointly if is_microgds else _guarded(jointly),
             module=module,
+            defaults=defaults,
         )
-        function: Function = _documented(function_of(made), made)
+        function: Function = _documented(made.as_function(), made)
         OPERATIONS[operation_name] = made
         numpys_function = numpys(operation_name)
         if numpys_function is not None:
@@ -98,27 +92,27 @@ def _is_built_in(function: Function) -> bool:
     return isinstance(function, np.ufunc | BuiltinFunctionType)
 
 
-def _options(forward: Function, arity: int) -> dict[str, Any]:
+def _defaults(forward: Function, arity: int) -> dict[str, Any]:
     """What a function takes after its operands, with the defaults."""
     parameters = list(inspect.signature(forward).parameters.values())
     return {p.name: p.default for p in parameters[arity:] if p.kind is not p.VAR_POSITIONAL}
 
 
-def _forms(
-    rules: tuple[Function | None, ...], jointly: Function | None, options: dict[str, Any]
-) -> tuple[Function, Function]:
-    """How the operation is called, and how it passes gradients on: fast, if it can be."""
-    if jointly is not None:
-        return function_of_any, shares_by_joint_rule
-    if not options and None not in rules:
+def _made(
+    joint_rule: Function | None, rules: tuple[Function | None, ...], **known: Any
+) -> RegisteredOperation:
+    """The operation, in the fastest form that it can have."""
+    if joint_rule is not None:
+        return JointOperation(rules=rules, joint_rule=joint_rule, **known)
+    if not known["defaults"] and None not in rules:
         if len(rules) == 1:
-            return function_of_one, shares_of_one
+            return OperationOfOne(rules=rules, **known)
         if len(rules) == 2:
-            return function_of_two, shares_of_two
-    return function_of_any, shares
+            return OperationOfTwo(rules=rules, **known)
+    return RegisteredOperation(rules=rules, **known)
 
 
-def _documented(function: Any, made: Operation) -> Any:
+def _documented(function: Any, made: RegisteredOperation) -> Any:
     """The operation, with the name, the documentation and the signature of what it computes."""
     forward = made.forward
     if not _is_built_in(forward):

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from microgd import operations as ops
 from microgd.advice import instead_of
 from microgd.arrays import COMPUTED, Data, ReadOnly, as_data
-from microgd.backprop import NUMPY, Node, backward
+from microgd.backprop import NUMPY, Node, backward, next_order
 from microgd.memory import replace, writable
 from microgd.recording import is_evaluating, is_recording
 
@@ -181,6 +181,11 @@ class Value(Node):
             copy[...] = numbers
             numbers = copy
         replace(self, numbers)
+
+    @property
+    def _computed(self) -> bool:
+        """Whether an operation computed it, even within `no_grad`, or `Value(...)` made it."""
+        return self._operation is not None
 
     def item(self) -> float:
         """The number, if there is exactly one element; otherwise a `ValueError`."""
@@ -413,6 +418,13 @@ class Value(Node):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
+    def __setstate__(self, state: tuple[dict[str, Any] | None, dict[str, Any]]) -> None:
+        # A copy, or a Value from a pickle, is as young as any other new Value.
+        attributes, slots = state
+        for name, x in {**(attributes or {}), **slots}.items():
+            setattr(self, name, x)
+        self._order = next_order()
+
     def __repr__(self) -> str:
         dtype = ", dtype=float32" if self.dtype == np.float32 else ""
         name = f", name={self.name!r}" if self.name else ""
@@ -424,3 +436,6 @@ def _written(x: Data) -> str:
     if isinstance(x, np.ndarray):
         return np.array2string(x, separator=", ", prefix="Value(")
     return repr(x)
+
+
+Node.value_class = Value

@@ -15,10 +15,10 @@ from microgd.arrays import as_data
 from microgd.backprop import (
     NUMPY,
     OPERATIONS,
-    function_of_any,
-    shares,
-    shares_of_one,
-    shares_of_two,
+    Operation,
+    OperationOfOne,
+    OperationOfTwo,
+    RegisteredOperation,
 )
 
 REGISTERED = sorted(name for name, op in OPERATIONS.items() if op.module.startswith("microgd."))
@@ -76,7 +76,9 @@ def test_gradients_of_first_and_second_order_agree_with_finite_differences(name,
 
 
 FUNCTIONS = {name: getattr(operations, name, None) for name in REGISTERED}
-FAST = [name for name in REGISTERED if OPERATIONS[name].shares in (shares_of_one, shares_of_two)]
+FAST = [
+    name for name in REGISTERED if isinstance(OPERATIONS[name], OperationOfOne | OperationOfTwo)
+]
 
 
 def same_bits(x, y):
@@ -108,7 +110,7 @@ def test_the_fast_form_computes_and_records_what_the_plain_one_does(name, dtype,
         x = drawn[constant]
         operands[constant] = data.draw(st.sampled_from([x, np.rint(x).astype(int), np.float32(x)]))
     fast = FUNCTIONS[name](*operands)
-    plain = function_of_any(op)(*operands)
+    plain = RegisteredOperation.as_function(op)(*operands)
     assert same_bits(fast, plain)
     assert fast.op == plain.op == name
     for x, y in zip(fast.inputs, plain.inputs, strict=True):
@@ -118,10 +120,13 @@ def test_the_fast_form_computes_and_records_what_the_plain_one_does(name, dtype,
     g = 0.5 if isinstance(fast.data, float) else np.full(fast.shape, 0.5, fast.dtype)
     for create_graph in (False, True):
         upstream = Value(g) if create_graph else g
-        both = [list(form(fast, upstream, create_graph)) for form in (op.shares, shares)]
-        for (x, share), (y, other) in zip(*both, strict=True):
+        both = (
+            op.contributions(fast, upstream, create_graph),
+            Operation.contributions(op, fast, upstream, create_graph),
+        )
+        for (x, contribution), (y, other) in zip(*map(list, both), strict=True):
             assert x is y
-            assert same_bits(share, other)
+            assert same_bits(contribution, other)
 
 
 @pytest.mark.parametrize("name", FAST)

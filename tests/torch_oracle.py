@@ -251,11 +251,11 @@ def rounding(eps, rng):
     """Within this context, operations that round do so at random."""
     record = backprop.record
 
-    def noisy(kind, data, op, operands, saved, options=backprop.NO_OPTIONS):
+    def noisy(data, op, operands, saved):
         if op.name not in EXACT:
-            size = terms(op.name, data, saved, options)
+            size = terms(op.name, data, saved, op.options)
             data = data + eps * rng.uniform(-1.0, 1.0, np.shape(data)) * size
-        return record(kind, data, op, operands, saved, options)
+        return record(data, op, operands, saved)
 
     with mock.patch.object(backprop, "record", noisy):
         yield

@@ -320,9 +320,9 @@ class Words:
 
 def options(step: Any) -> list[str]:
     """The options of an operation that are not the defaults, as they are written in code."""
-    defaults = step._operation.options
+    defaults = step._operation.defaults
     written = []
-    for name, x in step._options.items():
+    for name, x in step._operation.options.items():
         # (`cache` is where `nn.cross_entropy` puts what its rule needs: no option of the caller's.)
         if repr(x) != repr(defaults[name]) and name != "cache":
             written.append(f"{name}={text.option(x)}")
