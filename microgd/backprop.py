@@ -50,7 +50,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from heapq import heappop, heappush
 from inspect import Parameter
 from itertools import count, repeat
@@ -111,30 +110,33 @@ class Operation:
 
     name: str
     forward: Function  # computes the result from numbers and arrays
-    rules: tuple[Any, ...]  # given (g, out, *operands), rules[i] returns operand i's contribution
+    rules: tuple[Any, ...]  # rules[i](g, out, *operands) returns operand i's contribution
+    options: dict[str, Any] = field(default_factory=dict)  # more arguments of both, such as an axis
 
     def contributions(
         self, node: Node, gradient: Any, create_graph: bool = False
     ) -> Iterable[tuple[Node, Any]]:
         """What a result contributes to the gradients of its operands, given its own gradient."""
-        arguments = self.arguments_of_rules(node, create_graph)
-        for operand, rule, saved in zip(node._operands, self.rules, node._saved, strict=True):
+        result, operands = recorded(node, create_graph)
+        options = self.options.values()
+        for operand, rule, saved in zip(node._operands, self.rules, node._saved):
             if isinstance(operand, Node):  # nothing is computed for a constant
-                contribution = rule(gradient, *arguments)
+                contribution = rule(gradient, result, *operands, *options)
                 # If the operand was broadcast, each of its elements was used in several places. The
                 # contributions of all these uses are summed, so that they get the operand's shape.
                 yield operand, unbroadcast(contribution, saved, self.name, create_graph)
 
-    def arguments_of_rules(self, node: Node, create_graph: bool) -> tuple[Any, ...]:
-        """The result and its operands: the numbers that were recorded.
 
-        With `create_graph` they are the nodes themselves. Then everything that the rules compute is
-        recorded in turn, and can be differentiated again: this is what `gradients(...,
-        create_graph=True)` and grad(grad(f)) do for second derivatives.
-        """
-        if create_graph:
-            return node, *map(require_unchanged, node._operands, node._saved)
-        return node._numbers, *node._saved
+def recorded(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
+    """A result and its operands, as rules get them: the numbers that were recorded.
+
+    With `create_graph` they are the nodes themselves. Then everything that the rules compute is
+    recorded in turn, and can be differentiated again: this is how `gradients(...,
+    create_graph=True)` and grad(grad(f)) get second derivatives.
+    """
+    if create_graph:
+        return node, tuple(map(require_unchanged, node._operands, node._saved))
+    return node._numbers, node._saved
 
 
 # ── Forward: compute, and record ─────────────────────────────────────────────────────────────────
@@ -146,7 +148,7 @@ def compute(operation: Operation, operands: tuple[Any, ...]) -> Any:
     end of this file.)
     """
     saved = numbers_of(operands, operation.rules)
-    result = operation.forward(*saved)
+    result = operation.forward(*saved, **operation.options)
     return record(result, operation, operands, saved)
 
 
@@ -219,7 +221,7 @@ def backward(output: Node, gradient: Data | None = None) -> None:
         if not node._operands and node.grad is not None:  # a leaf that has a gradient already
             total = gradient_so_far(node) + total
         totals.append(total)
-    for (node, _), total in zip(found, separate(totals), strict=True):  # in memory of its own
+    for (node, _), total in zip(found, separate(totals)):  # in memory of its own
         node.grad = total
 
 
@@ -231,31 +233,30 @@ def backward(output: Node, gradient: Data | None = None) -> None:
 class RegisteredOperation(Operation):
     """An operation that `@operation` made, with all that is known of it."""
 
-    module: str  # where it was made
-    defaults: dict[str, Any]  # what it takes besides operands, such as an axis, and the defaults
-    options: dict[str, Any] = field(default_factory=dict)  # those of one use
+    module: str = field(kw_only=True)  # where it was made
+    defaults: dict[str, Any] = field(kw_only=True)  # of its options
 
     def with_options(self, options: dict[str, Any]) -> RegisteredOperation:
         """The operation with these options: sum over axis 0 is a function of its operand alone."""
-        twin = _new(type(self))
-        twin.__dict__.update(self.__dict__, options=options)
-        twin.__dict__["forward"] = partial(self.forward, **options)
+        twin: RegisteredOperation = _new(type(self))
+        attributes = twin.__dict__
+        attributes.update(self.__dict__)
+        attributes["options"] = options
         return twin
-
-    def arguments_of_rules(self, node: Node, create_graph: bool) -> tuple[Any, ...]:
-        """The result and its operands, and after them the options."""
-        return *super().arguments_of_rules(node, create_graph), *self.options.values()
 
     def as_function(self) -> Function:
         """The operation as a function: operands first, then options, by position or by name."""
         without_rule = [i for i, rule in enumerate(self.rules) if rule is None]
 
         def apply(*arguments: Any, **named: Any) -> Any:
-            if not any(isinstance(x, Node) for x in (*arguments, *named.values())):
+            for x in (*arguments, *named.values()) if named else arguments:
+                if isinstance(x, Node):
+                    break
+            else:
                 return self.forward(*arguments, **named)  # there is nothing to record
+            operation = self
             arity = len(self.rules) or len(arguments)
             operands = arguments[:arity]
-            operation = self
             if self.defaults or named or len(arguments) > arity:
                 options = self._all_options(operands, arguments[arity:], named)
                 operation = self.with_options(options)
@@ -278,18 +279,18 @@ class RegisteredOperation(Operation):
         self, operands: tuple[Any, ...], by_position: tuple[Any, ...], by_name: dict[str, Any]
     ) -> dict[str, Any]:
         """Each option by name: as it was given, or else its default."""
-        given_by_position = dict(zip(self.defaults, by_position, strict=False))
-        options = {**self.defaults, **given_by_position, **by_name}
-        is_missing = False
-        for option in options.values():
-            if has_node(option):
+        for option in (*by_position, *by_name.values()):
+            if isinstance(option, Node) or (type(option) is tuple and has_node(option)):
                 raise TypeError(self._advice_on_a_node_as_an_option())
-            is_missing = is_missing or option is Parameter.empty
-        is_unknown = max(len(by_position), len(options)) > len(self.defaults)
-        is_given_twice = not by_name.keys().isdisjoint(given_by_position)
-        if is_missing or is_unknown or is_given_twice:
-            # It does not take these arguments, so Python raises a TypeError that says why.
-            self.forward(*operands, *by_position, **by_name)
+        options = dict(zip(self.defaults, by_position))
+        if by_name or len(by_position) != len(self.defaults):
+            is_given_twice = not by_name.keys().isdisjoint(options)
+            options = {**self.defaults, **options, **by_name}
+            is_unknown = max(len(by_position), len(options)) > len(self.defaults)
+            is_missing = any(option is Parameter.empty for option in options.values())
+            if is_given_twice or is_unknown or is_missing:
+                # It does not take these arguments, so Python raises a TypeError that says why.
+                self.forward(*operands, *by_position, **by_name)
         return options
 
     def _advice_on_a_node_as_an_option(self) -> str:
@@ -324,7 +325,7 @@ class JointOperation(RegisteredOperation):
         self, node: Node, gradient: Any, create_graph: bool = False
     ) -> Iterable[tuple[Node, Any]]:
         """What the result contributes to the gradients of its operands."""
-        result, *operands = Operation.arguments_of_rules(self, node, create_graph)
+        result, operands = recorded(node, create_graph)
         gradients = self.joint_rule(gradient, result, *operands, **self.options)
         if len(gradients) != len(operands):
             raise ValueError(
@@ -343,11 +344,9 @@ NUMPY: dict[Any, Function] = {}  # how np.tanh(value) finds `tanh`: NumPy's func
 UNRECORDED = Operation("no_grad", forward=lambda: None, rules=())
 
 
-def has_node(option: Any) -> bool:
-    """Whether it is a node, or a tuple, such as an index, with a node in it."""
-    if type(option) is tuple:
-        return any(isinstance(x, Node) for x in option)
-    return isinstance(option, Node)
+def has_node(items: tuple[Any, ...]) -> bool:
+    """Whether there is a node among the items, for example of an index."""
+    return any(isinstance(x, Node) for x in items)
 
 
 def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -356,12 +355,15 @@ def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...]) -> tuple[Any, 
     Integers among the constants take the dtype of the nodes. A constant for which there is no rule,
     such as a condition, stays as it is.
     """
-    like: Any = None  # a node: an array, if there is one
+    like: Any = None  # a node: one with an array, if there is one
     for x in operands:
-        if isinstance(x, Node) and (like is None or type(like._numbers) is float):
+        if isinstance(x, Node):
             like = x
+            if type(x._numbers) is not float:
+                break
     saved: list[Any] = []
-    for x, rule in zip(operands, rules or repeat("joint"), strict=False):
+    # (An operation with a joint rule has no list of rules.)
+    for x, rule in zip(operands, rules or repeat("joint")):
         if isinstance(x, Node):
             saved.append(x._numbers if type(x._numbers) is float else keep(x))
         elif rule is not None:

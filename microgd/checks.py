@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from microgd.arrays import as_data, as_plain_array, shown
 from microgd.value import Value
 
+_INT64 = np.dtype(np.int64)
+
 
 def check_type(expected: str, types: Any, *objects: Any) -> None:
     """Raise a `TypeError` unless every object is of this type, or of one of these types."""
@@ -66,7 +68,8 @@ def check_labels(labels: ArrayLike, examples: int, classes: int) -> NDArray[np.i
     array = as_plain_array(labels)
     if array.dtype.kind not in "iu" or array.shape != (examples,):
         raise _wrong_kind_of_labels(labels, array, examples)
-    array = array.astype(np.int64, copy=False)
+    if array.dtype is not _INT64:
+        array = array.astype(_INT64)
     # Read as unsigned integers, negative labels are huge. So one comparison finds both the
     # negative labels and those that are too large.
     if examples and np.maximum.reduce(array.view(np.uint64)) >= classes:

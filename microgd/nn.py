@@ -16,7 +16,7 @@ from microgd.arrays import Data, as_data, check_dtype, shown
 from microgd.checks import check_count, check_labels, check_list, check_type
 from microgd.data import Rng, check_rng, one_hot
 from microgd.module import Module as Module
-from microgd.operations import Number, mean, reshape, softmax, square
+from microgd.operations import Operand, mean, reshape, softmax, square
 from microgd.registry import operation
 from microgd.value import Value
 
@@ -70,7 +70,7 @@ def vector_to_parameters(vector: ArrayLike, parameters: Sequence[Value]) -> None
 # ── Layers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _rows(x: Number) -> Number:
+def _rows(x: Operand) -> Operand:
     """The examples as the rows of one matrix, whatever axes they are arranged in."""
     if x.ndim == 2:
         return x
@@ -82,7 +82,7 @@ def _rows(x: Number) -> Number:
 _FEW_OUTPUTS = 16
 
 
-def _product(x: Number, y: Number) -> Number:
+def _product(x: Operand, y: Operand) -> Operand:
     """x @ y, for a matrix y."""
     if isinstance(x, ndarray) and isinstance(y, ndarray) and x.ndim < 3:
         return x.dot(y)  # the same result, half a microsecond sooner
@@ -97,11 +97,19 @@ def _ones(examples: int, dtype: np.dtype[Any]) -> Data:
     return ones
 
 
+@lru_cache(maxsize=4)
+def _positions(examples: int) -> NDArray[Any]:
+    """0, 1, … examples - 1, kept for the next step as well."""
+    positions = np.arange(examples)
+    positions.setflags(write=False)
+    return positions
+
+
 # Output i of an example uses weight_ij with the factor x_j. So for one example the gradient of
 # weight_ij is g_i * x_j: the weight's gradient is the outer product of g and x. The matrix product
 # gᵀ @ x adds up the outer products of all examples. The second form gives the same numbers, but
 # column by column in memory, like the weight itself (see `Linear`).
-def _weight_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
+def _weight_rule(g: Operand, out: Operand, x: Operand, weight: Operand, bias: Operand) -> Operand:
     x = _rows(x)
     g = _rows(g)
     if g.shape[1] < _FEW_OUTPUTS:
@@ -111,14 +119,14 @@ def _weight_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number
 
 # Every example uses the bias once, so its gradient is the sum of g over the examples. A product
 # with ones gives this sum too, and BLAS is faster at it than `sum`.
-def _bias_rule(g: Number, out: Number, x: Number, weight: Number, bias: Number) -> Number:
+def _bias_rule(g: Operand, out: Operand, x: Operand, weight: Operand, bias: Operand) -> Operand:
     g = _rows(g)
     return _product(_ones(g.shape[0], g.dtype), g)
 
 
 # One operation, so one node of the graph, in place of three (transpose, matmul, add).
 @operation(lambda g, out, x, weight, bias: _product(g, weight), _weight_rule, _bias_rule)
-def linear(x: Number, weight: Number, bias: Number) -> Number:
+def linear(x: Operand, weight: Operand, bias: Operand) -> Operand:
     """x @ weight.T + bias, for x (..., in), weight (out, in) and bias (out,)."""
     out = _product(x, weight.T if isinstance(weight, ndarray) else np.transpose(weight))
     out += bias  # in place, since nothing else uses the product
@@ -161,7 +169,7 @@ class Linear(Module):
         if bias:
             self.bias = Value(rng.uniform(-bound, bound, out_features).astype(dtype))
 
-    def forward(self, x: Number) -> Number:
+    def forward(self, x: Operand) -> Operand:
         """The weighted sums for each example; x has `in_features` columns (`ValueError`)."""
         try:
             if self.bias is None:
@@ -291,8 +299,8 @@ def _numbers(x: Any) -> Data:
 # takes it out. For a graph of gradients the rule gets Values. Then it computes the difference
 # itself, so that the difference is recorded.
 def _cross_entropy_rule(
-    g: Number, out: Number, logits: Number, labels: Any, cache: list[Any]
-) -> Number:
+    g: Operand, out: Operand, logits: Operand, labels: Any, cache: list[Any]
+) -> Operand:
     if isinstance(logits, Value):
         difference = softmax(logits) - one_hot(labels, logits.shape[1])
     else:
@@ -301,7 +309,7 @@ def _cross_entropy_rule(
 
 
 @operation(_cross_entropy_rule, None, name="cross_entropy")
-def _cross_entropy(logits: Number, labels: Any, cache: list[Any]) -> Number:
+def _cross_entropy(logits: Operand, labels: Any, cache: list[Any]) -> Operand:
     # A row for each class: NumPy adds up ten long rows several times faster than many short ones.
     # All steps work in place, so this one array holds in turn the logits less their maximum, the
     # powers, the softmax and the difference.
@@ -310,7 +318,7 @@ def _cross_entropy(logits: Number, labels: Any, cache: list[Any]) -> Number:
     # Subtracting each example's largest logit does not change the softmax, and exp can't overflow.
     p -= np.maximum.reduce(p, 0)  # the same as p.max(0), without its wrapper in Python
     flat = p.ravel()  # a view: the rows end to end
-    label_places = labels * examples + np.arange(examples)
+    label_places = labels * examples + _positions(examples)
     label_logits = flat[label_places]  # a copy, taken before exp overwrites them
     np.exp(p, p)
     sums = np.add.reduce(p, 0)

@@ -99,7 +99,7 @@ class SGD:
                 "was computed with these parameters, and not within no_grad"
             )
         updates, self._velocity[:] = self._updates()
-        for p, update in zip(self.parameters, updates):  # noqa: B905 (`strict` takes time)
+        for p, update in zip(self.parameters, updates):
             if update is not None:
                 update += p._numbers  # its memory becomes the new weights'
                 replace(p, update)
