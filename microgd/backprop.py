@@ -379,7 +379,7 @@ def read_only(result: Any) -> Data:
     """The result as a Python float or an array, which nobody can write into from now on."""
     numbers = as_data(result)
     if type(numbers) is ndarray:
-        numbers.setflags(False)  # type: ignore[call-arg]  # that is write=False, and faster
+        numbers.setflags(write=False)
     return numbers
 
 

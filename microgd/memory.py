@@ -91,9 +91,9 @@ def writable(leaf: Any) -> Data:
 
 def replace(leaf: Any, numbers: Data) -> None:
     """Give a leaf other numbers. An array must be new: nobody else may hold it."""
-    old = leaf._numbers
+    old: Any = leaf._numbers
     if type(old) is ndarray:
-        old.setflags(False)  # write=False
+        old.setflags(False)  # type: ignore[call-arg]  # write=False
     leaf._numbers = numbers
 
 

@@ -1,15 +1,14 @@
 """`Value`: a number or an array that remembers how it was computed.
 
-Read this file third. Nothing about derivatives happens here. A Value is a node of the computation
-graph (backprop.py) with Python's operators and NumPy's functions attached to it. All of them are
-operations (operations.py): `a * b` *is* `multiply(a, b)`.
+Read this file third. It has nothing new about derivatives. A Value is a node of the computation
+graph (backprop.py) with Python's operators and NumPy's functions attached to it, and these are
+operations (operations.py): `a * b` calls `multiply(a, b)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,118 +18,18 @@ from microgd.advice import instead_of
 from microgd.arrays import COMPUTED, Data, ReadOnly, as_data
 from microgd.backprop import NUMPY, Node, backward, next_order
 from microgd.memory import replace, writable
-from microgd.recording import is_evaluating, is_recording
-
-
-def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, applied to what its operands hold. Its result is plain."""
-
-    @wraps(function)
-    def apply(*operands: Any, **options: Any) -> Any:
-        return function(*(x._numbers if isinstance(x, Value) else x for x in operands), **options)
-
-    apply.__module__ = __name__
-    return apply
-
-
-# NumPy's comparisons and tests have no derivative, and a shape has none either. So the results of
-# these functions are plain numbers and arrays.
-_TESTS = (
-    np.equal,
-    np.not_equal,
-    np.less,
-    np.less_equal,
-    np.greater,
-    np.greater_equal,
-    np.isfinite,
-    np.isinf,
-    np.isnan,
-)
-_SHAPES = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like)
-NUMPY.update({function: _on_data(function) for function in (*_TESTS, *_SHAPES)})
-
-
-def _comparison(test: np.ufunc) -> Callable[..., Any]:
-    """The comparison as a method. It compares numbers, and its result is not a Value."""
-
-    def apply(self: Value, other: Any) -> Any:
-        if not isinstance(other, (Value, float, int, np.ndarray, np.generic, list, tuple)):
-            return NotImplemented  # so that Python says that a Value does not equal None
-        numbers = other._numbers if isinstance(other, Value) else as_data(other, self._numbers)
-        result = test(self._numbers, numbers)
-        return result if np.ndim(result) else bool(result)
-
-    return apply
-
-
-def _is_descent(symbol: str, step: Any, gradient: Any) -> bool:
-    """Whether `p -= step` or `p += step` moves each of several elements against the gradient.
-
-    If so, `step` is the gradient times one number for all elements.
-    """
-    if symbol not in ("-=", "+="):
-        return False
-    if not isinstance(gradient, np.ndarray) or gradient.size < 2:
-        return False
-    if np.shape(step) != gradient.shape:
-        return False
-    steepest = np.argmax(np.abs(gradient))
-    if gradient.flat[steepest] == 0:
-        return False
-    factor = np.asarray(step).flat[steepest] / gradient.flat[steepest]
-    is_downhill = factor > 0 if symbol == "-=" else factor < 0
-    return bool(is_downhill and np.allclose(step, factor * gradient))
-
-
-def _in_place(operation: Callable[..., Any], symbol: str) -> Callable[..., Any]:
-    """`a += b` gives the name `a` to another Value. It never writes into the one it had."""
-
-    def apply(self: Value, other: Any) -> Any:
-        # Code that computes in this way adds up Values: `total = self.bias; total += weight * x`.
-        # But a number on the right is a step of training, `p -= lr * p.grad`, as in PyTorch. Here
-        # it would give the name `p` to another Value, and train nothing, so it is refused. (While
-        # a model is evaluated, nobody makes steps.)
-        if self._operation is None and not isinstance(other, Value):
-            if is_recording():
-                is_step = _is_descent(symbol, other, self.grad)
-            else:
-                is_step = not is_evaluating()
-            if is_step:
-                name = self.name or "p"
-                raise TypeError(
-                    f"{name} {symbol} ... would make {name} the name of another Value, and leave "
-                    f"this leaf as it is: to change its numbers, write {name}.data {symbol} ..."
-                )
-        return operation(self, other)
-
-    return apply
-
-
-def _reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """The operator for a constant on the left, such as `2 * value`."""
-    return lambda self, other: operation(other, self)
-
-
-class _Missing:
-    """A method that NumPy's arrays have and Values don't: asking for it says what to write instead.
-
-    (A `__getattr__` would do this for all names, but would slow down each access to an attribute.)
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, value: Any, owner: type) -> NoReturn:
-        raise AttributeError(f"a Value has no attribute {self.name!r}: {instead_of(self.name)}")
+from microgd.operators import Missing, comparison, in_place, reflected
 
 
 class Value(Node):
-    """A number or an array that records the operations it is used in.
+    """A number or an array that remembers how it was computed.
 
-    A number is held as a Python float, an array as float32 or float64. `Value(data)` copies;
-    integers and booleans become float64, and anything else is a `TypeError`. A Value that is made
-    in this way is a leaf. `grad` is None until `backward` is called on an output. Then it is
-    d output / d value, in the shape and dtype of `data`.
+    A number is held as a Python float, an array as float32 or float64. `Value(data)` copies. A list
+    of numbers, and an array of integers or booleans, becomes an array of float64. Anything else,
+    such as complex numbers, float16 or text, is a `TypeError`. A Value made in this way is a leaf.
+
+    `grad` is None until `backward` is called on an output. Then it is d output / d value, in the
+    shape and dtype of `data`.
 
     >>> a, b = Value(2.0, name="a"), Value(-3.0, name="b")
     >>> c = a * b + a**2
@@ -148,16 +47,17 @@ class Value(Node):
         super().__init__(numbers if isinstance(numbers, float) else np.array(numbers))
         self.name = name
 
-    backward = backward
+    backward = backward  # so that `y.backward()` is `backward(y)`
 
     @property
     def data(self) -> Data:
         """The number, or the array. You may change a leaf's, in place or by assignment.
 
         Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). Whatever was
-        recorded before keeps its numbers, so its gradients stay right. An array or a view that you
-        took before an assignment, or before an optimizer's step, is no longer the leaf's: it keeps
-        the old numbers. The array of a computed value is read-only (memory.py has all the rules).
+        recorded before keeps its numbers, so its gradients stay right. (Second derivatives of a
+        leaf that has changed raise a `RuntimeError`.) An array or a view that you took before an
+        assignment, or before an optimizer's step, is no longer the leaf's: it keeps the old
+        numbers. The array of a computed value is read-only. All the rules are in memory.py.
         """
         if not self._operands:
             return writable(self)
@@ -201,7 +101,7 @@ class Value(Node):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The lengths of the axes; () is a number."""
+        """The lengths of the axes; () for a number."""
         return () if isinstance(self._numbers, float) else self._numbers.shape
 
     @property
@@ -238,23 +138,23 @@ class Value(Node):
 
     # ── Python's operators ───────────────────────────────────────────────────────────────────────
     __add__ = ops.add
-    __radd__ = _reflected(ops.add)
-    __iadd__ = _in_place(ops.add, "+=")
+    __radd__ = reflected(ops.add)
+    __iadd__ = in_place(ops.add, "+=")
     __sub__ = ops.subtract
-    __rsub__ = _reflected(ops.subtract)
-    __isub__ = _in_place(ops.subtract, "-=")
+    __rsub__ = reflected(ops.subtract)
+    __isub__ = in_place(ops.subtract, "-=")
     __mul__ = ops.multiply
-    __rmul__ = _reflected(ops.multiply)
-    __imul__ = _in_place(ops.multiply, "*=")
+    __rmul__ = reflected(ops.multiply)
+    __imul__ = in_place(ops.multiply, "*=")
     __truediv__ = ops.divide
-    __rtruediv__ = _reflected(ops.divide)
-    __itruediv__ = _in_place(ops.divide, "/=")
+    __rtruediv__ = reflected(ops.divide)
+    __itruediv__ = in_place(ops.divide, "/=")
     __pow__ = ops.power
-    __rpow__ = _reflected(ops.power)
-    __ipow__ = _in_place(ops.power, "**=")
+    __rpow__ = reflected(ops.power)
+    __ipow__ = in_place(ops.power, "**=")
     __matmul__ = ops.matmul
-    __rmatmul__ = _reflected(ops.matmul)
-    __imatmul__ = _in_place(ops.matmul, "@=")
+    __rmatmul__ = reflected(ops.matmul)
+    __imatmul__ = in_place(ops.matmul, "@=")
     __neg__ = ops.negative
     __pos__ = ops.positive
     __abs__ = ops.absolute
@@ -267,15 +167,15 @@ class Value(Node):
         )
 
     # == compares numbers, as in PyTorch. `hash` goes by identity, so that Values can be keys.
-    __eq__ = _comparison(np.equal)
-    __ne__ = _comparison(np.not_equal)
-    __lt__ = _comparison(np.less)
-    __le__ = _comparison(np.less_equal)
-    __gt__ = _comparison(np.greater)
-    __ge__ = _comparison(np.greater_equal)
+    __eq__ = comparison(np.equal)
+    __ne__ = comparison(np.not_equal)
+    __lt__ = comparison(np.less)
+    __le__ = comparison(np.less_equal)
+    __gt__ = comparison(np.greater)
+    __ge__ = comparison(np.greater_equal)
     __hash__ = object.__hash__
 
-    # ── Methods: the operations by the names that NumPy's arrays, or PyTorch's tensors, have ─────
+    # ── Methods: operations, under the names they have in NumPy or PyTorch ───────────────────────
     abs = ops.absolute
     square = ops.square
     sqrt = ops.sqrt
@@ -333,23 +233,24 @@ class Value(Node):
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
-    dot = _Missing()
-    std = _Missing()
-    prod = _Missing()
-    cumsum = _Missing()
-    take = _Missing()
-    repeat = _Missing()
-    argmax = _Missing()
-    argmin = _Missing()
-    argsort = _Missing()
-    any = _Missing()
-    all = _Missing()
-    swapaxes = _Missing()
-    diagonal = _Missing()
-    trace = _Missing()
+    dot = Missing()
+    std = Missing()
+    prod = Missing()
+    cumsum = Missing()
+    take = Missing()
+    repeat = Missing()
+    argmax = Missing()
+    argmin = Missing()
+    argsort = Missing()
+    any = Missing()
+    all = Missing()
+    swapaxes = Missing()
+    diagonal = Missing()
+    trace = Missing()
 
-    # ── NumPy's functions: np.exp(value), np.sum(value, axis=0), and array * value come here ─────
+    # ── NumPy's functions ────────────────────────────────────────────────────────────────────────
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+        """np.exp(value) and array * value come here."""
         if "out" in options:
             raise TypeError(
                 f"numpy.{ufunc.__name__} can't write a Value into an array, which records nothing: "
@@ -361,6 +262,7 @@ class Value(Node):
         return self.__array_function__(ufunc, (), operands, {})
 
     def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
+        """np.sum(value, axis=0) comes here."""
         if function in NUMPY:
             return NUMPY[function](*operands, **options)
         module = getattr(function, "__module__", None) or "numpy"
@@ -371,8 +273,9 @@ class Value(Node):
     # own priorities go up to 4000.
     __pandas_priority__ = 5000
 
-    # ── A Value never becomes a number or an array by itself: it would lose its history silently ─
+    # ── A Value never turns into a number or an array by itself: its history would be lost ───────
     def __array__(self, *options: Any, **more: Any) -> NDArray[Any]:
+        """A `TypeError` that says what to write instead."""
         raise TypeError(
             "a Value does not turn into an array by itself, since its gradient would be lost. "
             "Instead: np.stack([a, b]) joins Values; array @ value multiplies, and "
@@ -438,4 +341,4 @@ def _written(x: Data) -> str:
     return repr(x)
 
 
-Node.value_class = Value
+Node.value_class = Value  # results of operations are Values
