@@ -1,6 +1,6 @@
 """Backpropagation: how a computation is recorded, and how the chain rule runs back through it.
 
-Read this file first. Take c = a * b, then y = c + a, with a = 2 and b = 3:
+Read this file first. Take c = a * b, and then y = c + a, with a = 2 and b = 3:
 
     b = 3 ────► multiply ─► c = 6 ──► add ──► y = 8
     a = 2 ──┬──────┘                   │
@@ -13,8 +13,8 @@ dy/da = 3 * 1 + 1 = 4.
 
 Forward, each result remembers how it was computed: the operation, its operands, and the numbers
 that they held. This record is the *computation graph*. No record is kept of where a and b came
-from: they are the *leaves* of the graph. Why keep the numbers? Because local derivatives are made
-of them, and because a leaf may hold other numbers by the time we come back.
+from: they are the *leaves* of the graph. Why keep the numbers? Because local derivatives are
+computed from them, and because a leaf may hold other numbers by the time we come back.
 
 Backward, each value collects its *gradient*: how fast y changes when that value changes. It gets a
 *contribution* from every operation that used it. When it has them all, it passes the sum on: it
@@ -30,20 +30,22 @@ that several paths have in common is computed only once.
     a has gradient 1 + 3 = 4
     b has gradient 2
 
-We start at y, the output, because no operation here has used it: its gradient is known, and every
-product along a path begins with this 1.
+We start at y, the output. Nothing was computed from it, so it waits for no contributions, and we
+know its gradient: dy/dy = 1. Every product along a path begins with this 1.
 
 For an array a local derivative is a Jacobian: one number for each pair of an element of the result
-and an element of the operand. Take a layer with 784 × 10 weights that gives 10 numbers for each of
-32 images. Its Jacobian has 320 × 7,840 numbers, and nine in ten are 0, because a weight belongs to
-one of the 10 numbers only. Nobody builds it. The chain rule needs only the product of the gradient
-and the Jacobian, a *vector-Jacobian product*, and that costs about as much as the operation itself:
-for exp it is the gradient times the result, element by element. So an operation comes with a *rule*
-for each operand: a function that takes the gradient of the result, called the *upstream gradient*,
-and returns the contribution to the operand's gradient.
+and an element of the operand. Take the matrix product of 32 images of 784 pixels and 784 × 10
+weights. With respect to the weights its Jacobian has 320 × 7,840 numbers, and nine in ten are 0,
+because a weight affects only one of the 10 results for each image. Nobody builds it. The chain rule
+needs only the product of the gradient and the Jacobian, a *vector-Jacobian product*, and that costs
+about as much as the operation itself: for exp it is the gradient times the result, element by
+element. So an operation comes with a *rule* for each operand: a function that takes the gradient of
+the result, which is called the *upstream gradient*, and returns the contribution to the operand's
+gradient.
 
-One pass backward finds the derivatives of one number with respect to all elements of all leaves. If
-we carried derivatives forward instead, we would need a pass for each of those elements.
+One pass backward finds the derivatives of one number with respect to all elements of all leaves. We
+could also carry derivatives forward, from one element of a leaf to everything that depends on it.
+But that would take a pass for each element.
 """
 
 from __future__ import annotations
@@ -69,18 +71,20 @@ Function: TypeAlias = Callable[..., Any]
 class Node:
     """A value in the computation graph: its numbers, and a record of how they were computed.
 
-    A leaf has no such record. A constant, such as the 2 in 2 * x, is not a node at all.
+    A leaf is a node without a record, so it has no operands. A constant, such as the 2 in 2 * x, is
+    not a node at all.
 
     A node points only backward, to its operands. So there are no reference cycles, and Python frees
-    the whole graph, however deep, when the last reference to its output goes. With slots in place
-    of a dictionary, a million nodes that hold one float each take at most 280 MB.
+    the whole graph, however deep, when the last reference to its output goes. (Until then it stays,
+    and `backward` may be called again.) With slots in place of a dictionary, a million nodes that
+    hold one float each take at most 280 MB.
     """
 
     # fmt: off
     __slots__ = ("__weakref__", "_numbers", "_operands", "_operation", "_order", "_saved",
                  "grad", "name")
     # fmt: on
-    value_class: ClassVar[type[Any]]  # the class of results: `Value`, as value.py says
+    value_class: ClassVar[type[Any]]  # the class of results: value.py sets it to `Value`
 
     def __init__(
         self,
@@ -93,13 +97,13 @@ class Node:
         self._operation = operation  # what computed them
         self._operands = operands  # nodes, and constants as they were given; a leaf has none
         self._saved = saved  # the numbers that the operands held then
-        self._order = next_order()  # higher for a result than for any of its operands
+        self._order = next_order()  # 1, 2, 3, …: a result has a higher one than its operands
         self.grad: Data | None = None
         self.name: str | None = None
 
 
 next_order = count(1).__next__
-# How a result is made: as by `Value(...)`, but without checks and without a copy.
+# `record` makes results with these two, and not by `Value(...)`, which checks and copies.
 _new = object.__new__
 _initialize = Node.__init__
 
@@ -110,29 +114,29 @@ class Operation:
 
     name: str
     forward: Function  # computes the result from numbers and arrays
-    rules: tuple[Any, ...]  # rules[i](g, out, *operands) returns operand i's contribution
-    options: dict[str, Any] = field(default_factory=dict)  # more arguments of both, such as an axis
+    rules: tuple[Any, ...]  # rules[i](g, out, *operands, *options) is the contribution to operand i
+    options: dict[str, Any] = field(default_factory=dict)  # more arguments, such as an axis
 
     def contributions(
         self, node: Node, gradient: Any, create_graph: bool = False
     ) -> Iterable[tuple[Node, Any]]:
         """What a result contributes to the gradients of its operands, given its own gradient."""
-        result, operands = recorded(node, create_graph)
+        result, arguments = rule_arguments(node, create_graph)
         options = self.options.values()
         for operand, rule, saved in zip(node._operands, self.rules, node._saved):
             if isinstance(operand, Node):  # nothing is computed for a constant
-                contribution = rule(gradient, result, *operands, *options)
+                contribution = rule(gradient, result, *arguments, *options)
                 # If the operand was broadcast, each of its elements was used in several places. The
                 # contributions of all these uses are summed, so that they get the operand's shape.
                 yield operand, unbroadcast(contribution, saved, self.name, create_graph)
 
 
-def recorded(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
-    """A result and its operands, as rules get them: the numbers that were recorded.
+def rule_arguments(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
+    """What rules are given for a result and its operands: the numbers that were recorded.
 
-    With `create_graph` they are the nodes themselves. Then everything that the rules compute is
-    recorded in turn, and can be differentiated again: this is how `gradients(...,
-    create_graph=True)` and grad(grad(f)) get second derivatives.
+    With `create_graph` they are given the nodes themselves. Then everything that the rules compute
+    is recorded in turn, and can be differentiated again. This is how `microgd.gradients(...,
+    create_graph=True)` and `microgd.grad(microgd.grad(f))` find second derivatives.
     """
     if create_graph:
         return node, tuple(map(require_unchanged, node._operands, node._saved))
@@ -143,9 +147,11 @@ def recorded(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
 def compute(operation: Operation, operands: tuple[Any, ...]) -> Any:
     """Do an operation, and record it.
 
-    For a * b this is `compute(operation, (a, b))`, with the operation in the row `multiply` of the
-    table in operations.py. (Operations of two operands take a shortcut to the same result: see the
-    end of this file.)
+    The row `multiply` of the table in operations.py makes an Operation, and with it a function that
+    calls `compute(operation, (a, b))` for a * b.
+
+    (Operations of one and of two operands have faster forms of that function, and of
+    `contributions`, which do the same. They are at the end of this file.)
     """
     saved = numbers_of(operands, operation.rules)
     result = operation.forward(*saved, **operation.options)
@@ -155,9 +161,9 @@ def compute(operation: Operation, operands: tuple[Any, ...]) -> Any:
 def record(
     result: Any, operation: Operation, operands: tuple[Any, ...], saved: tuple[Any, ...]
 ) -> Any:
-    """A Value that holds the result, and remembers how it was computed."""
+    """A Value that holds the result and, unless recording is off, how it was computed."""
     if type(result) is not float:
-        result = read_only(result)  # from now on, others rely on it
+        result = read_only(result)  # records of later operations will share this array
     if not is_recording():
         # Within `with no_grad():` the result becomes a leaf. That is for using a network without
         # training it: no record is needed then, and none takes up memory.
@@ -173,56 +179,60 @@ def reverse_pass(
 ) -> Iterator[tuple[Node, Any]]:
     """Yield `output` and each node that it depends on, once, with its gradient; leaves last.
 
-    A node may pass its gradient on only when it has the contributions of all its uses. If it went
+    A node may pass its gradient on only when it has the contributions of all its uses. If it did so
     earlier, every later contribution would have to travel all the way down again: 60 doublings
-    y = y + y are 61 nodes, but 2**60 paths.
+    y = y + y make 61 nodes, but 2**60 paths.
 
-    Which node is complete? A result is always younger than its operands. So the youngest node that
-    waits cannot get anything more: it could come only from a younger one, and none is left that has
-    not gone already. Nothing here is recursive, so there is no limit to the depth of a graph: a
+    Which node is complete? Contributions come only from younger nodes, because a result is younger
+    than its operands. So take the youngest node that waits. All younger ones have had their turn,
+    and no other can turn up: whatever is still to be found is an operand of a waiting node, and
+    older than that. Nothing here is recursive, so there is no limit to the depth of a graph: a
     million nodes in a row are fine.
     """
     check_recorded(output)
-    gradients = {output: gradient}  # for each node, the sum of its contributions so far
-    waiting: list[tuple[int, Node]] = []  # a heap: its top is the lowest -order, the youngest node
+    sums = {output: gradient}  # for each node, the sum of its contributions so far
+    waiting: list[tuple[int, Node]] = []  # a heap, with -order on top: the youngest comes out first
     if output._operands:
         waiting.append((-output._order, output))
     while waiting:
         node: Any = heappop(waiting)[1]
-        gradient = gradients.pop(node)
-        yield node, gradient
-        for operand, contribution in node._operation.contributions(node, gradient, create_graph):
-            if operand in gradients:
+        total = sums.pop(node)
+        yield node, total
+        for operand, contribution in node._operation.contributions(node, total, create_graph):
+            if operand in sums:
                 # An operand that was used twice moves the output in two ways at the same time: the
                 # total change is their sum.
-                gradients[operand] = gradients[operand] + contribution
+                sums[operand] = sums[operand] + contribution
             else:
-                gradients[operand] = contribution
+                sums[operand] = contribution
                 if operand._operands:  # leaves have nothing to pass on
                     heappush(waiting, (-operand._order, operand))
-    yield from gradients.items()  # only leaves are left
+    yield from sums.items()  # only leaves are left
 
 
 def backward(output: Node, gradient: Data | None = None) -> None:
-    """Store d output / d value in the `grad` of each value that `output` was computed from.
+    """Store d output / d value in the `grad` of `output` and of each value it was computed from.
 
     A leaf's `grad` accumulates. A second call, for this output or another, adds to it, because the
-    gradient of a sum of losses is the sum of their gradients. So set it to None before each step of
-    training, as `optimizer.zero_grad()` does. Otherwise the step follows the sum of all gradients
-    so far. A computed value's `grad` is set afresh: it shows what the last pass found.
+    gradient of a sum of losses is the sum of their gradients. So in a training loop, set it to None
+    before each call, as `optimizer.zero_grad()` does. Otherwise a step follows the sum of all
+    gradients so far. A computed value's `grad` is only for you to look at: it shows what the last
+    call found.
 
-    `output` normally has one element. If it has more, pass `gradient`, in the shape of `output`: it
-    says how some later number depends on them, d number / d output. Without it, that is a
+    `output` normally has one element. If it has more, pass `gradient`: the gradient of some later
+    number with respect to `output`, in the shape of `output`. Otherwise `backward` raises a
     `ValueError`. After an error every `grad` is as it was.
     """
-    found = list(reverse_pass(output, initial_gradient(output, gradient)))
-    totals = []  # nothing is stored until all is computed
-    for node, total in found:
+    start = initial_gradient(output, gradient)  # 1, if none is given
+    nodes = []
+    grads = []  # nothing is stored until all is computed
+    for node, total in reverse_pass(output, start):
         if not node._operands and node.grad is not None:  # a leaf that has a gradient already
             total = gradient_so_far(node) + total
-        totals.append(total)
-    for (node, _), total in zip(found, separate(totals)):  # in memory of its own
-        node.grad = total
+        nodes.append(node)
+        grads.append(total)
+    for node, grad in zip(nodes, separate(grads)):  # so that no two of them share an array
+        node.grad = grad
 
 
 # That was backpropagation. The rest of this file makes it robust, and then fast.
@@ -231,13 +241,13 @@ def backward(output: Node, gradient: Data | None = None) -> None:
 # ── Robust: what an operation may be given ───────────────────────────────────────────────────────
 @dataclass(frozen=True, eq=False)
 class RegisteredOperation(Operation):
-    """An operation that `@operation` made, with all that is known of it."""
+    """An operation that `@operation` made, with where that was and the defaults of its options."""
 
     module: str = field(kw_only=True)  # where it was made
     defaults: dict[str, Any] = field(kw_only=True)  # of its options
 
     def with_options(self, options: dict[str, Any]) -> RegisteredOperation:
-        """The operation with these options: sum over axis 0 is a function of its operand alone."""
+        """The operation with these options in place of the defaults."""
         twin: RegisteredOperation = _new(type(self))
         attributes = twin.__dict__
         attributes.update(self.__dict__)
@@ -325,22 +335,21 @@ class JointOperation(RegisteredOperation):
         self, node: Node, gradient: Any, create_graph: bool = False
     ) -> Iterable[tuple[Node, Any]]:
         """What the result contributes to the gradients of its operands."""
-        result, operands = recorded(node, create_graph)
-        gradients = self.joint_rule(gradient, result, *operands, **self.options)
-        if len(gradients) != len(operands):
+        result, arguments = rule_arguments(node, create_graph)
+        found = self.joint_rule(gradient, result, *arguments, **self.options)
+        if len(found) != len(arguments):
             raise ValueError(
-                f"the rule of {self.name} gave {len(gradients)} gradients for "
-                f"{len(operands)} operands"
+                f"the rule of {self.name} gave {len(found)} gradients for {len(arguments)} operands"
             )
-        for operand, share, saved in zip(node._operands, gradients, node._saved, strict=True):
+        for operand, contribution, saved in zip(node._operands, found, node._saved):
             if isinstance(operand, Node):
-                yield operand, unbroadcast(share, saved, self.name, create_graph)
+                yield operand, unbroadcast(contribution, saved, self.name, create_graph)
 
 
 OPERATIONS: dict[str, RegisteredOperation] = {}  # all operations, by name
 NUMPY: dict[Any, Function] = {}  # how np.tanh(value) finds `tanh`: NumPy's function -> ours
 
-# What computed a value while recording was off.
+# Marks a value that was computed while recording was off. (It is never run.)
 UNRECORDED = Operation("no_grad", forward=lambda: None, rules=())
 
 
@@ -440,7 +449,7 @@ def gradient_so_far(leaf: Node) -> Data:
 def unbroadcast(contribution: Any, numbers: Any, name: str, create_graph: bool = False) -> Any:
     """The contribution in the shape and the dtype of the operand's numbers.
 
-    A `TypeError`, or a `ValueError`, with the operation's name, if a rule gave no such thing.
+    If it can't be made to fit, a `TypeError` or a `ValueError` names the operation.
     """
     if type(contribution) is type(numbers):
         if type(contribution) is float:
@@ -484,9 +493,9 @@ def _summed_to(shape: tuple[int, ...], contribution: Any, name: str) -> Any:
 
 
 def require_unchanged(operand: Any, saved: Any) -> Any:
-    """The operand, if it still holds the numbers that were recorded: else a `RuntimeError`.
+    """The operand; or, if it is a constant, the numbers that were recorded.
 
-    For a constant, the numbers that were recorded.
+    A leaf that holds other numbers by now is a `RuntimeError`.
     """
     if not isinstance(operand, Node):
         return saved

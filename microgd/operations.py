@@ -8,7 +8,8 @@ derivative of sin is cos, so its rule is g * cos(x).
 
 A rule gets numbers and arrays. For a second derivative it gets Values instead: then the gradient
 that it computes is recorded, and can be differentiated again. So no operation needs a second rule.
-But a rule must be written with operators and operations, which work on numbers, arrays and Values.
+But whatever depends on `g`, `out` and the operands must be written with operators and operations,
+which work on numbers, arrays and Values.
 
 Rules leave three things to the engine (`unbroadcast` in backprop.py). They may return a gradient
 in the shape of the result: if the operand was broadcast, the engine sums it to the operand's shape.
@@ -23,8 +24,9 @@ h, and each second derivative with the same quotient of gradients. The tests do 
 operation in this file, over many shapes.
 
 To add an operation of your own, do as this file does. From then on it can be differentiated twice,
-drawn, and checked:
+drawn by `microgd.draw`, and checked by `check_gradients`:
 
+    import numpy as np
     from microgd import operation, operations
 
     @operation(lambda g, out, x: g * operations.cos(x) + g)
@@ -126,14 +128,14 @@ def _shape(x: Operand) -> tuple[int, ...]:
 def elementwise(
     function: Callable[..., Any], *rules: Callable[..., Any], name: str | None = None
 ) -> Callable[..., Any]:
-    """`operation`, written so that the table below has the function first and then its rules."""
+    """Like `operation`, but with the function first and then its rules, for the table below."""
     return operation(*rules, name=name)(function)
 
 
-# Rules say divide(g, x), because g / x is an error where x is a float and 0. Functions with an
-# underscore are at the end of the file: they lose no digits. For example, the slope of tanh is
-# 1 - tanh(x)², and this is the square of sech(x). The first four operations are Python's operators,
-# which are faster for floats than NumPy's functions.
+# Rules call divide(g, x), because g / x raises an error where x is the float 0.0. Functions such as
+# _sech keep all digits, and are at the end of this file: the slope of tanh is 1 - tanh(x)², which
+# is the square of sech(x). The first four operations are Python's operators, which are faster for
+# floats than NumPy's functions; `name` says what NumPy calls them, where Python differs.
 # fmt: off
 add       = elementwise(operator.add,  lambda g, out, x, y: g,
                                        lambda g, out, x, y: g)
@@ -167,7 +169,8 @@ arcsinh   = elementwise(np.arcsinh,    lambda g, out, x: divide(g, _hypotenuse(x
 arccosh   = elementwise(np.arccosh,    lambda g, out, x: _over_both(g, sqrt(x - 1), sqrt(x + 1)))
 arctanh   = elementwise(np.arctanh,    lambda g, out, x: divide(g, _one_minus_square(x)))
 sign      = elementwise(np.sign,       lambda g, out, x: 0.0)
-# abs has a kink at 0: the slope is -1 on the left and 1 on the right. At 0 we take 0, as PyTorch.
+# abs has a kink at 0: the slope is -1 on the left and 1 on the right. At 0 it is taken to be 0, as
+# in PyTorch.
 absolute  = elementwise(np.absolute,   lambda g, out, x: g * sign(x))
 maximum   = elementwise(np.maximum,    lambda g, out, x, y: _where_larger(g, x, y),
                                        lambda g, out, x, y: _where_larger(g, y, x))
@@ -193,18 +196,21 @@ def _divide_y(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
     """
     if _is_moderate(g) and _is_moderate(out):
         return -divide(g * out, y)
-    # A large g is first made smaller: multiplied by the smaller one of the factors out and 1 / y.
-    # A small g is first made larger. Since out = x * (1 / y), out is smaller where |x| < 1.
+    # A large g is multiplied by the smaller of the two factors first, and a small g by the larger.
+    # The factors are out and 1 / y. Since out = x * (1 / y), out is the smaller one where |x| < 1.
     is_large = abs(g) >= 1.0
     is_out_smaller = abs(x) < 1.0
-    by_out_first = is_large == is_out_smaller
+    by_out_first = is_large == is_out_smaller  # both, or neither
     before = where(by_out_first, out, 1.0)
     after = where(by_out_first, 1.0, out)
     return -(divide(g * before, y) * after)
 
 
 def _is_moderate(x: Operand) -> bool:
-    """Whether the product of any two such numbers is in range: up to 1e38 in float32, or 1e308."""
+    """Whether the product of any two such numbers is in the range of their dtype.
+
+    That range is 1e-38 to 1e38 for float32, and 1e-308 to 1e308 for float64.
+    """
     numbers = x._numbers if isinstance(x, Node) else x
     if isinstance(numbers, float):
         return numbers == 0 or 1e-145 <= abs(numbers) <= 1e145
@@ -230,7 +236,7 @@ def _power_x(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
     nan. So where y is 0, the exponent stays 0. (In a second derivative y may be a Value. Then it
     stays 0 only where x is 0, too: elsewhere the formula has a derivative with respect to y.)
     """
-    is_lowered = (y != 0) | ((x != 0) & isinstance(y, Node))  # True counts as 1
+    is_lowered = (y != 0) | ((x != 0) & isinstance(y, Node))  # in the next line, True counts as 1
     return g * (y * power(x, y - is_lowered))
 
 
@@ -252,15 +258,14 @@ def power(x: Operand, y: Operand) -> Operand:
     return np.power(x, y) if isinstance(out, complex) else out
 
 
-# The slope is out * (1 - out). It is computed as (sech(x / 2) / 2)², which is the same, because
-# 1 - out is 0 as soon as out rounds to 1.
+# The slope is out * (1 - out). The rule uses an equal form, (sech(x / 2) / 2)²: in the first one,
+# 1 - out would become 0 as soon as out rounds to 1.
 @operation(lambda g, out, x: _times_square(g, _half_sech(x)))
 def sigmoid(x: Operand) -> Operand:
     """1 / (1 + exp(-x)), elementwise, computed from exp(-|x|), which cannot overflow."""
-    denominator = _exp_minus_abs(x)
-    out = where(x >= 0, 1.0, denominator)
-    denominator += 1.0  # in place: with new arrays, this would take longer
-    out /= denominator
+    small = _exp_minus_abs(x)
+    out = where(x >= 0, 1.0, small)
+    out /= small + 1.0
     return out
 
 
@@ -421,20 +426,22 @@ def log_softmax(x: Operand, axis: Axis = -1) -> Operand:
 # way the gradient of y_kj is sum_i x_ik g_ij, which is xᵀ @ g.
 # A vector counts as a matrix: of one row if it is on the left, of one column if on the right.
 def _matmul_x(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
-    if x.ndim >= 2 and y.ndim >= 2:
+    if x.ndim >= 2 and y.ndim >= 2:  # matrix @ matrix
         return g @ _transposed(y)
-    if y.ndim < 2:
+    if y.ndim < 2:  # anything @ vector
         return reshape(g, (*_shape(g), 1)) * y
+    # vector @ matrix
     return reshape(g, (*_shape(g)[:-1], 1, y.shape[-1])) @ _transposed(y)
 
 
 def _matmul_y(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
-    if x.ndim >= 2 and y.ndim >= 2:
+    if x.ndim >= 2 and y.ndim >= 2:  # matrix @ matrix
         return _transposed(x) @ g
-    if x.ndim < 2 and y.ndim < 2:
+    if x.ndim < 2 and y.ndim < 2:  # vector @ vector
         return g * x
-    if x.ndim < 2:
+    if x.ndim < 2:  # vector @ matrix
         return reshape(x, (*_shape(x), 1)) * reshape(g, (*_shape(g)[:-1], 1, y.shape[-1]))
+    # matrix @ vector
     return getitem(_transposed(x) @ reshape(g, (*_shape(g), 1)), (..., 0))
 
 
@@ -553,7 +560,7 @@ def ravel(x: Operand) -> Operand:
     return reshape(x, -1)
 
 
-# NumPy's functions of these names lead here. (For operations, `operation` has seen to that.)
+# NumPy's functions of these names lead here. (The decorator does this for operations.)
 for _function in (concatenate, stack, squeeze, ravel, var):
     NUMPY[getattr(np, _function.__name__)] = _function
 NUMPY[np.amax] = max
@@ -583,7 +590,7 @@ def _half_sech(x: Operand) -> Operand:
 
 @operation(lambda g, out, x: -2.0 * (g * x))
 def _one_minus_square(x: Operand) -> Operand:
-    """1 - x², as a product: 1 - x and 1 + x are exact where they are small."""
+    """1 - x², as a product. Near x = ±1 the difference 1 - x, or the sum 1 + x, is exact."""
     return (1.0 - x) * (1.0 + x)
 
 

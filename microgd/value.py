@@ -53,11 +53,14 @@ class Value(Node):
     def data(self) -> Data:
         """The number, or the array. You may change a leaf's, in place or by assignment.
 
-        Assignment copies, keeps the dtype, and requires the same shape (`ValueError`). Whatever was
-        recorded before keeps its numbers, so its gradients stay right. (Second derivatives of a
-        leaf that has changed raise a `RuntimeError`.) An array or a view that you took before an
-        assignment, or before an optimizer's step, is no longer the leaf's: it keeps the old
-        numbers. The array of a computed value is read-only. All the rules are in memory.py.
+        - Assignment copies, keeps the dtype, and requires the same shape (`ValueError`).
+        - Whatever was recorded before keeps its numbers, so its gradients stay right. (Second
+          derivatives with respect to a leaf that has changed are a `RuntimeError`.)
+        - An array or a view that you took before an assignment, or before an optimizer's step, is
+          no longer the leaf's: it keeps the old numbers.
+        - The array of a computed value is read-only.
+
+        memory.py says who may write into which array, and how that is done.
         """
         if not self._operands:
             return writable(self)
@@ -84,7 +87,7 @@ class Value(Node):
 
     @property
     def _computed(self) -> bool:
-        """Whether an operation computed it, even within `no_grad`, or `Value(...)` made it."""
+        """True if an operation computed it, even in `no_grad`; False if `Value(...)` made it."""
         return self._operation is not None
 
     def item(self) -> float:
@@ -166,7 +169,8 @@ class Value(Node):
             "value.data[index] = ...; to make a Value of other elements, np.where or np.stack"
         )
 
-    # == compares numbers, as in PyTorch. `hash` goes by identity, so that Values can be keys.
+    # == compares numbers, as in PyTorch. `hash` goes by identity, so that Values can be keys: their
+    # hashes all differ, so a dictionary never asks whether two of them are equal.
     __eq__ = comparison(np.equal)
     __ne__ = comparison(np.not_equal)
     __lt__ = comparison(np.less)
@@ -233,6 +237,7 @@ class Value(Node):
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
+    # NumPy's arrays have these. A Value says what to write instead.
     dot = Missing()
     std = Missing()
     prod = Missing()
@@ -322,7 +327,8 @@ class Value(Node):
         return format(self.item(), spec) if spec else str(self)
 
     def __setstate__(self, state: tuple[dict[str, Any] | None, dict[str, Any]]) -> None:
-        # A copy, or a Value from a pickle, is as young as any other new Value.
+        # A copy, or a Value from a pickle, gets an order of its own, as every new Value does. Its
+        # operands are copied before it, so they are older.
         attributes, slots = state
         for name, x in {**(attributes or {}), **slots}.items():
             setattr(self, name, x)
