@@ -53,9 +53,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from inspect import Parameter
 from itertools import count, repeat
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
@@ -81,10 +80,10 @@ class Node:
     """
 
     # fmt: off
-    __slots__ = ("__weakref__", "_numbers", "_operands", "_operation", "_order", "_saved",
-                 "grad", "name")
+    # (The operation comes first, because a pickle has to stop there: see RegisteredOperation.)
+    __slots__ = ("_operation", "_operands", "_saved", "_numbers", "_order",  # noqa: RUF023
+                 "grad", "name", "__weakref__")
     # fmt: on
-    value_class: ClassVar[type[Any]]  # the class of results: value.py sets it to `Value`
 
     def __init__(
         self,
@@ -108,6 +107,7 @@ _new = object.__new__
 _initialize = Node.__init__
 
 
+# ── An operation: forward, compute and record; backward, contribute ──────────────────────────────
 @dataclass(frozen=True, eq=False)
 class Operation:
     """An operation: what it computes, and a rule for each of its operands."""
@@ -115,7 +115,19 @@ class Operation:
     name: str
     forward: Function  # computes the result from numbers and arrays
     rules: tuple[Any, ...]  # rules[i](g, out, *operands, *options) is the contribution to operand i
-    options: dict[str, Any] = field(default_factory=dict)  # more arguments, such as an axis
+    options: dict[str, Any] = field(default_factory=dict)  # further arguments, such as an axis
+
+    def compute(self, operands: tuple[Any, ...]) -> Any:
+        """Do the operation, and record it.
+
+        The row `multiply` of the table in operations.py makes an Operation, and with it a function
+        that calls `compute((a, b))` for a * b. (Operations of one and of two operands have faster
+        forms of this, and of `contributions`, at the end of the file. They do the same.)
+        """
+        like = leading_node(operands)
+        saved = numbers_of(operands, self.rules, like)
+        result = self.forward(*saved)
+        return record(type(like), result, self, operands, saved)
 
     def contributions(
         self, node: Node, gradient: Any, create_graph: bool = False
@@ -131,6 +143,25 @@ class Operation:
                 yield operand, unbroadcast(contribution, saved, self.name, create_graph)
 
 
+def record(
+    value_class: type[Any],
+    result: Any,
+    operation: Operation,
+    operands: tuple[Any, ...],
+    saved: tuple[Any, ...],
+) -> Any:
+    """A Value that holds the result and, unless recording is off, how it was computed."""
+    if type(result) is not float:
+        result = read_only(result)  # records of later operations will share this array
+    if not is_recording():
+        # Within `with no_grad():` the result becomes a leaf. That is for using a network without
+        # training it: no record is needed then, and none takes up memory.
+        operation, operands, saved = UNRECORDED, (), ()
+    value = _new(value_class)
+    _initialize(value, result, operation, operands, saved)
+    return value
+
+
 def rule_arguments(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
     """What rules are given for a result and its operands: the numbers that were recorded.
 
@@ -143,37 +174,7 @@ def rule_arguments(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]
     return node._numbers, node._saved
 
 
-# ── Forward: compute, and record ─────────────────────────────────────────────────────────────────
-def compute(operation: Operation, operands: tuple[Any, ...]) -> Any:
-    """Do an operation, and record it.
-
-    The row `multiply` of the table in operations.py makes an Operation, and with it a function that
-    calls `compute(operation, (a, b))` for a * b.
-
-    (Operations of one and of two operands have faster forms of that function, and of
-    `contributions`, which do the same. They are at the end of this file.)
-    """
-    saved = numbers_of(operands, operation.rules)
-    result = operation.forward(*saved, **operation.options)
-    return record(result, operation, operands, saved)
-
-
-def record(
-    result: Any, operation: Operation, operands: tuple[Any, ...], saved: tuple[Any, ...]
-) -> Any:
-    """A Value that holds the result and, unless recording is off, how it was computed."""
-    if type(result) is not float:
-        result = read_only(result)  # records of later operations will share this array
-    if not is_recording():
-        # Within `with no_grad():` the result becomes a leaf. That is for using a network without
-        # training it: no record is needed then, and none takes up memory.
-        operation, operands, saved = UNRECORDED, (), ()
-    value = _new(Node.value_class)
-    _initialize(value, result, operation, operands, saved)
-    return value
-
-
-# ── Backward: the chain rule ─────────────────────────────────────────────────────────────────────
+# ── The reverse pass: the chain rule ─────────────────────────────────────────────────────────────
 def reverse_pass(
     output: Node, gradient: Any, create_graph: bool = False
 ) -> Iterator[tuple[Node, Any]]:
@@ -246,17 +247,8 @@ class RegisteredOperation(Operation):
     module: str = field(kw_only=True)  # where it was made
     defaults: dict[str, Any] = field(kw_only=True)  # of its options
 
-    def with_options(self, options: dict[str, Any]) -> RegisteredOperation:
-        """The operation with these options in place of the defaults."""
-        twin: RegisteredOperation = _new(type(self))
-        attributes = twin.__dict__
-        attributes.update(self.__dict__)
-        attributes["options"] = options
-        return twin
-
     def as_function(self) -> Function:
         """The operation as a function: operands first, then options, by position or by name."""
-        without_rule = [i for i, rule in enumerate(self.rules) if rule is None]
 
         def apply(*arguments: Any, **named: Any) -> Any:
             for x in (*arguments, *named.values()) if named else arguments:
@@ -268,40 +260,37 @@ class RegisteredOperation(Operation):
             arity = len(self.rules) or len(arguments)
             operands = arguments[:arity]
             if self.defaults or named or len(arguments) > arity:
-                options = self._all_options(operands, arguments[arity:], named)
-                operation = self.with_options(options)
+                operation = self.with_options(arguments[arity:], named)
             if len(operands) < arity:
                 raise TypeError(
                     f"{self.name} takes {arity} operands, all by position, but got {len(operands)}"
                 )
-            for i in without_rule:
-                # The condition of `where`, for example, gets no gradient: it becomes a constant.
-                if isinstance(operands[i], Node):
-                    operands = (*operands[:i], keep(operands[i]), *operands[i + 1 :])
             try:
-                return compute(operation, operands)
+                return operation.compute(operands)
             except OverflowError as error:  # an axis, for example, that has more than 64 bits
                 raise ValueError(f"{self.name}: {error}") from None
 
         return apply
 
-    def _all_options(
-        self, operands: tuple[Any, ...], by_position: tuple[Any, ...], by_name: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Each option by name: as it was given, or else its default."""
+    def with_options(
+        self, by_position: tuple[Any, ...], by_name: dict[str, Any]
+    ) -> RegisteredOperation:
+        """The operation with these options.
+
+        `forward` gets them as they are given here, so Python itself refuses what does not fit.
+        Rules get all options, also those that are left to their defaults.
+        """
         for option in (*by_position, *by_name.values()):
             if isinstance(option, Node) or (type(option) is tuple and has_node(option)):
                 raise TypeError(self._advice_on_a_node_as_an_option())
-        options = dict(zip(self.defaults, by_position))
-        if by_name or len(by_position) != len(self.defaults):
-            is_given_twice = not by_name.keys().isdisjoint(options)
-            options = {**self.defaults, **options, **by_name}
-            is_unknown = max(len(by_position), len(options)) > len(self.defaults)
-            is_missing = any(option is Parameter.empty for option in options.values())
-            if is_given_twice or is_unknown or is_missing:
-                # It does not take these arguments, so Python raises a TypeError that says why.
-                self.forward(*operands, *by_position, **by_name)
-        return options
+        forward = self.forward
+        twin: RegisteredOperation = _new(type(self))
+        for name, attribute in self.__dict__.items():
+            object.__setattr__(twin, name, attribute)
+        object.__setattr__(twin, "forward", lambda *saved: forward(*saved, *by_position, **by_name))
+        options = {**self.defaults, **dict(zip(self.defaults, by_position)), **by_name}
+        object.__setattr__(twin, "options", options)
+        return twin
 
     def _advice_on_a_node_as_an_option(self) -> str:
         if self.module.startswith("microgd."):
@@ -323,6 +312,24 @@ class RegisteredOperation(Operation):
             "a computed Value cannot be pickled, since its record holds functions: "
             "pickle value.detach() or, of a model, model.state_dict()"
         )
+
+
+class OperationWithConstants(RegisteredOperation):
+    """An operation for which some operands have no rule, such as the condition of `where`.
+
+    No gradient ever goes there. So if such an operand is a node, it becomes a constant.
+    """
+
+    def compute(self, operands: tuple[Any, ...]) -> Any:
+        """Do the operation, and record it."""
+        like = leading_node(operands)
+        saved = numbers_of(operands, self.rules, like)
+        result = self.forward(*saved)
+        kept = list(operands)
+        for i, rule in enumerate(self.rules):
+            if rule is None and isinstance(kept[i], Node):
+                kept[i] = saved[i]
+        return record(type(like), result, self, tuple(kept), saved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,8 +356,15 @@ class JointOperation(RegisteredOperation):
 OPERATIONS: dict[str, RegisteredOperation] = {}  # all operations, by name
 NUMPY: dict[Any, Function] = {}  # how np.tanh(value) finds `tanh`: NumPy's function -> ours
 
-# Marks a value that was computed while recording was off. (It is never run.)
-UNRECORDED = Operation("no_grad", forward=lambda: None, rules=())
+
+class _Unrecorded(Operation):
+    """Marks a value that was computed while recording was off. It is never run."""
+
+    def __reduce__(self) -> str:
+        return "UNRECORDED"  # copies and pickles refer to it by this name
+
+
+UNRECORDED = _Unrecorded("no_grad", forward=lambda: None, rules=())
 
 
 def has_node(items: tuple[Any, ...]) -> bool:
@@ -358,18 +372,21 @@ def has_node(items: tuple[Any, ...]) -> bool:
     return any(isinstance(x, Node) for x in items)
 
 
-def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...]) -> tuple[Any, ...]:
+def leading_node(operands: tuple[Any, ...]) -> Any:
+    """The first node that holds an array, or the first one: its class and its dtype count."""
+    leading = None
+    for x in operands:
+        if isinstance(x, Node) and (leading is None or type(leading._numbers) is float):
+            leading = x
+    return leading
+
+
+def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...], like: Node) -> tuple[Any, ...]:
     """What the operands hold.
 
-    Integers among the constants take the dtype of the nodes. A constant for which there is no rule,
+    Integers among the constants take the dtype of `like`. A constant for which there is no rule,
     such as a condition, stays as it is.
     """
-    like: Any = None  # a node: one with an array, if there is one
-    for x in operands:
-        if isinstance(x, Node):
-            like = x
-            if type(x._numbers) is not float:
-                break
     saved: list[Any] = []
     # (An operation with a joint rule has no list of rules.)
     for x, rule in zip(operands, rules or repeat("joint")):
@@ -521,7 +538,7 @@ class OperationOfOne(RegisteredOperation):
             if not isinstance(x, Node):
                 return forward(as_data(x))
             saved = x._numbers if type(x._numbers) is float else keep(x)
-            return record(forward(saved), self, (x,), (saved,))
+            return record(type(x), forward(saved), self, (x,), (saved,))
 
         return apply
 
@@ -546,6 +563,7 @@ class OperationOfTwo(RegisteredOperation):
         forward = self.forward
 
         def apply(x: Any, y: Any, /) -> Any:
+            like = x
             if isinstance(x, Node):
                 saved_x = x._numbers if type(x._numbers) is float else keep(x)
                 if isinstance(y, Node):
@@ -553,11 +571,13 @@ class OperationOfTwo(RegisteredOperation):
                 else:
                     saved_y = as_data(y, saved_x)
             elif isinstance(y, Node):
+                like = y
                 saved_y = y._numbers if type(y._numbers) is float else keep(y)
                 saved_x = as_data(x, saved_y)
             else:
                 return forward(as_data(x), as_data(y))
-            return record(forward(saved_x, saved_y), self, (x, y), (saved_x, saved_y))
+            result = forward(saved_x, saved_y)
+            return record(type(like), result, self, (x, y), (saved_x, saved_y))
 
         return apply
 

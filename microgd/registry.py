@@ -19,6 +19,7 @@ from microgd.backprop import (
     JointOperation,
     OperationOfOne,
     OperationOfTwo,
+    OperationWithConstants,
     RegisteredOperation,
 )
 
@@ -109,6 +110,8 @@ def _made(
             return OperationOfOne(rules=rules, **known)
         if len(rules) == 2:
             return OperationOfTwo(rules=rules, **known)
+    if None in rules:
+        return OperationWithConstants(rules=rules, **known)
     return RegisteredOperation(rules=rules, **known)
 
 

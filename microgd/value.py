@@ -330,9 +330,11 @@ class Value(Node):
         # A copy, or a Value from a pickle, gets an order of its own, as every new Value does. Its
         # operands are copied before it, so they are older.
         attributes, slots = state
-        for name, x in {**(attributes or {}), **slots}.items():
+        for name, x in slots.items():
             setattr(self, name, x)
         self._order = next_order()
+        if attributes:  # a subclass may have some
+            self.__dict__.update(attributes)
 
     def __repr__(self) -> str:
         dtype = ", dtype=float32" if self.dtype == np.float32 else ""
@@ -345,6 +347,3 @@ def _written(x: Data) -> str:
     if isinstance(x, np.ndarray):
         return np.array2string(x, separator=", ", prefix="Value(")
     return repr(x)
-
-
-Node.value_class = Value  # results of operations are Values

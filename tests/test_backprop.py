@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from microgd import Value, grad, gradients, hvp, nn, no_grad, operation, operations
-from microgd.backprop import NUMPY, OPERATIONS
+from microgd.backprop import NUMPY, OPERATIONS, reverse_pass
 from microgd.graph import Graph
 from microgd.optim import SGD
 
@@ -1049,3 +1049,116 @@ def test_rules_of_a_function_of_any_number_of_operands_are_taken_as_they_are(reg
     x = Value(3.0)
     product(x, 5.0).backward()
     assert x.grad == 5.0
+
+
+# ── Operations of one's own with unusual arguments, and copies ───────────────────────────────────
+
+
+def test_a_value_may_be_the_only_one_and_a_condition():
+    chosen = np.where(Value([1.0, 0.0]), 1, 0)
+    assert isinstance(chosen, Value)
+    assert chosen.data.tolist() == [1.0, 0.0]
+    assert chosen.inputs[1:] == (1, 0)
+
+
+def test_a_condition_gives_its_dtype_to_constants():
+    single = Value(np.ones(3, np.float32))
+    assert operations.where(single, Value(2.0), np.arange(3)).dtype == np.float32
+
+
+def test_further_arguments_reach_a_function_that_takes_any_number_of_them(registry):
+    def rule(g, out, *_):
+        return g
+
+    @operation(rule, rule, rule)
+    def total(a, b, c, *more, scale=1.0):
+        return (a + b + c + sum(more)) * scale
+
+    assert total(Value(2.0), 1.0, 1.0, 5.0, 6.0).item() == total(2.0, 1.0, 1.0, 5.0, 6.0) == 15.0
+    assert total(Value(2.0), 1.0, 1.0, scale=3.0).item() == 12.0
+
+
+def test_options_by_position_only_and_by_any_name(registry):
+    @operation(lambda g, out, x, n: g * n, name="repeated sum")
+    def times(x, n, /):
+        return x * n
+
+    @operation(lambda g, out, x, *options: g, name="renamed")
+    def same(x, **options):
+        assert all(type(option) is float for option in options.values())
+        return x + len(options)
+
+    x = Value(3.0)
+    times(x, 4).backward()
+    assert x.grad == 4.0
+    assert same(Value(1.0)).item() == 1.0
+    assert same(Value(1.0), a=1.0, b=2.0).item() == 3.0
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_copies_of_what_was_computed_within_no_grad_have_no_way_back_either(again):
+    with no_grad():
+        result = Value(2.0) * 3.0
+    twin = again(result)
+    assert twin.item() == 6.0
+    with pytest.raises(ValueError, match="nothing was recorded"):
+        twin.backward()
+
+
+def test_a_deep_graph_that_is_pickled_says_what_to_pickle_instead():
+    y = Value(1.0)
+    for _ in range(3_000):
+        y = y * 0.999
+    with pytest.raises(TypeError, match=r"pickle value\.detach\(\)"):
+        pickle.dumps(y)
+
+
+def test_results_are_of_the_class_of_their_operands():
+    class Length(Value):
+        def in_feet(self):
+            return self / 0.3048
+
+    length = Length([1.0, 2.0])
+    assert type((2.0 * length).sum()) is Length
+    assert (3.0 * length).in_feet().shape == (2,)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_copies_mixed_with_their_originals_get_the_gradients_of_both(seed):
+    rng = np.random.default_rng(seed)
+    x = Value(1.5)
+    nodes, slopes = [x], [1.0]  # of each node, its derivative by x and all copies of x
+    leaves = [x]
+    for _ in range(12):
+        i, j = rng.integers(len(nodes), size=2)
+        if rng.random() < 0.3:
+            if rng.random() < 0.5:
+                nodes.append(copy.copy(nodes[i]))
+            else:
+                nodes.append(copy.deepcopy(nodes[i]))
+            slopes.append(slopes[i])
+        else:
+            nodes.append(nodes[i] + 2.0 * nodes[j])
+            slopes.append(slopes[i] + 2.0 * slopes[j])
+    seen = {id(node) for node in nodes}
+    assert len({node._order for node in nodes}) == len(seen)
+    found = dict(reverse_pass(nodes[-1], 1.0))
+    leaves = [node for node in found if not node.inputs]
+    assert sum(found[leaf] for leaf in leaves) == slopes[-1]
+    for node in found:
+        assert all(node._order > x._order for x in node.inputs if isinstance(x, Value))
+
+
+def test_a_rule_may_give_one_number_for_all_elements_of_any_operand(registry):
+    single = operation(lambda g, out, x: 2.0, name="single")(lambda x: 2.0 * x)
+    double = operation(lambda g, out, x, y: 2.0, lambda g, out, x, y: 3.0, name="double")(
+        lambda x, y: 2.0 * x + 3.0 * y
+    )
+    x, y = Value(np.ones((2, 1), np.float32)), Value([1.0, 1.0])
+    for result in (single(x), double(x, y)):
+        result.backward(np.ones(result.shape))
+    assert x.grad.dtype == np.float32
+    assert x.grad.tolist() == [[4.0], [4.0]]
+    assert y.grad.tolist() == [3.0, 3.0]

@@ -251,11 +251,11 @@ def rounding(eps, rng):
     """Within this context, operations that round do so at random."""
     record = backprop.record
 
-    def noisy(data, op, operands, saved):
+    def noisy(value_class, data, op, operands, saved):
         if op.name not in EXACT:
             size = terms(op.name, data, saved, op.options)
             data = data + eps * rng.uniform(-1.0, 1.0, np.shape(data)) * size
-        return record(data, op, operands, saved)
+        return record(value_class, data, op, operands, saved)
 
     with mock.patch.object(backprop, "record", noisy):
         yield

@@ -324,7 +324,7 @@ def options(step: Any) -> list[str]:
     written = []
     for name, x in step._operation.options.items():
         # (`cache` is where `nn.cross_entropy` puts what its rule needs: no option of the caller's.)
-        if repr(x) != repr(defaults[name]) and name != "cache":
+        if repr(x) != repr(defaults.get(name)) and name != "cache":
             written.append(f"{name}={text.option(x)}")
     return written
 
