@@ -17,9 +17,9 @@ from: they are the *leaves* of the graph. Why keep the numbers? Because local de
 computed from them, and because a leaf may hold other numbers by the time we come back.
 
 Backward, each value collects its *gradient*: how fast y changes when that value changes. It gets a
-*contribution* from every operation that used it. When it has them all, it passes the sum on: it
-contributes its gradient times the local derivative to each of its operands. In this way the part
-that several paths have in common is computed only once.
+*contribution* from every operation that used it. The sum of all contributions is its gradient. Only
+when it is complete, the value contributes to each of its own operands: its gradient times the local
+derivative. In this way the part that several paths have in common is computed only once.
 
     y has gradient 1             y changes exactly as fast as y does: dy/dy = 1
       contributes to c           1 * ∂y/∂c = 1 * 1 = 1
@@ -40,8 +40,8 @@ because a weight affects only one of the 10 results for each image. Nobody build
 needs only the product of the gradient and the Jacobian, a *vector-Jacobian product*, and that costs
 about as much as the operation itself: for exp it is the gradient times the result, element by
 element. So an operation comes with a *rule* for each operand: a function that takes the gradient of
-the result, which is called the *upstream gradient*, and returns the contribution to the operand's
-gradient.
+the result, which is called the *upstream gradient*, or g, and returns the contribution to the
+operand's gradient.
 
 One pass backward finds the derivatives of one number with respect to all elements of all leaves. We
 could also carry derivatives forward, from one element of a leaf to everything that depends on it.
@@ -66,21 +66,24 @@ from microgd.recording import is_recording
 Function: TypeAlias = Callable[..., Any]
 
 
+# In the story, helpers that are not defined above the line "That was backpropagation" check and
+# convert what comes and goes. For two floats they change nothing.
+
+
 # ── The record ───────────────────────────────────────────────────────────────────────────────────
 class Node:
     """A value in the computation graph: its numbers, and a record of how they were computed.
 
-    A leaf is a node without a record, so it has no operands. A constant, such as the 2 in 2 * x, is
-    not a node at all.
+    A leaf is a node without operands: nothing is recorded of where it came from. A constant, such
+    as the 2 in 2 * x, is not a node at all.
 
-    A node points only backward, to its operands. So there are no reference cycles, and Python frees
-    the whole graph, however deep, when the last reference to its output goes. (Until then it stays,
-    and `backward` may be called again.) With slots in place of a dictionary, a million nodes that
-    hold one float each take at most 280 MB.
+    A node points only backward, to its operands. So there are no reference cycles: when the last
+    reference to an output goes, Python at once frees all of its graph that nothing else refers to,
+    even a million nodes in a row. (Until then you can call `backward` again.) With slots in place
+    of a dictionary, a million nodes that hold one float each take at most 280 MB.
     """
 
     # fmt: off
-    # (The operation comes first, because a pickle has to stop there: see RegisteredOperation.)
     __slots__ = ("_operation", "_operands", "_saved", "_numbers", "_order",  # noqa: RUF023
                  "grad", "name", "__weakref__")
     # fmt: on
@@ -102,7 +105,7 @@ class Node:
 
 
 next_order = count(1).__next__
-# `record` makes results with these two, and not by `Value(...)`, which checks and copies.
+# `record` makes results directly, with these two, because `Value(...)` would check and copy.
 _new = object.__new__
 _initialize = Node.__init__
 
@@ -113,26 +116,30 @@ class Operation:
     """An operation: what it computes, and a rule for each of its operands."""
 
     name: str
-    forward: Function  # computes the result from numbers and arrays
-    rules: tuple[Any, ...]  # rules[i](g, out, *operands, *options) is the contribution to operand i
-    options: dict[str, Any] = field(default_factory=dict)  # further arguments, such as an axis
+    forward: Function  # computes the result from numbers and arrays; its options are bound into it
+    rules: tuple[Any, ...]  # rules[i](g, out, *operands, *options) contributes to operand i
+    options: dict[str, Any] = field(default_factory=dict)  # by name: for example an axis
 
     def compute(self, operands: tuple[Any, ...]) -> Any:
         """Do the operation, and record it.
 
-        The row `multiply` of the table in operations.py makes an Operation, and with it a function
-        that calls `compute((a, b))` for a * b. (Operations of one and of two operands have faster
-        forms of this, and of `contributions`, at the end of the file. They do the same.)
+        The row `multiply` of the table in operations.py makes an Operation, and the function that
+        a * b calls. In principle that function is `compute((a, b))`. In fact operations of one and
+        of two operands take a shortcut with the same effect, here and in `contributions`: see the
+        end of this file.
         """
-        like = leading_node(operands)
-        saved = numbers_of(operands, self.rules, like)
+        leading = leading_node(operands)  # the result gets its class
+        saved = numbers_of(operands, self.rules, leading)
         result = self.forward(*saved)
-        return record(type(like), result, self, operands, saved)
+        return record(type(leading), result, self, operands, saved)
 
     def contributions(
         self, node: Node, gradient: Any, create_graph: bool = False
     ) -> Iterable[tuple[Node, Any]]:
-        """What a result contributes to the gradients of its operands, given its own gradient."""
+        """What a result contributes to the gradients of its operands, given its own gradient.
+
+        (`create_graph` is for second derivatives: see `rule_arguments`.)
+        """
         result, arguments = rule_arguments(node, create_graph)
         options = self.options.values()
         for operand, rule, saved in zip(node._operands, self.rules, node._saved):
@@ -154,8 +161,9 @@ def record(
     if type(result) is not float:
         result = read_only(result)  # records of later operations will share this array
     if not is_recording():
-        # Within `with no_grad():` the result becomes a leaf. That is for using a network without
-        # training it: no record is needed then, and none takes up memory.
+        # Within `with no_grad():` a result has no operands, so it is a leaf, and `backward` on it
+        # raises an error. This is for using a network without training it: then no record is
+        # needed, and none takes up memory.
         operation, operands, saved = UNRECORDED, (), ()
     value = _new(value_class)
     _initialize(value, result, operation, operands, saved)
@@ -163,10 +171,10 @@ def record(
 
 
 def rule_arguments(node: Node, create_graph: bool) -> tuple[Any, tuple[Any, ...]]:
-    """What rules are given for a result and its operands: the numbers that were recorded.
+    """A result and its operands as rules get them: the numbers that were recorded.
 
-    With `create_graph` they are given the nodes themselves. Then everything that the rules compute
-    is recorded in turn, and can be differentiated again. This is how `microgd.gradients(...,
+    With `create_graph` rules get nodes in place of their numbers. Then everything they compute is
+    recorded in turn, and can be differentiated again. This is how `microgd.gradients(...,
     create_graph=True)` and `microgd.grad(microgd.grad(f))` find second derivatives.
     """
     if create_graph:
@@ -184,15 +192,16 @@ def reverse_pass(
     earlier, every later contribution would have to travel all the way down again: 60 doublings
     y = y + y make 61 nodes, but 2**60 paths.
 
-    Which node is complete? Contributions come only from younger nodes, because a result is younger
-    than its operands. So take the youngest node that waits. All younger ones have had their turn,
-    and no other can turn up: whatever is still to be found is an operand of a waiting node, and
-    older than that. Nothing here is recursive, so there is no limit to the depth of a graph: a
-    million nodes in a row are fine.
+    A node waits from its first contribution until its turn. Which of them has all it can get? Its
+    contributions come from results that it was used for, and these are younger: they have a higher
+    `_order`. So take the youngest node that waits. All younger ones have had their turn, and no
+    other can turn up: what is not yet found is reached through the operands of a waiting node, and
+    is older. Nothing here is recursive, so there is no limit to the depth of a graph: a million
+    nodes in a row are fine. Leaves come last, since they have nothing to pass on.
     """
     check_recorded(output)
     sums = {output: gradient}  # for each node, the sum of its contributions so far
-    waiting: list[tuple[int, Node]] = []  # a heap, with -order on top: the youngest comes out first
+    waiting: list[tuple[int, Node]] = []  # a heap ordered by -_order: the youngest comes out first
     if output._operands:
         waiting.append((-output._order, output))
     while waiting:
@@ -201,18 +210,19 @@ def reverse_pass(
         yield node, total
         for operand, contribution in node._operation.contributions(node, total, create_graph):
             if operand in sums:
-                # An operand that was used twice moves the output in two ways at the same time: the
-                # total change is their sum.
+                # An operand that was used more than once affects the output along several paths,
+                # and their effects add up. (Not by +=: a rule may have returned an array that is
+                # also somebody else's.)
                 sums[operand] = sums[operand] + contribution
             else:
                 sums[operand] = contribution
-                if operand._operands:  # leaves have nothing to pass on
+                if operand._operands:  # it is not a leaf
                     heappush(waiting, (-operand._order, operand))
     yield from sums.items()  # only leaves are left
 
 
 def backward(output: Node, gradient: Data | None = None) -> None:
-    """Store d output / d value in the `grad` of `output` and of each value it was computed from.
+    """Compute d output / d value for `output` and all it was computed from, and put it into `grad`.
 
     A leaf's `grad` accumulates. A second call, for this output or another, adds to it, because the
     gradient of a sum of losses is the sum of their gradients. So in a training loop, set it to None
@@ -220,19 +230,21 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     gradients so far. A computed value's `grad` is only for you to look at: it shows what the last
     call found.
 
-    `output` normally has one element. If it has more, pass `gradient`: the gradient of some later
-    number with respect to `output`, in the shape of `output`. Otherwise `backward` raises a
-    `ValueError`. After an error every `grad` is as it was.
+    `output` normally has one element. If it has more, pass `gradient`, in the shape of `output`:
+    the gradient, with respect to `output`, of the number that you compute from it later. Otherwise
+    `backward` raises a `ValueError`. After an error every `grad` is as it was.
     """
     start = initial_gradient(output, gradient)  # 1, if none is given
     nodes = []
     grads = []  # nothing is stored until all is computed
-    for node, total in reverse_pass(output, start):
+    for node, grad in reverse_pass(output, start):
         if not node._operands and node.grad is not None:  # a leaf that has a gradient already
-            total = gradient_so_far(node) + total
+            grad = gradient_so_far(node) + grad
         nodes.append(node)
-        grads.append(total)
-    for node, grad in zip(nodes, separate(grads)):  # so that no two of them share an array
+        grads.append(grad)
+    # Rules may return the same array for several operands. Each grad gets an array of its own, so
+    # that writing into one does not change another.
+    for node, grad in zip(nodes, separate(grads)):
         node.grad = grad
 
 
@@ -285,11 +297,11 @@ class RegisteredOperation(Operation):
                 raise TypeError(self._advice_on_a_node_as_an_option())
         forward = self.forward
         twin: RegisteredOperation = _new(type(self))
-        for name, attribute in self.__dict__.items():
-            object.__setattr__(twin, name, attribute)
-        object.__setattr__(twin, "forward", lambda *saved: forward(*saved, *by_position, **by_name))
-        options = {**self.defaults, **dict(zip(self.defaults, by_position)), **by_name}
-        object.__setattr__(twin, "options", options)
+        twin.__dict__.update(
+            self.__dict__,
+            forward=lambda *saved: forward(*saved, *by_position, **by_name),
+            options={**self.defaults, **dict(zip(self.defaults, by_position)), **by_name},
+        )
         return twin
 
     def _advice_on_a_node_as_an_option(self) -> str:
@@ -308,6 +320,7 @@ class RegisteredOperation(Operation):
         return self  # a copy of a graph has the same operations
 
     def __reduce__(self) -> Any:
+        # (`_operation` is the first of Node's slots, so a pickle gets here before it goes deep.)
         raise TypeError(
             "a computed Value cannot be pickled, since its record holds functions: "
             "pickle value.detach() or, of a model, model.state_dict()"
@@ -322,14 +335,14 @@ class OperationWithConstants(RegisteredOperation):
 
     def compute(self, operands: tuple[Any, ...]) -> Any:
         """Do the operation, and record it."""
-        like = leading_node(operands)
-        saved = numbers_of(operands, self.rules, like)
+        leading = leading_node(operands)
+        saved = numbers_of(operands, self.rules, leading)
         result = self.forward(*saved)
         kept = list(operands)
         for i, rule in enumerate(self.rules):
             if rule is None and isinstance(kept[i], Node):
                 kept[i] = saved[i]
-        return record(type(like), result, self, tuple(kept), saved)
+        return record(type(leading), result, self, tuple(kept), saved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,19 +386,24 @@ def has_node(items: tuple[Any, ...]) -> bool:
 
 
 def leading_node(operands: tuple[Any, ...]) -> Any:
-    """The first node that holds an array, or the first one: its class and its dtype count."""
+    """The first node that holds an array, or else the first node.
+
+    The result gets its class, and integers among the constants get its dtype.
+    """
     leading = None
     for x in operands:
-        if isinstance(x, Node) and (leading is None or type(leading._numbers) is float):
-            leading = x
+        if isinstance(x, Node):
+            if type(x._numbers) is not float:
+                return x
+            leading = leading or x
     return leading
 
 
-def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...], like: Node) -> tuple[Any, ...]:
+def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...], leading: Node) -> tuple[Any, ...]:
     """What the operands hold.
 
-    Integers among the constants take the dtype of `like`. A constant for which there is no rule,
-    such as a condition, stays as it is.
+    Integers among the constants take the dtype of the leading node. A constant for which there is
+    no rule, such as a condition, stays as it is.
     """
     saved: list[Any] = []
     # (An operation with a joint rule has no list of rules.)
@@ -393,7 +411,7 @@ def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...], like: Node) ->
         if isinstance(x, Node):
             saved.append(x._numbers if type(x._numbers) is float else keep(x))
         elif rule is not None:
-            saved.append(as_data(x, like._numbers))
+            saved.append(as_data(x, leading._numbers))
         elif isinstance(x, ndarray) and type(x) is not ndarray:
             saved.append(as_plain_array(x))  # a condition with a mask, for example, is refused
         else:
@@ -526,7 +544,10 @@ def require_unchanged(operand: Any, saved: Any) -> Any:
 
 # ── Fast: operations of one and of two operands, without options ─────────────────────────────────
 # Most nodes of a graph of numbers come from such operations. These classes do for them what the
-# methods above do for all operations, but without loops, generators and packing of arguments.
+# methods above do for all operations, but without loops, generators and packing of arguments. For a
+# graph of 25 numbers, the expression in micrograd's README, `as_function` above would cost 45 % more
+# instructions than the one here, `contributions` 42 %, and both 83 %. For a network of arrays it
+# makes no difference.
 class OperationOfOne(RegisteredOperation):
     """An operation of one operand."""
 
@@ -563,7 +584,7 @@ class OperationOfTwo(RegisteredOperation):
         forward = self.forward
 
         def apply(x: Any, y: Any, /) -> Any:
-            like = x
+            leading = x
             if isinstance(x, Node):
                 saved_x = x._numbers if type(x._numbers) is float else keep(x)
                 if isinstance(y, Node):
@@ -571,13 +592,13 @@ class OperationOfTwo(RegisteredOperation):
                 else:
                     saved_y = as_data(y, saved_x)
             elif isinstance(y, Node):
-                like = y
+                leading = y
                 saved_y = y._numbers if type(y._numbers) is float else keep(y)
                 saved_x = as_data(x, saved_y)
             else:
                 return forward(as_data(x), as_data(y))
             result = forward(saved_x, saved_y)
-            return record(type(like), result, self, (x, y), (saved_x, saved_y))
+            return record(type(leading), result, self, (x, y), (saved_x, saved_y))
 
         return apply
 

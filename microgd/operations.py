@@ -2,9 +2,9 @@
 
 Read this file second, as a table. In a rule, `x` and `y` are the operands, `out` is the result that
 was computed from them, and `g` is the upstream gradient: how fast the output of the whole graph
-changes when `out` does. There is one rule for each operand. It returns what this operation
-contributes to the operand's gradient: the upstream gradient times the local derivative. The
-derivative of sin is cos, so its rule is g * cos(x).
+changes when `out` does. (In the first file that output was called y.) There is one rule for each
+operand. It returns what this operation contributes to the operand's gradient: the upstream gradient
+times the local derivative. The derivative of sin is cos, so its rule is g * cos(x).
 
 A rule gets numbers and arrays. For a second derivative it gets Values instead: then the gradient
 that it computes is recorded, and can be differentiated again. So no operation needs a second rule.
@@ -128,7 +128,10 @@ def _shape(x: Operand) -> tuple[int, ...]:
 def elementwise(
     function: Callable[..., Any], *rules: Callable[..., Any], name: str | None = None
 ) -> Callable[..., Any]:
-    """Like `operation`, but with the function first and then its rules, for the table below."""
+    """Like `operation`, but with the function first and then its rules, for the table below.
+
+    `operation` (registry.py) makes an Operation of them, and returns a function that does it.
+    """
     return operation(*rules, name=name)(function)
 
 
