@@ -544,10 +544,10 @@ def require_unchanged(operand: Any, saved: Any) -> Any:
 
 # ── Fast: operations of one and of two operands, without options ─────────────────────────────────
 # Most nodes of a graph of numbers come from such operations. These classes do for them what the
-# methods above do for all operations, but without loops, generators and packing of arguments. For a
-# graph of 25 numbers, the expression in micrograd's README, `as_function` above would cost 45 % more
-# instructions than the one here, `contributions` 42 %, and both 83 %. For a network of arrays it
-# makes no difference.
+# methods above do for all operations, but without loops, generators and packing of arguments. How
+# much does it save? For the expression in micrograd's README, `as_function` above would take 45 %
+# more instructions than the forms below, `contributions` 42 %, and both together 83 %. For networks
+# of arrays it hardly matters.
 class OperationOfOne(RegisteredOperation):
     """An operation of one operand."""
 

@@ -1162,3 +1162,14 @@ def test_a_rule_may_give_one_number_for_all_elements_of_any_operand(registry):
     assert x.grad.dtype == np.float32
     assert x.grad.tolist() == [[4.0], [4.0]]
     assert y.grad.tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_joint_rule_gives_a_gradient_for_each_operand(number, registry):
+    total = operation(jointly=lambda g, out, *parts: [g] * number, name="total")(
+        lambda *parts: parts[0] + parts[1]
+    )
+    with pytest.raises(
+        ValueError, match=f"^the rule of total gave {number} gradients for 2 operands$"
+    ):
+        total(Value(1.0), Value(2.0)).backward()
