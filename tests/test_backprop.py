@@ -1173,3 +1173,22 @@ def test_a_joint_rule_gives_a_gradient_for_each_operand(number, registry):
         ValueError, match=f"^the rule of total gave {number} gradients for 2 operands$"
     ):
         total(Value(1.0), Value(2.0)).backward()
+
+
+@pytest.mark.parametrize("grad", [-1.0, 1.0])
+def test_one_number_other_than_0_is_no_gradient_of_an_array(grad):
+    p = Value([1.0, 2.0])
+    p.grad = grad
+    with pytest.raises(ValueError, match="since grad was set by hand"):
+        (p * p).sum().backward()
+
+
+def test_an_operation_made_of_a_built_in_function_says_what_it_does(registry):
+    assert operations.exp.__doc__ == "Elementwise, as `numpy.exp`."
+    made = operation(lambda g, out, x: g, name="not NumPy's")(math.floor)
+    assert made.__doc__ == "As `floor`."
+
+
+def test_operations_are_compared_by_identity():
+    assert OPERATIONS["exp"] != OPERATIONS["log"]
+    assert len({OPERATIONS["exp"], OPERATIONS["sum"]}) == 2

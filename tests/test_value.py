@@ -430,6 +430,25 @@ def test_other_numbers_go_on_from_a_leaf_with_a_gradient(op, symbol, start):
     assert weight.grad is not None
 
 
+def test_so_is_a_step_where_the_steepest_slope_is_negative():
+    p = Value([1.0, 2.0])
+    (p * [-3.0, 1.0]).sum().backward()
+    with pytest.raises(TypeError, match=r"write p\.data -= \.\.\."):
+        p -= 0.1 * p.grad
+
+
+def test_a_step_of_zeros_goes_nowhere_and_may_be_computed():
+    p = Value([1.0, 2.0])
+    (p * p).sum().backward()
+    assert operator.isub(p, 0.0 * p.grad).op == "subtract"
+
+
+def test_one_element_outside_of_no_grad_may_be_anything_so_it_is_computed():
+    p = Value([2.0])
+    (p * p).sum().backward()
+    assert operator.isub(p, 0.1 * p.grad).op == "subtract"
+
+
 def test_a_gradient_of_0_makes_no_step():
     bias = Value([1.0, 2.0])
     (bias * 0.0).sum().backward()
