@@ -164,7 +164,8 @@ def record(
         # Within `with no_grad():` a result has no operands, so it is a leaf, and `backward` on it
         # raises an error. This is for using a network without training it: then no record is
         # needed, and none takes up memory.
-        operation, operands, saved = UNRECORDED, (), ()
+        operation = UNRECORDED
+        operands = saved = ()
     value = _new(value_class)
     _initialize(value, result, operation, operands, saved)
     return value

@@ -32,7 +32,7 @@ _evaluating: ContextVar[bool] = ContextVar("evaluating", default=False)
 is_evaluating = _evaluating.get
 
 
-class recording(contextlib.ContextDecorator):  # noqa: N801 (used as a function, like contextlib.suppress)
+class recording(contextlib.ContextDecorator):  # noqa: N801 (it is used like a function)
     """A context in which operations are recorded (`recording(True)`) or not (`recording(False)`).
 
     One such object can be entered several times, also by several threads: the settings to go back
