@@ -570,11 +570,13 @@ class OperationOfOne(RegisteredOperation):
         """The contribution to the operand. (It is a node, or nothing would be recorded.)"""
         if create_graph:
             return super().contributions(node, gradient, True)
-        saved = node._saved[0]
-        contribution = self.rules[0](gradient, node._numbers, saved)
+        (operand,) = node._operands
+        (saved,) = node._saved
+        (rule,) = self.rules
+        contribution = rule(gradient, node._numbers, saved)
         if type(contribution) is not float or type(saved) is not float:
             contribution = unbroadcast(contribution, saved, self.name)
-        return ((node._operands[0], contribution),)
+        return ((operand, contribution),)
 
 
 class OperationOfTwo(RegisteredOperation):
@@ -611,15 +613,16 @@ class OperationOfTwo(RegisteredOperation):
             return super().contributions(node, gradient, True)
         x, y = node._operands
         saved_x, saved_y = node._saved
+        rule_x, rule_y = self.rules
         result = node._numbers
         found = []
         if isinstance(x, Node):
-            contribution = self.rules[0](gradient, result, saved_x, saved_y)
+            contribution = rule_x(gradient, result, saved_x, saved_y)
             if type(contribution) is not float or type(saved_x) is not float:
                 contribution = unbroadcast(contribution, saved_x, self.name)
             found.append((x, contribution))
         if isinstance(y, Node):
-            contribution = self.rules[1](gradient, result, saved_x, saved_y)
+            contribution = rule_y(gradient, result, saved_x, saved_y)
             if type(contribution) is not float or type(saved_y) is not float:
                 contribution = unbroadcast(contribution, saved_y, self.name)
             found.append((y, contribution))

@@ -30,8 +30,9 @@ from numpy import ndarray
 
 from microgd.arrays import Data
 
-# Only some interpreters count references. Where there is no count, `_references` says nothing.
-getrefcount = getattr(sys, "getrefcount", lambda x: 0)
+# Only some interpreters count references. For others any function will do here: what it returns is
+# no count, and `_references_of_a_sole_owner` notices.
+getrefcount = getattr(sys, "getrefcount", id)
 
 
 def _references(node: Any) -> int:
@@ -61,7 +62,8 @@ def _references_of_a_sole_owner() -> float:
     view = node._numbers[:]
     with_a_view = _references(node)
     del view
-    is_reliable = with_another == with_a_view == alone + 1 and _references(node) == alone
+    alone_again = _references(node)
+    is_reliable = [with_another, with_a_view, alone_again] == [alone + 1, alone + 1, alone]
     return alone if is_reliable else -np.inf
 
 

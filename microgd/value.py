@@ -231,8 +231,10 @@ class Value(Node):
 
         As in NumPy: `transpose(1, 0, 2)` or `transpose((1, 0, 2))`.
         """
-        if len(axes) == 1 and not isinstance(axes[0], int):
-            return ops.transpose(self, axes[0])
+        if len(axes) == 1:
+            (order,) = axes
+            if not isinstance(order, int):
+                return ops.transpose(self, order)
         return ops.transpose(self, axes or None)
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
