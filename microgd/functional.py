@@ -74,7 +74,8 @@ def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[
     check_type("vectors to be a list with a part for each input", Sequence | np.ndarray, vectors)
     if len(vectors) != len(inputs):
         raise ValueError(
-            f"expected {len(inputs)} vectors, one for each input, but got {len(vectors)}"
+            f"expected as many vectors as inputs, one for each input: {len(inputs)}, but got "
+            f"{len(vectors)}"
         )
     parts: list[Data] = []
     for x, vector in zip(inputs, vectors, strict=True):

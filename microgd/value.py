@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from microgd import operations as ops
 from microgd.advice import instead_of
-from microgd.arrays import COMPUTED, Data, ReadOnly, as_data
+from microgd.arrays import COMPUTED, Data, ReadOnly, as_data, shown
 from microgd.backprop import NUMPY, Node, backward, next_order
 from microgd.memory import replace, writable
 from microgd.operators import Missing, comparison, in_place, reflected
@@ -42,7 +42,7 @@ class Value(Node):
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
         if not isinstance(name, str | None):
-            raise TypeError(f"expected a name that is text, but got a {type(name).__name__}")
+            raise TypeError(f"expected a name that is text, but got {shown(name)}")
         numbers = as_data(data)
         super().__init__(numbers if isinstance(numbers, float) else np.array(numbers))
         self.name = name
