@@ -294,8 +294,10 @@ class RegisteredOperation(Operation):
         Rules get all options, also those that are left to their defaults.
         """
         for option in (*by_position, *by_name.values()):
-            if isinstance(option, Node) or (type(option) is tuple and has_node(option)):
-                raise TypeError(self._advice_on_a_node_as_an_option())
+            parts = option if type(option) is tuple else (option,)  # a tuple may be an index
+            for part in parts:
+                if isinstance(part, Node):
+                    raise TypeError(self._advice_on_a_node_as_an_option())
         forward = self.forward
         twin: RegisteredOperation = _new(type(self))
         twin.__dict__.update(
@@ -336,14 +338,13 @@ class OperationWithConstants(RegisteredOperation):
 
     def compute(self, operands: tuple[Any, ...]) -> Any:
         """Do the operation, and record it."""
-        leading = leading_node(operands)
-        saved = numbers_of(operands, self.rules, leading)
-        result = self.forward(*saved)
-        kept = list(operands)
-        for i, rule in enumerate(self.rules):
-            if rule is None and isinstance(kept[i], Node):
-                kept[i] = saved[i]
-        return record(type(leading), result, self, tuple(kept), saved)
+        value = super().compute(operands)
+        recorded = list(value._operands)
+        for i, (saved, rule) in enumerate(zip(value._saved, self.rules)):
+            if rule is None and isinstance(recorded[i], Node):
+                recorded[i] = saved
+        value._operands = tuple(recorded)
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,12 +358,13 @@ class JointOperation(RegisteredOperation):
     ) -> Iterable[tuple[Node, Any]]:
         """What the result contributes to the gradients of its operands."""
         result, arguments = rule_arguments(node, create_graph)
-        found = self.joint_rule(gradient, result, *arguments, **self.options)
-        if len(found) != len(arguments):
+        gradients = self.joint_rule(gradient, result, *arguments, **self.options)
+        if len(gradients) != len(arguments):
             raise ValueError(
-                f"the rule of {self.name} gave {len(found)} gradients for {len(arguments)} operands"
+                f"the rule of {self.name} gave {len(gradients)} gradients for "
+                f"{len(arguments)} operands"
             )
-        for operand, contribution, saved in zip(node._operands, found, node._saved):
+        for operand, contribution, saved in zip(node._operands, gradients, node._saved):
             if isinstance(operand, Node):
                 yield operand, unbroadcast(contribution, saved, self.name, create_graph)
 
@@ -381,11 +383,6 @@ class _Unrecorded(Operation):
 UNRECORDED = _Unrecorded("no_grad", forward=lambda: None, rules=())
 
 
-def has_node(items: tuple[Any, ...]) -> bool:
-    """Whether there is a node among the items, for example of an index."""
-    return any(isinstance(x, Node) for x in items)
-
-
 def leading_node(operands: tuple[Any, ...]) -> Any:
     """The first node that holds an array, or else the first node.
 
@@ -396,7 +393,8 @@ def leading_node(operands: tuple[Any, ...]) -> Any:
         if isinstance(x, Node):
             if type(x._numbers) is not float:
                 return x
-            leading = leading or x
+            if leading is None:
+                leading = x
     return leading
 
 
@@ -421,7 +419,7 @@ def numbers_of(operands: tuple[Any, ...], rules: tuple[Any, ...], leading: Node)
 
 
 def read_only(result: Any) -> Data:
-    """The result as a Python float or an array, which nobody can write into from now on."""
+    """The result as a Python float, or as an array that nobody can write into from now on."""
     numbers = as_data(result)
     if type(numbers) is ndarray:
         numbers.setflags(write=False)
@@ -615,15 +613,15 @@ class OperationOfTwo(RegisteredOperation):
         saved_x, saved_y = node._saved
         rule_x, rule_y = self.rules
         result = node._numbers
-        found = []
+        pairs = []
         if isinstance(x, Node):
             contribution = rule_x(gradient, result, saved_x, saved_y)
             if type(contribution) is not float or type(saved_x) is not float:
                 contribution = unbroadcast(contribution, saved_x, self.name)
-            found.append((x, contribution))
+            pairs.append((x, contribution))
         if isinstance(y, Node):
             contribution = rule_y(gradient, result, saved_x, saved_y)
             if type(contribution) is not float or type(saved_y) is not float:
                 contribution = unbroadcast(contribution, saved_y, self.name)
-            found.append((y, contribution))
-        return found
+            pairs.append((y, contribution))
+        return pairs

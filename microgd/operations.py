@@ -268,7 +268,8 @@ def sigmoid(x: Operand) -> Operand:
     """1 / (1 + exp(-x)), elementwise, computed from exp(-|x|), which cannot overflow."""
     small = _exp_minus_abs(x)
     out = where(x >= 0, 1.0, small)
-    out /= small + 1.0
+    small += 1.0  # now it is the denominator; in place, since a new array would take longer
+    out /= small
     return out
 
 

@@ -1,4 +1,4 @@
-"""What Value's operators and methods do beyond operations: comparing, `+=`, and saying no."""
+"""Value's operators and methods that are not operations: comparisons, `+=`, missing methods."""
 
 from __future__ import annotations
 

@@ -42,7 +42,11 @@ def operation(
 
     The function's first arguments, as many as there are rules, are its operands. Further arguments
     are options, such as `axis`. A rule gets the upstream gradient, the result, the operands and the
-    options. None in place of a rule says that an operand has no derivative.
+    options. None in place of a rule says that an operand has no derivative. Graphs and errors call
+    the operation by the function's name, or by `name`.
+
+    If there may be any number of operands, give one rule, `jointly=rule`. It gets all operands by
+    position and the options by name, and returns a list with a gradient for each operand.
 
     Write rules with operators and operations, which take numbers, arrays and Values. Then the rules
     can be differentiated in their turn. (Instead of `/` and `**` use `operations.divide` and
@@ -100,19 +104,19 @@ def _defaults(forward: Function, arity: int) -> dict[str, Any]:
 
 
 def _made(
-    joint_rule: Function | None, rules: tuple[Function | None, ...], **known: Any
+    joint_rule: Function | None, rules: tuple[Function | None, ...], **details: Any
 ) -> RegisteredOperation:
     """The operation, in the fastest form that it can have."""
     if joint_rule is not None:
-        return JointOperation(rules=rules, joint_rule=joint_rule, **known)
-    if not known["defaults"] and None not in rules:
+        return JointOperation(rules=rules, joint_rule=joint_rule, **details)
+    if not details["defaults"] and None not in rules:
         if len(rules) == 1:
-            return OperationOfOne(rules=rules, **known)
+            return OperationOfOne(rules=rules, **details)
         if len(rules) == 2:
-            return OperationOfTwo(rules=rules, **known)
+            return OperationOfTwo(rules=rules, **details)
     if None in rules:
-        return OperationWithConstants(rules=rules, **known)
-    return RegisteredOperation(rules=rules, **known)
+        return OperationWithConstants(rules=rules, **details)
+    return RegisteredOperation(rules=rules, **details)
 
 
 def _documented(function: Any, made: RegisteredOperation) -> Any:

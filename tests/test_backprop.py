@@ -1122,6 +1122,7 @@ def test_results_are_of_the_class_of_their_operands():
 
     length = Length([1.0, 2.0])
     assert type((2.0 * length).sum()) is Length
+    assert type(operations.where(True, Length(0.0), Value(1.0))) is Length
     assert (3.0 * length).in_feet().shape == (2,)
 
 

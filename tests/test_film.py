@@ -174,10 +174,10 @@ def test_the_film_says_when_gradients_add_up_and_why(play):
     lines = told(play(twice()))
     assert lines[-4:-1] == [
         "x gets v₂'s gradient × ∂v₂/∂x = 1 × 3 = 3.",
-        "x, as operand 1 of 2, gets v₁'s gradient × the local derivative 3: 1 × 3 = 3; it had 3 from before, so 6: "
-        "x moves y in several ways, and they add up.",
-        "x, as operand 2 of 2, gets v₁'s gradient × the local derivative 3: 1 × 3 = 3; it had 6 from before, so 9: "
-        "x moves y in several ways, and they add up.",
+        "x, as operand 1 of 2, gets v₁'s gradient × the local derivative 3: 1 × 3 = 3; it had 3 already, so now 6: "
+        "x affects y along several paths, and they add up.",
+        "x, as operand 2 of 2, gets v₁'s gradient × the local derivative 3: 1 × 3 = 3; it had 6 already, so now 9: "
+        "x affects y along several paths, and they add up.",
     ]
 
 

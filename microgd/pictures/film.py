@@ -178,8 +178,8 @@ class _Script(Words):
         if c.before is not None:
             operand = self.refer_to(c.operand)
             output = self.refer_to(self.graph.output)
-            say += f"; it had {text.gradient(c.before)} from before, so {text.gradient(c.total)}"
-            say += f": {operand} moves {output} in several ways, and they add up"
+            say += f"; it had {text.gradient(c.before)} already, so now {text.gradient(c.total)}"
+            say += f": {operand} affects {output} along several paths, and they add up"
         box = self._box[c.operand]
         ellipse = self._ellipse[c.result]
         edge = edge_key(box, ellipse, c.position)
