@@ -293,18 +293,21 @@ class RegisteredOperation(Operation):
         `forward` gets them as they are given here, so Python itself refuses what does not fit.
         Rules get all options, also those that are left to their defaults.
         """
-        for option in (*by_position, *by_name.values()):
-            parts = option if type(option) is tuple else (option,)  # a tuple may be an index
-            for part in parts:
-                if isinstance(part, Node):
-                    raise TypeError(self._advice_on_a_node_as_an_option())
+        for option in (*by_position, *by_name.values()) if by_name else by_position:
+            is_index_with_node = type(option) is tuple and any(isinstance(x, Node) for x in option)
+            if isinstance(option, Node) or is_index_with_node:
+                raise TypeError(self._advice_on_a_node_as_an_option())
+        options = dict(zip(self.defaults, by_position))
+        if by_name or len(options) < len(self.defaults):
+            options = {**self.defaults, **options, **by_name}
         forward = self.forward
+
+        def forward_with_options(*saved: Any) -> Any:
+            return forward(*saved, *by_position, **by_name)
+
+        attributes = {**self.__dict__, "forward": forward_with_options, "options": options}
         twin: RegisteredOperation = _new(type(self))
-        twin.__dict__.update(
-            self.__dict__,
-            forward=lambda *saved: forward(*saved, *by_position, **by_name),
-            options={**self.defaults, **dict(zip(self.defaults, by_position)), **by_name},
-        )
+        object.__setattr__(twin, "__dict__", attributes)  # (an Operation is frozen)
         return twin
 
     def _advice_on_a_node_as_an_option(self) -> str:
@@ -339,11 +342,10 @@ class OperationWithConstants(RegisteredOperation):
     def compute(self, operands: tuple[Any, ...]) -> Any:
         """Do the operation, and record it."""
         value = super().compute(operands)
-        recorded = list(value._operands)
-        for i, (saved, rule) in enumerate(zip(value._saved, self.rules)):
-            if rule is None and isinstance(recorded[i], Node):
-                recorded[i] = saved
-        value._operands = tuple(recorded)
+        for i, rule in enumerate(self.rules):
+            if rule is None and isinstance(operands[i], Node) and value._operands:
+                before, after = value._operands[:i], value._operands[i + 1 :]
+                value._operands = (*before, value._saved[i], *after)
         return value
 
 
