@@ -118,7 +118,7 @@ Operand = Any  # a number, an array or a Value
 Axis = int | tuple[int, ...] | None
 
 
-def _shape(x: Operand) -> tuple[int, ...]:
+def shape_of(x: Operand) -> tuple[int, ...]:
     if isinstance(x, float):
         return ()
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
@@ -318,13 +318,13 @@ def clip(x: Operand, min: Any = None, max: Any = None) -> Operand:
 
 
 # ── Reductions, along one axis, several, or all (None); `keepdims` is NumPy's ────────────────────
-def _repeated(g: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
+def repeated(g: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
     """A reduction's result, or its gradient, repeated to the shape of x.
 
     A reduction makes one number from each group of elements. Here each element gets the number of
     its group.
     """
-    shape = _shape(x)
+    shape = shape_of(x)
     if not shape:
         return g
     if axis is not None and not keepdims:
@@ -333,26 +333,26 @@ def _repeated(g: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
     return broadcast_to(g, shape)
 
 
-def _group_size(x: Operand, out: Operand) -> float:
+def group_size(x: Operand, out: Operand) -> float:
     """How many elements of x each element of the result was computed from."""
-    return float(np.prod(_shape(x)) // (np.prod(_shape(out)) or 1))
+    return float(np.prod(shape_of(x)) // (np.prod(shape_of(out)) or 1))
 
 
 def _extremum_x(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
     """The largest (or smallest) element gets g. If several tie, each gets an equal part."""
-    ties = x == _repeated(out, x, axis, keepdims)
+    ties = x == repeated(out, x, axis, keepdims)
     ties = ties | (x != x)  # if there is a nan, which is unequal to itself, it is the result
     count = np.sum(ties, axis=axis, keepdims=keepdims)
     part = divide(g, np.maximum(count, 1.0))
-    return where(ties, _repeated(part, x, axis, keepdims), 0.0)
+    return where(ties, repeated(part, x, axis, keepdims), 0.0)
 
 
 def _sum_x(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
-    return _repeated(g, x, axis, keepdims)
+    return repeated(g, x, axis, keepdims)
 
 
 def _mean_x(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
-    return _repeated(divide(g, _group_size(x, out)), x, axis, keepdims)
+    return repeated(divide(g, group_size(x, out)), x, axis, keepdims)
 
 
 def reduction(function: Callable[..., Any], rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -378,13 +378,13 @@ def var(x: Operand, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False)
     """The mean squared distance from the mean; `ddof=1` divides by n - 1 instead of n."""
     squares = square(x - mean(x, axis=axis, keepdims=True))
     total = sum(squares, axis=axis, keepdims=keepdims)
-    return divide(total, float(np.maximum(_group_size(squares, total) - ddof, 0)))
+    return divide(total, float(np.maximum(group_size(squares, total) - ddof, 0)))
 
 
 def _logsumexp_x(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool) -> Operand:
     """g * softmax(x)."""
-    softmax_of_x = exp(x - _repeated(out, x, axis, keepdims))
-    return _repeated(g, x, axis, keepdims) * softmax_of_x
+    softmax_of_x = exp(x - repeated(out, x, axis, keepdims))
+    return repeated(g, x, axis, keepdims) * softmax_of_x
 
 
 @operation(_logsumexp_x)
@@ -433,9 +433,9 @@ def _matmul_x(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
     if x.ndim >= 2 and y.ndim >= 2:  # matrix @ matrix
         return g @ _transposed(y)
     if y.ndim < 2:  # anything @ vector
-        return reshape(g, (*_shape(g), 1)) * y
+        return reshape(g, (*shape_of(g), 1)) * y
     # vector @ matrix
-    return reshape(g, (*_shape(g)[:-1], 1, y.shape[-1])) @ _transposed(y)
+    return reshape(g, (*shape_of(g)[:-1], 1, y.shape[-1])) @ _transposed(y)
 
 
 def _matmul_y(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
@@ -444,9 +444,9 @@ def _matmul_y(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
     if x.ndim < 2 and y.ndim < 2:  # vector @ vector
         return g * x
     if x.ndim < 2:  # vector @ matrix
-        return reshape(x, (*_shape(x), 1)) * reshape(g, (*_shape(g)[:-1], 1, y.shape[-1]))
+        return reshape(x, (*shape_of(x), 1)) * reshape(g, (*shape_of(g)[:-1], 1, y.shape[-1]))
     # matrix @ vector
-    return getitem(_transposed(x) @ reshape(g, (*_shape(g), 1)), (..., 0))
+    return getitem(_transposed(x) @ reshape(g, (*shape_of(g), 1)), (..., 0))
 
 
 def _transposed(x: Operand) -> Operand:
@@ -461,7 +461,7 @@ def matmul(x: Operand, y: Operand) -> Operand:
 
 
 # ── Shape and place: nothing is computed, so the gradient only has to find its way back ──────────
-@operation(lambda g, out, x, shape: reshape(g, _shape(x)))
+@operation(lambda g, out, x, shape: reshape(g, shape_of(x)))
 def reshape(x: Operand, shape: int | tuple[int, ...]) -> Operand:
     """The same elements in another shape; one length may be -1."""
     return np.reshape(x, shape)
@@ -495,7 +495,7 @@ def astype(x: Operand, dtype: Any) -> Operand:
 
 # An element that was picked twice was used twice, so its gradients add up; one that was not picked
 # gets 0.
-@operation(lambda g, out, x, index: scatter(g, index, _shape(x)))
+@operation(lambda g, out, x, index: scatter(g, index, shape_of(x)))
 def getitem(x: Operand, index: Any) -> Operand:
     """x[index]: integers, slices, None, `...`, boolean and integer arrays."""
     return np.asarray(x)[index]
@@ -515,12 +515,12 @@ def scatter(x: Operand, index: Any, shape: tuple[int, ...]) -> Operand:
 
 def _pieces(g: Operand, axis: int, places: Iterable[Any]) -> list[Operand]:
     """What g holds at each of these places along the axis."""
-    before = (slice(None),) * (axis % len(_shape(g)))
+    before = (slice(None),) * (axis % len(shape_of(g)))
     return [getitem(g, (*before, place)) for place in places]
 
 
 def _concatenate_rule(g: Operand, out: Operand, *arrays: Operand, axis: int) -> list[Operand]:
-    lengths = [_shape(array)[axis] for array in arrays]
+    lengths = [shape_of(array)[axis] for array in arrays]
     ends = np.cumsum(lengths)
     places = [slice(end - length, end) for length, end in zip(lengths, ends, strict=True)]
     return _pieces(g, axis, places)
@@ -555,7 +555,7 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
 
 def squeeze(x: Operand, axis: Axis = None) -> Operand:
     """x without its axes of length 1, or without those that `axis` names."""
-    dummy = np.broadcast_to(0.0, _shape(x))  # NumPy finds the new shape on it
+    dummy = np.broadcast_to(0.0, shape_of(x))  # NumPy finds the new shape on it
     return reshape(x, np.squeeze(dummy, axis).shape)
 
 

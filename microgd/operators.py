@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, NoReturn
 
 import numpy as np
 
 from microgd.advice import instead_of
 from microgd.arrays import as_data
-from microgd.backprop import NUMPY, Node
+from microgd.backprop import Node
 from microgd.recording import is_evaluating, is_recording
-
-
-def on_data(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of the operands' numbers. Its results are plain numbers and arrays."""
-
-    @wraps(function)
-    def apply(*operands: Any, **options: Any) -> Any:
-        return function(*(x._numbers if isinstance(x, Node) else x for x in operands), **options)
-
-    apply.__module__ = __name__
-    return apply
-
-
-# NumPy's comparisons and tests have no derivative, and a shape has none either. So the results of
-# these functions are plain numbers and arrays.
-_TESTS = (
-    np.equal,
-    np.not_equal,
-    np.less,
-    np.less_equal,
-    np.greater,
-    np.greater_equal,
-    np.isfinite,
-    np.isinf,
-    np.isnan,
-)
-_SHAPES = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like)
-NUMPY.update({function: on_data(function) for function in (*_TESTS, *_SHAPES)})
 
 
 def comparison(test: np.ufunc) -> Callable[..., Any]:

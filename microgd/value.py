@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgd import numpy_functions as numpys
 from microgd import operations as ops
 from microgd.advice import instead_of
 from microgd.arrays import COMPUTED, Data, ReadOnly, as_data, shown
@@ -218,6 +219,21 @@ class Value(Node):
     ravel = ops.ravel
     flatten = ops.ravel
     astype = ops.astype
+    round = numpys.round
+    dot = numpys.dot
+    diagonal = numpys.diagonal
+    trace = numpys.trace
+    std = numpys.std
+    prod = numpys.prod
+    cumsum = numpys.cumsum
+    swapaxes = numpys.swapaxes
+    repeat = numpys.repeat
+    take = numpys.take
+    argmax = numpys.argmax
+    argmin = numpys.argmin
+    argsort = numpys.argsort
+    any = numpys.any
+    all = numpys.all
 
     def reshape(self, *shape: Any) -> Any:
         """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`.
@@ -239,21 +255,11 @@ class Value(Node):
 
     T = property(ops.transpose, doc="The axes in reverse: a matrix transposed.")
 
-    # NumPy's arrays have these. A Value says what to write instead.
-    dot = Missing()
-    std = Missing()
-    prod = Missing()
-    cumsum = Missing()
-    take = Missing()
-    repeat = Missing()
-    argmax = Missing()
-    argmin = Missing()
-    argsort = Missing()
-    any = Missing()
-    all = Missing()
-    swapaxes = Missing()
-    diagonal = Missing()
-    trace = Missing()
+    # NumPy's arrays have these, too. A Value says what to write instead.
+    copy = Missing()
+    cumprod = Missing()
+    nonzero = Missing()
+    sort = Missing()
 
     # ── NumPy's functions ────────────────────────────────────────────────────────────────────────
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:

@@ -216,8 +216,8 @@ def terms(name, data, saved, options):
 
 
 def _var_rule(g, out, x, axis, keepdims):
-    slope = operations._repeated(
-        operations.divide(2.0 * g, operations._group_size(x, out)), x, axis, keepdims
+    slope = operations.repeated(
+        operations.divide(2.0 * g, operations.group_size(x, out)), x, axis, keepdims
     )
     return slope * (x - operations.mean(x, axis=axis, keepdims=True))
 
