@@ -6,9 +6,12 @@ To compute, and get derivatives:
     no_grad          a context, or a decorator, in which nothing is recorded
     grad             the function that returns the gradient of a function
     value_and_grad   the function that returns a function's value and its gradient
+    jacobian         the function that returns the derivative of each element of a result
+    hessian          the function that returns the matrix of second derivatives
     gradients        the gradients of a Value for any of the Values it was computed from
     hvp              the product of a vector and the matrix of second derivatives
     operations       a module: the table of operations, such as exp, matmul and softmax
+    numpy_functions  a module: NumPy's further functions, such as einsum, std and pad
 
 To train small networks, these modules:
 
@@ -37,8 +40,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microgd import operations
-from microgd.functional import grad, gradients, hvp, value_and_grad
+from microgd import numpy_functions, operations
+from microgd.functional import grad, gradients, hessian, hvp, jacobian, value_and_grad
 from microgd.recording import no_grad
 from microgd.registry import operation
 from microgd.value import Value
@@ -60,9 +63,12 @@ __all__ = [
     "film",
     "grad",
     "gradients",
+    "hessian",
     "hvp",
+    "jacobian",
     "nn",
     "no_grad",
+    "numpy_functions",
     "operation",
     "operations",
     "optim",
