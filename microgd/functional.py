@@ -43,10 +43,7 @@ def gradients(output: Value, inputs: Sequence[Value], create_graph: bool = False
     inputs = check_list("inputs", inputs)
     check_type("an output that is a Value", Value, output)
     check_flag("create_graph", create_graph)
-    slopes = _slopes(output, initial_gradient(output), inputs, create_graph)
-    if create_graph:
-        return [_as_value(slope) for slope in slopes]
-    return separate(slopes)
+    return _gradients(output, inputs, create_graph)
 
 
 def hvp(output: Value, inputs: Sequence[Value], vectors: Sequence[Any]) -> list[Any]:
@@ -214,7 +211,9 @@ class _Call(NamedTuple):
 
     def structured(self, derivatives: Iterable[Any]) -> Any:
         """The derivatives, one for each of the inputs, as the caller gets them."""
-        return unflatten(self.structure, map(self.converted, derivatives))
+        if self.values_given:
+            derivatives = map(_as_value, derivatives)
+        return unflatten(self.structure, derivatives)
 
 
 def _differentiated(
@@ -319,8 +318,11 @@ def _value_and_gradient(call: _Call) -> tuple[Any, Any]:
     """The value of a call, and its gradient."""
     out = single(call.result)
     create_graph = call.create_graph(out)
-    slopes = gradients(out, call.inputs, create_graph)
-    value = out if create_graph else call.converted(out.detach().data)
+    slopes = _gradients(out, call.inputs, create_graph)
+    value: Any = out
+    if not create_graph:
+        numbers = out._numbers
+        value = call.converted(numbers if isinstance(numbers, float) else numbers.copy())
     return value, call.structured(slopes)
 
 
@@ -364,6 +366,14 @@ def _one_hots(output: Value) -> Iterator[Data]:
         one_hot = np.zeros_like(output._numbers)
         one_hot[index] = 1.0
         yield one_hot
+
+
+def _gradients(output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Any]:
+    """`gradients`, of arguments that are right."""
+    slopes = _slopes(output, initial_gradient(output), inputs, create_graph)
+    if create_graph:
+        return [_as_value(slope) for slope in slopes]
+    return separate(slopes)
 
 
 def _slopes(output: Value, start: Data, inputs: Sequence[Value], create_graph: bool) -> list[Any]:

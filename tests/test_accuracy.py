@@ -47,6 +47,10 @@ def _other_root(x):
     return mp.sqrt(x - 1) * mp.sqrt(x + 1)
 
 
+def _cube_root(x):
+    return mp.sign(x) * mp.cbrt(abs(x))
+
+
 def _power(x, y):
     if x > 0 and abs(y) > 1000:  # mpmath would compute a whole power by repeated multiplication
         return mp.exp(y * mp.log(x))
@@ -137,6 +141,21 @@ EXACT: dict[str, list[Callable[..., Any]]] = {
         lambda x: mp.hypot(x, 1), lambda x: x / mp.hypot(x, 1), lambda x: 1 / mp.hypot(x, 1) ** 3,
     ],
     "_one_minus_square": [lambda x: (1 - x) * (1 + x), lambda x: -2 * x, lambda x: -mp.mpf(2)],
+    "arctan2": [
+        mp.atan2, lambda y, x: x / (x**2 + y**2), lambda y, x: -y / (x**2 + y**2),
+        lambda y, x: -2 * x * y / (x**2 + y**2) ** 2, lambda y, x: (y - x) * (y + x) / (x**2 + y**2) ** 2,
+        lambda y, x: 2 * x * y / (x**2 + y**2) ** 2,
+    ],
+    "hypot": [
+        mp.hypot, lambda x, y: x / mp.hypot(x, y), lambda x, y: y / mp.hypot(x, y),
+        lambda x, y: y**2 / mp.hypot(x, y) ** 3, lambda x, y: -x * y / mp.hypot(x, y) ** 3,
+        lambda x, y: x**2 / mp.hypot(x, y) ** 3,
+    ],
+    "cbrt": [_cube_root, lambda x: 1 / (3 * _cube_root(x) ** 2), lambda x: -2 / (9 * _cube_root(x) ** 5)],
+    "floor": [mp.floor, _none, _none],
+    "ceil": [mp.ceil, _none, _none],
+    "trunc": [lambda x: mp.sign(x) * mp.floor(abs(x)), _none, _none],
+    "rint": [mp.nint, _none, _none],
 }  # fmt: skip
 
 # A sum that can be 0 is only as precise as its larger term. For these results the error is counted
@@ -147,6 +166,11 @@ TERMS: dict[tuple[str, int], Callable[..., Any]] = {
     ("_sech", 2): mp.sech,
     ("_half_sech", 2): lambda x: mp.sech(x / 2) / 8,
     ("_hypotenuse", 2): lambda x: 1 / mp.hypot(x, 1),
+    ("hypot", 3): lambda x, y: 1 / mp.hypot(x, y),
+    ("hypot", 5): lambda x, y: 1 / mp.hypot(x, y),
+    ("arctan2", 3): lambda y, x: 1 / (x**2 + y**2),
+    ("arctan2", 4): lambda y, x: 1 / (x**2 + y**2),
+    ("arctan2", 5): lambda y, x: 1 / (x**2 + y**2),
 }
 
 
@@ -158,7 +182,13 @@ def _hard_power(x, y, info):
     return rounded | (exponents > info.maxexp - 3) | (x == 0)  # 0**y is a matter of convention
 
 
-LEFT_OUT = {"power": _hard_power}  # where derivatives are not compared
+@np.errstate(all="ignore")
+def _steep_angle(y, x, info):
+    """Where 1 / (x² + y²), a term of the second derivatives, is out of range."""
+    return np.hypot(x, y) < 2.0 ** (1 - info.maxexp / 2)
+
+
+LEFT_OUT = {"power": _hard_power, "arctan2": _steep_angle}  # where derivatives are not compared
 
 
 # ── Points ────────────────────────────────────────────────────────────────────────────────────────

@@ -8,10 +8,17 @@ from importlib.metadata import version
 import pytest
 
 import microgd
-from microgd import data, nn, operations, optim, plots, train
+from microgd import data, nn, numpy_functions, operations, optim, plots, train
 
-MODULES = [microgd, nn, optim, data, train, plots, operations]
-FOR_OTHER_MODULES = {"check_rng", "elementwise", "reduction"}  # microgd's own use them
+MODULES = [microgd, nn, optim, data, train, plots, operations, numpy_functions]
+FOR_OTHER_MODULES = {
+    "check_rng",
+    "elementwise",
+    "group_size",
+    "reduction",
+    "repeated",
+    "shape_of",
+}  # microgd's own use them
 # How a class begins in a help text, and how a function does.
 BEGINNINGS = {"CLASSES": r"    class (\w+)", "FUNCTIONS": r"    (\w+)"}
 

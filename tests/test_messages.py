@@ -67,9 +67,9 @@ MISTAKES = {
         NOT_A_NUMBER,
     ),
     "a function of NumPy's without a rule": (
-        lambda: np.cumsum(Value([1.0, 2.0])),
+        lambda: np.diff(Value([1.0, 2.0])),
         TypeError,
-        "numpy.cumsum is not supported for Values: write np.tril(np.ones((n, n))) @ x for a vector",
+        "numpy.diff is not supported for Values: write x[1:] - x[:-1] for a vector, x[:, 1:] - x[:, :-1] for a matrix",
     ),
     "text as a Value": (
         lambda: Value("3"),
@@ -186,25 +186,25 @@ MISTAKES = {
         "in place of array += value",
     ),
     "a function of NumPy's with a product in its place": (
-        lambda: np.dot(X, V),
+        lambda: np.vdot(X, V),
         TypeError,
-        "numpy.dot is not supported for Values: write x @ y, or x * y with a number",
+        "numpy.vdot is not supported for Values: write np.dot(x, y) for vectors",
     ),
     "a function of NumPy's without a derivative": (
-        lambda: np.argmax(V),
+        lambda: np.unique(V),
         TypeError,
-        "numpy.argmax is not supported for Values: it has no derivative, so give it the numbers alone, x.data in place of x",
+        "numpy.unique is not supported for Values: it has no derivative, so give it the numbers alone, x.data in place of x",
     ),
     "a function of NumPy's that nothing replaces": (
         lambda: np.linalg.inv(V),
         TypeError,
         "numpy.linalg.inv is not supported for Values: write it with functions that are supported (help(microgd.operations) "
-        "lists them), or add it with microgd.operation; where no derivative is needed, use x.data",
+        "and help(microgd.numpy_functions) list them), or add it with microgd.operation; where no derivative is needed, use x.data",
     ),
-    "a method of PyTorch's": (
-        lambda: V.std(),
+    "a method of NumPy's": (
+        lambda: V.copy(),
         AttributeError,
-        "a Value has no attribute 'std': write np.sqrt(np.var(x, axis=...)), whose slope at 0 is nan",
+        "a Value has no attribute 'copy': write +x, or x.detach() for a leaf of its own",
     ),
     "a loss computed within no_grad": (
         lambda: within_no_grad().backward(),

@@ -7,13 +7,20 @@ import re
 from pathlib import Path
 
 import numpy as np
+import numpy_table
 import pytest
 
 from microgd import Value, nn, no_grad, optim
 from microgd.backprop import OPERATIONS
 
 ROOT = Path(__file__).parents[1]
-READMES = ["README.md", "microgd/README.md", "examples/README.md", "tests/README.md"]
+READMES = [
+    "README.md",
+    "microgd/README.md",
+    "microgd/numpy_functions/README.md",
+    "examples/README.md",
+    "tests/README.md",
+]
 PAGES = [
     *READMES,
     "tests/accuracy.md",
@@ -103,7 +110,8 @@ def test_links_and_images_lead_somewhere(page):
 
 def test_all_readmes_can_be_reached_from_the_front_page():
     front = text_of("README.md")
-    assert [page for page in READMES[1:] if f"]({page})" not in front] == []
+    reached = re.findall(r"\]\(([^)#]+)", front)  # the anchor is of no interest here
+    assert set(READMES[1:]) <= set(reached)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -146,17 +154,28 @@ def test_what_is_said_to_be_there_is_there():
     assert public <= set(listed["operations"])
 
 
-def files_in_order():
-    named = re.findall(
-        r"^\| \[`(\w+\.py)`\]",
-        text_of("microgd/README.md").split("\nAll files")[1],
-        re.MULTILINE,
-    )
+def files_listed(readme, before=""):
+    """The files, and the folders of modules, that a README's table of files lists, in order."""
+    lines = text_of(readme).split(before)[1] if before else text_of(readme)
+    named = re.findall(r"^\| \[`(\w+(?:\.py|/))`\]", lines, re.MULTILINE)
     return list(dict.fromkeys(named))
 
 
+def files_in_order():
+    """All files of the engine, each as its path, in the order of the READMEs' tables."""
+    for name in files_listed("microgd/README.md", before="\nAll files"):
+        if name.endswith("/"):
+            for inner in files_listed(f"microgd/{name}README.md"):
+                yield f"{name}{inner}"
+            yield f"{name}__init__.py"
+        else:
+            yield name
+
+
 def test_the_list_of_files_is_complete():
-    modules = {path.name for path in (ROOT / "microgd").glob("*.py")} - {"__init__.py"}
+    engine = ROOT / "microgd"
+    paths = [*engine.glob("*.py"), *(engine / "numpy_functions").glob("*.py")]
+    modules = {path.relative_to(engine).as_posix() for path in paths} - {"__init__.py"}
     assert set(files_in_order()) == modules
 
 
@@ -165,13 +184,25 @@ def test_a_file_imports_only_from_files_above_it():
     for name in files_in_order():
         for node in ast.parse((ROOT / "microgd" / name).read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and node.module == "microgd":
-                imported = {alias.name for alias in node.names}
+                imported = {f"microgd.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module.startswith("microgd."):
-                imported = {node.module.split(".")[1]}
+                imported = {node.module}
             else:
                 imported = set()
             assert imported <= above, (name, imported - above)
-        above.add(name.removesuffix(".py"))
+        above.add(f"microgd.{name.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}")
+
+
+def test_the_table_of_numpys_functions_is_what_is_registered():
+    expected = numpy_table.text_with_table("## All of them\n").splitlines()
+    listed = text_of("microgd/numpy_functions/README.md").splitlines()
+    rows_listed = [line for line in listed if line.startswith("| `np.")]
+    missing_in_numpy_2_0 = [] if hasattr(np, "astype") else ["np.astype"]
+    expected_rows = [line for line in expected if line.startswith("| `np.")]
+    assert [
+        r for r in rows_listed if not any(n in r for n in missing_in_numpy_2_0)
+    ] == expected_rows
+    assert len(expected_rows) > 100
 
 
 # ── What the front page tells newcomers from micrograd and PyTorch ───────────────────────────────

@@ -197,13 +197,13 @@ def test_a_value_never_turns_into_an_array_by_itself(convert):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda v: np.cumsum(v),
-        lambda v: np.linalg.norm(v),
+        lambda v: np.diff(v),
+        lambda v: np.linalg.inv(v),
         lambda v: np.add.reduce(v),
         lambda v: np.multiply.outer(v, v),
         lambda v: np.add(v, v, out=np.zeros(2)),
-        lambda v: np.floor(v),
-        lambda v: np.argmax(v),
+        lambda v: np.modf(v),
+        lambda v: np.unique(v),
     ],
 )
 def test_a_numpy_function_without_a_rule_is_a_type_error(call):
@@ -340,8 +340,8 @@ def test_axes_may_be_numpys_integers():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v: np.cumsum(v), r"^numpy\.cumsum is not supported for Values: write "),
-        (lambda v: np.linalg.norm(v), r"^numpy\.linalg\.norm is not supported for Values: write "),
+        (lambda v: np.diff(v), r"^numpy\.diff is not supported for Values: write "),
+        (lambda v: np.linalg.inv(v), r"^numpy\.linalg\.inv is not supported for Values: write "),
         (lambda v: np.add.reduce(v), r"^numpy\.add does not take Values as \.reduce$"),
         (
             lambda v: np.add(v, v, out=np.zeros(2)),
@@ -690,74 +690,39 @@ def test_zeros_like_a_value_has_its_dtype():
     assert np.zeros_like(Value(np.ones(2, np.float32))).dtype == np.float32
 
 
-n, x, y = (
-    3,
-    np.array([[2.0, 1.0, 3.0], [1.0, 5.0, 2.0], [4.0, 1.0, 2.5]]),
-    np.arange(9.0).reshape(3, 3),
-)
-v, axes, indices, weights = x[0], (1, 0), [2, 0], np.array([1.0, 2.0, 3.0])
+n = 3
+x = np.array([[2.0, 1.0, 3.0], [1.0, 5.0, 2.0], [4.0, 1.0, 2.5]])
+v, weights = x[0], np.array([1.0, 2.0, 3.0])
 # For each NumPy function the replacement that the message recommends, which gives the same result.
 ADVICE = {
-    "dot": (lambda x: np.dot(x, y), "x @ y", x),
-    "vdot": (lambda x: np.vdot(x, weights), "x @ y", v),
-    "inner": (lambda x: np.inner(x, y), "x @ y.T", x),
-    "outer": (lambda x: np.outer(x, weights), "x[:, None] * y", v),
-    "tensordot": (lambda x: np.tensordot(x, y, 1), "x @ y", x),
-    "einsum": (lambda x: np.einsum("ij,jk", x, y), "@", x),
-    "linalg.norm": (np.linalg.norm, "np.sqrt(np.sum(x**2, axis=...))", x),
-    "trace": (np.trace, "np.sum(x * np.eye(n))", x),
-    "diagonal": (np.diagonal, "x[np.arange(n), np.arange(n)]", x),
-    "diag": (np.diag, "x * np.eye(n)", v),
-    "std": (np.std, "np.sqrt(np.var(x, axis=...))", x),
-    "average": (
-        lambda x: np.average(x, weights=weights),
-        "np.sum(x * weights) / np.sum(weights)",
-        v,
-    ),
-    "median": (np.median, "x[np.argsort(x.data)[n // 2]]", v),
-    "prod": (np.prod, "np.exp(np.sum(np.log(x)))", v),
-    "cumsum": (np.cumsum, "np.tril(np.ones((n, n))) @ x", v),
+    "vdot": (lambda x: np.vdot(x, weights), "np.dot(x, y)", v),
+    "median": (np.median, "np.sort(x)[n // 2]", v),
+    "ptp": (np.ptp, "np.max(x) - np.min(x)", x),
     "diff": (np.diff, "x[1:] - x[:-1]", v),
-    "sort": (np.sort, "x[np.argsort(x.data)]", v),
-    "expand_dims": (lambda x: np.expand_dims(x, 1), "x[:, None]", v),
-    "swapaxes": (lambda x: np.swapaxes(x, 0, 1), "np.transpose(x, axes)", x),
-    "moveaxis": (lambda x: np.moveaxis(x, 0, 1), "np.transpose(x, axes)", x),
-    "matrix_transpose": (np.matrix_transpose, "np.transpose(x, axes)", x),
-    "repeat": (lambda x: np.repeat(x, n), "x[np.repeat(np.arange(len(x)), n)]", v),
-    "tile": (lambda x: np.tile(x, n), "np.concatenate([x] * n)", v),
-    "flip": (np.flip, "x[::-1]", v),
-    "roll": (lambda x: np.roll(x, 2), "np.concatenate([x[-n:], x[:-n]])", v),
-    "take": (lambda x: np.take(x, indices), "x[indices]", v),
-    "tril": (np.tril, "x * np.tril(np.ones((n, n)))", x),
-    "triu": (np.triu, "x * np.triu(np.ones((n, n)))", x),
-    "column_stack": (lambda x: np.column_stack([x, x]), "np.stack([x, y], axis=1)", v),
+    "matrix_transpose": (np.matrix_transpose, "np.swapaxes(x, -1, -2)", x),
+    "array_split": (lambda x: np.array_split(x, [2])[0], "x[:n]", v),
+    "hsplit": (lambda x: np.hsplit(x, [1])[1], "np.split(x, sections, axis=1)", x),
+    "vsplit": (lambda x: np.vsplit(x, [1])[1], "np.split(x, sections)", x),
     "dstack": (lambda x: np.dstack([x, x]), "np.stack([x, y], axis=-1)", x),
-    "hstack": (lambda x: np.hstack([x, x]), "np.concatenate([x, y], axis=-1)", x),
-    "vstack": (lambda x: np.vstack([x, x]), "np.stack", v),
     "append": (lambda x: np.append(x, x), "np.concatenate", v),
+    "atleast_1d": (np.atleast_1d, "x.reshape(-1)", 2.0),
     "atleast_2d": (np.atleast_2d, "x[None]", v),
     "copy": (np.copy, "+x", x),
-    "reciprocal": (np.reciprocal, "1 / x", x),
-    "cbrt": (np.cbrt, "np.sign(x) * np.abs(x) ** (1 / 3)", -x),
     "float_power": (lambda x: np.float_power(x, 2.0), "x ** y", x),
     "fmax": (lambda x: np.fmax(x, 2.0), "np.maximum", x),
+    "fmin": (lambda x: np.fmin(x, 2.0), "np.minimum", x),
     "fabs": (np.fabs, "np.abs", x),
 }
-BY_HAND = {  # recommendations that are not expressions of x, y and n
-    "vdot": "x @ weights",
-    "outer": "x[:, None] * weights",
-    "einsum": "x @ y",
-    "roll": "np.concatenate([x[-2:], x[:-2]])",
-    "column_stack": "np.stack([x, x], axis=1)",
+BY_HAND = {  # recommendations that are not expressions of x and n
+    "vdot": "np.dot(x, weights)",
+    "array_split": "x[:2]",
+    "hsplit": "np.split(x, [1], axis=1)[1]",
+    "vsplit": "np.split(x, [1])[1]",
     "dstack": "np.stack([x, x], axis=-1)",
-    "norm": "np.sqrt(np.sum(x**2))",
-    "linalg.norm": "np.sqrt(np.sum(x**2))",
-    "std": "np.sqrt(np.var(x))",
-    "hstack": "np.concatenate([x, x], axis=-1)",
-    "vstack": "np.stack([x, x])",
     "append": "np.concatenate([x, x])",
     "float_power": "x ** 2.0",
     "fmax": "np.maximum(x, 2.0)",
+    "fmin": "np.minimum(x, 2.0)",
     "fabs": "np.abs(x)",
 }
 
@@ -771,15 +736,7 @@ def test_what_is_advised_in_place_of_numpys_function_gives_the_same_and_has_a_gr
         match=rf"^numpy\.{re.escape(name)} is not supported for Values: .*{re.escape(advised)}",
     ):
         function(value)
-    names = {
-        "np": np,
-        "x": value,
-        "y": y,
-        "n": n,
-        "axes": axes,
-        "indices": indices,
-        "weights": weights,
-    }
+    names = {"np": np, "x": value, "n": n, "weights": weights}
     result = eval(BY_HAND.get(name, advised), names)
     np.testing.assert_allclose(result.data, function(at), rtol=1e-12)
     result.sum().backward()
@@ -787,16 +744,7 @@ def test_what_is_advised_in_place_of_numpys_function_gives_the_same_and_has_a_gr
 
 
 @pytest.mark.parametrize(
-    "function",
-    [
-        np.argmax,
-        np.argmin,
-        np.argsort,
-        np.any,
-        np.unique,
-        lambda v: np.allclose(v, 1.0),
-        lambda v: np.isclose(v, 1.0),
-    ],
+    "function", [np.unique, np.argwhere, np.flatnonzero, np.bincount, lambda v: np.isin(v, 1.0)]
 )
 def test_where_no_derivative_is_wanted_the_advice_is_the_numbers_alone(function):
     with pytest.raises(
@@ -824,9 +772,7 @@ def test_of_any_other_function_no_advice_loses_a_gradient(function):
         )
 
 
-@pytest.mark.parametrize(
-    "name", ["dot", "std", "cumsum", "prod", "argmax", "swapaxes", "repeat", "all"]
-)
+@pytest.mark.parametrize("name", ["copy", "cumprod", "nonzero", "sort"])
 def test_a_method_that_arrays_have_and_values_lack_gets_the_same_advice(name):
     with pytest.raises(
         AttributeError, match=rf"^a Value has no attribute '{name}': (write|it has no derivative)"
@@ -835,7 +781,7 @@ def test_a_method_that_arrays_have_and_values_lack_gets_the_same_advice(name):
 
 
 def test_a_method_that_is_missing_is_missing_to_hasattr_too():
-    assert not hasattr(Value([1.0, 2.0]), "dot")
+    assert not hasattr(Value([1.0, 2.0]), "cumprod")
 
 
 # ── Pickling ──────────────────────────────────────────────────────────────────────────────────────

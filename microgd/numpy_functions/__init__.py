@@ -4,11 +4,11 @@ They are reached by NumPy's names: `np.einsum("ij,jk->ik", x, w)` works on Value
 the operations in operations.py, so they need no rule. Where one of their own is as short, faster or
 more exact, it stands beside the function, as in operations.py.
 
+    plain         comparisons, tests, positions, shapes: plain results, without derivatives
     elementwise   arctan2, hypot, cbrt, reciprocal; floor, ceil, round and the like
     shapes        axes, order, joining and splitting, padding, windows
     products      dot, inner, outer, tensordot, einsum; norms; diagonals
     statistics    std, prod, cumulative sums and products, average, sort
-    plain         comparisons, tests, positions, shapes: plain results, without derivatives
 """
 
 from microgd.numpy_functions.elementwise import (

@@ -5,38 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 from microgd.backprop import NUMPY
-from microgd.operations import Operand, divide, elementwise, where
+from microgd.operations import Operand, divide, where
 from microgd.registry import operation
 
 __all__ = ["arctan2", "cbrt", "ceil", "floor", "hypot", "reciprocal", "rint", "round", "trunc"]
 
 
-def _arctan2_rule(g: Operand, leg: Operand, y: Operand, x: Operand) -> Operand:
-    """g * leg / (x² + y²), where the leg is x or y.
+def _arctan2_rule(g: Operand, y: Operand, x: Operand, of_y: bool) -> Operand:
+    """g * x / (x² + y²), the contribution to y; or without `of_y`, g * y / (x² + y²).
 
-    It is divided by the length of (x, y) twice, because the square of that length may overflow. At
-    (0, 0), where no direction is defined, the slope is 0, as in PyTorch.
+    The squares may overflow. So this divides by the longer leg first, and then by 1 + ratio², where
+    the ratio is that of the shorter leg to the longer one. At (0, 0), where no direction is
+    defined, the slope is 0, as in PyTorch.
     """
-    length = hypot(x, y)
-    is_zero = length == 0
-    over_length = where(is_zero, 0.0, divide(1.0, where(is_zero, 1.0, length)))
-    return g * (leg * over_length) * over_length
+    is_x_longer = abs(x) >= abs(y)
+    longer = where(is_x_longer, x, y)
+    shorter = where(is_x_longer, y, x)
+    is_zero = longer == 0
+    longer = where(is_zero, 1.0, longer)
+    ratio = divide(shorter, longer)
+    leg_over_longer = where(is_x_longer == of_y, 1.0, ratio)
+    slope = divide(divide(g * leg_over_longer, longer), 1.0 + ratio * ratio)
+    return where(is_zero, 0.0, slope)
 
 
 # fmt: off
-arctan2 = elementwise(np.arctan2, lambda g, out, y, x: _arctan2_rule(g, x, y, x),
-                                  lambda g, out, y, x: -_arctan2_rule(g, y, y, x))
+arctan2 = operation(lambda g, out, y, x: _arctan2_rule(g, y, x, True),
+                    lambda g, out, y, x: -_arctan2_rule(g, y, x, False))(np.arctan2)
 # At (0, 0) the surface that hypot describes, a cone, has its tip: the slope is nan, as in PyTorch.
 # (`np.linalg.norm` takes 0 there.)
-hypot   = elementwise(np.hypot,   lambda g, out, x, y: g * divide(x, out),
-                                  lambda g, out, x, y: g * divide(y, out))
-cbrt    = elementwise(np.cbrt,    lambda g, out, x: divide(divide(g, 3.0 * out), out))
+hypot   = operation(lambda g, out, x, y: g * divide(x, out),
+                    lambda g, out, x, y: g * divide(y, out))(np.hypot)
+cbrt    = operation(lambda g, out, x: divide(divide(g, 3.0 * out), out))(np.cbrt)
 # These are flat between their steps, so the slope is 0. At a step it is taken to be 0, too, as in
 # PyTorch: gradient descent cannot see the steps.
-floor   = elementwise(np.floor,   lambda g, out, x: 0.0)
-ceil    = elementwise(np.ceil,    lambda g, out, x: 0.0)
-trunc   = elementwise(np.trunc,   lambda g, out, x: 0.0)
-rint    = elementwise(np.rint,    lambda g, out, x: 0.0)
+floor   = operation(lambda g, out, x: 0.0)(np.floor)
+ceil    = operation(lambda g, out, x: 0.0)(np.ceil)
+trunc   = operation(lambda g, out, x: 0.0)(np.trunc)
+rint    = operation(lambda g, out, x: 0.0)(np.rint)
 # fmt: on
 
 

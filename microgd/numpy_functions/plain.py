@@ -27,6 +27,7 @@ def on_data(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*plain_operands, **plain_options)
 
     apply.__module__ = __name__
+    apply.__doc__ = f"As `numpy.{function.__name__}`, of the numbers alone: a plain result."
     return apply
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from string import ascii_letters
+from operator import index
+from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgd.arrays import check_flag, shown
-from microgd.backprop import NUMPY
+from microgd.arrays import as_data, check_flag, shown
+from microgd.backprop import NUMPY, Node, leading_node
 from microgd.numpy_functions.shapes import moveaxis
 from microgd.operations import (
     Axis,
@@ -185,14 +186,17 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Operand:
 
     As in NumPy, a letter may come twice ("ii" is the trace), `...` stands for any axes, and axes of
     length 1 broadcast. Of three operands and more, two are multiplied at a time: those with the
-    smallest product come first. `optimize` is NumPy's, for each of these products.
+    smallest product come first. `optimize` is NumPy's, for each of these products. (A path counts
+    as True: it would say in which order to multiply.)
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
+    if isinstance(optimize, list | tuple):
+        optimize = True
     terms, result = _explicit(subscripts, [len(shape_of(x)) for x in operands])
     if len(operands) == 1:
         return _einsum_of_one(*operands, f"{terms[0]}->{result}", optimize)
-    remaining = list(operands)
+    remaining = _as_floats(operands) if len(operands) > 2 else list(operands)
     while len(remaining) > 2:
         first, second, kept = _smallest_product(terms, result, [shape_of(x) for x in remaining])
         y, y_term = remaining.pop(second), terms.pop(second)
@@ -200,6 +204,17 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Operand:
         remaining.append(_einsum_of_two(x, y, f"{x_term},{y_term}->{kept}", optimize))
         terms.append(kept)
     return _einsum_of_two(*remaining, f"{','.join(terms)}->{result}", optimize)
+
+
+def _as_floats(operands: tuple[Any, ...]) -> list[Operand]:
+    """The operands, in which constants of integers or booleans have become floats.
+
+    A product of two constants is computed in their own dtype: int8 could overflow, and a sum of
+    booleans would be True.
+    """
+    leading = leading_node(operands)
+    like = 0.0 if leading is None else leading._numbers
+    return [x if isinstance(x, Node) else as_data(x, like) for x in operands]
 
 
 def _smallest_product(
@@ -277,7 +292,17 @@ def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
 
 
 def _as_letters(numbers: Any) -> str:
-    return "".join("..." if n is Ellipsis else ascii_letters[n] for n in numbers)
+    """A letter for each number, such that the numbers' order is that of sorted letters."""
+    letters = ascii_uppercase + ascii_lowercase
+    subscripts = []
+    for n in numbers:
+        if n is Ellipsis:
+            subscripts.append("...")
+        elif 0 <= index(n) < len(letters):
+            subscripts.append(letters[n])
+        else:
+            raise ValueError(f"expected numbers of axes from 0 to 51, but got {shown(n)}")
+    return "".join(subscripts)
 
 
 # ── Norms ────────────────────────────────────────────────────────────────────────────────────────
@@ -335,6 +360,7 @@ def norm(x: Operand, ord: Any = None, axis: Axis = None, keepdims: bool = False)
 # ── Diagonals ────────────────────────────────────────────────────────────────────────────────────
 def _places(rows: int, columns: int, offset: int) -> tuple[Any, Any]:
     """The rows and the columns of a diagonal's elements, in a matrix of this size."""
+    offset = index(offset)  # `TypeError` unless it is an integer
     first_row = -offset if offset < 0 else 0
     first_column = offset if offset > 0 else 0
     length = np.clip(min(rows - first_row, columns - first_column), 0, None)

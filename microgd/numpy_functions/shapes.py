@@ -14,7 +14,9 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view as _numpys_sliding_window_view
 from numpy.typing import ArrayLike
 
+from microgd.arrays import shown
 from microgd.backprop import NUMPY
+from microgd.numpy_functions.plain import numbers_in
 from microgd.operations import (
     Axis,
     Operand,
@@ -60,21 +62,27 @@ def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Operand:
 
 def swapaxes(x: Operand, axis1: int, axis2: int) -> Operand:
     """x with two axes exchanged."""
-    return transpose(x, np.swapaxes(_numbered_axes(x), axis1, axis2).shape)
+    ndim = len(shape_of(x))
+    first, second = normalize_axis_index(axis1, ndim), normalize_axis_index(axis2, ndim)
+    order = list(range(ndim))
+    order[first], order[second] = second, first
+    return transpose(x, tuple(order))
 
 
 def moveaxis(x: Operand, source: Axis, destination: Axis) -> Operand:
     """x with some axes moved to other places; the others keep their order."""
-    axes = _numbered_axes(x)
-    return transpose(x, np.moveaxis(axes, source, destination).shape)  # type: ignore[arg-type]
-
-
-def _numbered_axes(x: Operand) -> Any:
-    """An array without elements, whose axes have the lengths 0, 1, 2, …
-
-    When NumPy moves its axes, its shape tells their new order.
-    """
-    return np.empty(tuple(range(len(shape_of(x)))))
+    ndim = len(shape_of(x))
+    moved = normalize_axis_tuple(source, ndim, "source")  # type: ignore[arg-type]
+    places = normalize_axis_tuple(destination, ndim, "destination")  # type: ignore[arg-type]
+    if len(moved) != len(places):
+        raise ValueError(
+            f"expected as many axes in source as in destination, but got {shown(source)} and "
+            f"{shown(destination)}"
+        )
+    order = [axis for axis in range(ndim) if axis not in moved]
+    for place, axis in sorted(zip(places, moved, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, tuple(order))
 
 
 # ── The elements in another order, some of them several times ────────────────────────────────────
@@ -84,7 +92,13 @@ def flip(x: Operand, axis: Axis = None) -> Operand:
     return np.flip(x, axis)
 
 
-@operation(lambda g, out, x, shift, axis: roll(g, np.negative(shift), axis))
+def _roll_rule(g: Operand, out: Operand, x: Operand, shift: Any, axis: Axis) -> Operand:
+    """g moved back by as many places."""
+    back = tuple(-int(places) for places in np.ravel(shift))  # (-np.uint8(1) would be 255)
+    return roll(g, back, axis)
+
+
+@operation(_roll_rule)
 def roll(x: Operand, shift: int | tuple[int, ...], axis: Axis = None) -> Operand:
     """x moved along an axis; what leaves at one end comes back at the other.
 
@@ -98,7 +112,17 @@ def take(x: Operand, indices: ArrayLike, axis: int | None = None) -> Operand:
     if axis is None:
         x = ravel(x)
         axis = 0
-    return getitem(x, (*_before(x, axis), indices))
+    return getitem(x, (*_before(x, axis), _places(indices)))
+
+
+def _places(indices: ArrayLike) -> Any:
+    """The indices as an array of integers; `TypeError` for anything else."""
+    places = np.asarray(indices)
+    if not places.size:
+        return places.astype(int)  # an empty list has the dtype float64
+    if places.dtype.kind not in "iu":
+        raise TypeError(f"expected indices that are integers, but got {shown(indices)}")
+    return places
 
 
 def _before(x: Operand, axis: int) -> tuple[slice, ...]:
@@ -114,13 +138,13 @@ def take_along_axis(x: Operand, indices: ArrayLike, axis: int | None = -1) -> Op
     if axis is None:
         x = ravel(x)
         axis = 0
-    places = np.asarray(indices)
+    places = _places(indices)
     shape = shape_of(x)
+    axis = normalize_axis_index(axis, len(shape))
     if places.ndim != len(shape):
         raise ValueError(
             f"expected indices with as many axes as x, {len(shape)}, but got {places.ndim}"
         )
-    axis = normalize_axis_index(axis, len(shape))
     index: list[Any] = list(np.ix_(*map(np.arange, shape)))
     index[axis] = places
     return getitem(x, tuple(index))
@@ -199,14 +223,14 @@ def _with_axes(arrays: Sequence[Operand]) -> list[Operand]:
     """The arrays, in which numbers become vectors of one element.
 
     Such a vector has the dtype of the other arrays, because a number widens nothing that it meets.
+    (Neither do integers and booleans: they take the dtype of the Values.)
     """
     arrays = list(arrays)
-    dtypes = [
-        x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype for x in arrays if shape_of(x)
-    ]
-    if not dtypes:
-        return [reshape(x, 1) for x in arrays]
-    one = np.ones(1, np.result_type(*dtypes))
+    dtypes = [np.asarray(numbers_in(x)).dtype for x in arrays if shape_of(x)]
+    float_dtypes = [dtype for dtype in dtypes if dtype.kind == "f"]
+    if not float_dtypes:
+        return [reshape(x, 1) if not shape_of(x) else x for x in arrays]
+    one = np.ones(1, np.result_type(*float_dtypes))
     return [x if shape_of(x) else multiply(x, one) for x in arrays]
 
 
@@ -234,6 +258,8 @@ def pad(
     pair for all axes. `ValueError` for NumPy's other modes.
     """
     shape = shape_of(x)
+    if not shape:
+        return x  # it has no edges
     widths = np.broadcast_to(np.asarray(pad_width), (len(shape), 2)).tolist()
     if mode == "constant":
         return _pad_with_constants(x, widths, constant_values)
@@ -272,6 +298,7 @@ def _sum_of_windows(
     x: Operand, window_shape: tuple[int, ...], axis: tuple[int, ...], shape: tuple[int, ...]
 ) -> Operand:
     """What all windows hold, added up at the places where it came from."""
+    x = np.asarray(x)
     total = np.zeros(shape, x.dtype)
     counts = np.shape(x)[: len(shape)]  # of windows along each axis
     for offsets in np.ndindex(*window_shape):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgd.arrays import check_flag
-from microgd.backprop import NUMPY
+from microgd.arrays import as_data, check_flag
+from microgd.backprop import NUMPY, Node
 from microgd.numpy_functions.plain import numbers_in
 from microgd.numpy_functions.products import euclidean_norm
 from microgd.numpy_functions.shapes import flip, roll, take_along_axis
@@ -42,9 +42,14 @@ def _cumsum(x: Operand, axis: int) -> Operand:
 
 def cumsum(x: Operand, axis: int | None = None) -> Operand:
     """The sum of each element and all before it along an axis; with None, of x flattened."""
+    return _cumsum(*_along(x, axis))
+
+
+def _along(x: Operand, axis: int | None) -> tuple[Operand, int]:
+    """x and an axis of it: with None, x flattened. As in NumPy, a number counts as a vector."""
     if axis is None:
-        return _cumsum(ravel(x), 0)
-    return _cumsum(x, axis)
+        return ravel(x), 0
+    return (x if shape_of(x) else ravel(x)), axis
 
 
 # An element is a factor of its own partial product and of all later ones. Without that factor these
@@ -67,9 +72,7 @@ def cumprod(x: Operand, axis: int | None = None) -> Operand:
     Its gradient is right where elements are 0, too. It takes a step of Python for each place along
     the axis.
     """
-    if axis is None:
-        return _cumprod(ravel(x), 0)
-    return _cumprod(x, axis)
+    return _cumprod(*_along(x, axis))
 
 
 def _shifted(x: Operand, first: float, axis: int) -> Operand:
@@ -161,6 +164,8 @@ def average(
     """
     if weights is None:
         return mean(x, axis=axis, keepdims=keepdims)
+    if not isinstance(weights, Node):
+        weights = as_data(weights, as_data(numbers_in(x)))  # integers get the dtype of x
     shape = shape_of(x)
     weights_shape = shape_of(weights)
     if weights_shape != shape:
