@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
 from microgd.arrays import Data, as_data, check_dtype, shown
-from microgd.checks import check_count, check_labels, check_list, check_type
+from microgd.checks import check_count, check_labels, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, one_hot
 from microgd.module import Module as Module
 from microgd.operations import Operand, mean, reshape, softmax, square
@@ -21,12 +21,14 @@ from microgd.registry import operation
 from microgd.value import Value
 
 __all__ = [
+    "Dropout",
     "Linear",
     "Module",
     "ReLU",
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "binary_cross_entropy_with_logits",
     "cross_entropy",
     "linear",
     "mse_loss",
@@ -253,6 +255,47 @@ class Tanh(Module):
     forward = staticmethod(operations.tanh)
 
 
+class Dropout(Module):
+    """In training each element becomes 0 with probability `p`; in evaluation nothing changes.
+
+    The other elements are divided by 1 - p, so the mean stays what it was. As each mini-batch
+    trains another part of the network, units can't rely on one another. (Srivastava et al.,
+    Dropout: a simple way to prevent neural networks from overfitting, 2014.)
+
+    `rng`, a `numpy.random.Generator`, draws the elements; without one, they are different in every
+    run. Give it the generator that `train.fit` gets, and the whole run can be repeated. `training`
+    says whether the module is in training, and is False within `train.evaluate`.
+
+    >>> layer = Dropout(0.5, rng=np.random.default_rng(0))
+    >>> layer(np.ones(5)).tolist()
+    [2.0, 0.0, 0.0, 0.0, 2.0]
+    >>> layer.eval()(np.ones(5)).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+
+    `p` is from 0 to 1 (`ValueError`). Takes Values and arrays, and keeps their dtype.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        self.p = check_number("the probability p", p)
+        if self.p > 1:
+            raise ValueError(f"expected a probability p of at most 1, but got {self.p}")
+        self.rng = check_rng(rng)
+
+    def forward(self, x: Operand) -> Operand:
+        """x with some elements replaced by 0, and the others scaled; in evaluation x itself."""
+        if not self.training or self.p == 0:
+            return x
+        numbers = np.asarray(_numbers(x))
+        is_kept = self.rng.random(numbers.shape) >= self.p
+        factors = np.asarray(is_kept, numbers.dtype)
+        if self.p < 1:  # otherwise none is kept
+            factors /= 1 - self.p
+        return operations.multiply(x, factors)
+
+    def __repr__(self) -> str:
+        return f"Dropout(p={self.p})"
+
+
 # ── Losses ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -262,27 +305,41 @@ def mse_loss(prediction: Any, target: Any) -> Any:
     Both must have the same shape (`ValueError`): (n, 1) and (n,) would broadcast to n × n
     differences, and give a wrong loss.
     """
-    shape = np.shape(_numbers(prediction))
-    target_shape = np.shape(_numbers(target))
-    if shape != target_shape or 0 in shape:
-        hint = ""
-        if shape == (*target_shape, 1) and target_shape:
-            hint = f": {_as_column('target', target, len(target_shape))}"
-        elif target_shape == (*shape, 1) and shape:
-            hint = f": {_as_column('prediction', prediction, len(shape))}"
-        raise ValueError(
-            "expected a prediction and a target of the same shape, not empty, "
-            f"but got {shape} and {target_shape}{hint}"
-        )
+    _check_same_shape("a prediction and a target", prediction=prediction, target=target)
     return mean(square(operations.subtract(prediction, target)))
+
+
+def _check_same_shape(what: str, **operands: Any) -> None:
+    """A `ValueError` unless the two operands of a loss have the same shape, and are not empty.
+
+    They are passed by the names that the loss has for them; `what` names both in a sentence.
+    """
+    (name, x), (other_name, other) = operands.items()
+    shape = np.shape(_numbers(x))
+    other_shape = np.shape(_numbers(other))
+    if shape == other_shape and 0 not in shape:
+        return
+    hint = ""
+    if shape == (*other_shape, 1) and other_shape:
+        hint = f": {_as_column(other_name, other, len(other_shape))}"
+    elif other_shape == (*shape, 1) and shape:
+        hint = f": {_as_column(name, x, len(shape))}"
+    raise ValueError(
+        f"expected {what} of the same shape, not empty, but got {shape} and {other_shape}{hint}"
+    )
 
 
 def _as_column(name: str, x: Any, ndim: int) -> str:
     """How to give x, which is passed by this name, one more axis."""
-    array = name if isinstance(x, Value | ndarray) else f"np.asarray({name})"
+    array = _as_array(name, x)
     if ndim == 1:
         return f"{array}[:, None] makes it a column"
     return f"{array}[..., None] has that shape"
+
+
+def _as_array(name: str, x: Any) -> str:
+    """How to write x, which is passed by this name, as an array: it may be a list."""
+    return name if isinstance(x, Value | ndarray) else f"np.asarray({name})"
 
 
 def _numbers(x: Any) -> Data:
@@ -345,3 +402,74 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
         raise TypeError("expected labels that are integers, but got a Value")
     integers = check_labels(labels, *numbers.shape)
     return _cross_entropy(logits if isinstance(logits, Value) else numbers, integers, [])
+
+
+# With softplus(x) = log(1 + exp(x)), the loss of a logit x with the target t is
+# t * softplus(-x) + (1 - t) * softplus(x). Its derivative is sigmoid(x) - t: as for cross_entropy,
+# the probability that the network gives, minus the one that it should have given. Written like
+# this it would become 0, for t = 1, as soon as sigmoid(x) rounds to 1. So the rule differentiates
+# the two terms one by one.
+def _logits_rule(g: Operand, out: Operand, logits: Operand, targets: Operand) -> Operand:
+    too_high = (1.0 - targets) * operations.sigmoid(logits)
+    too_low = targets * operations.sigmoid(-logits)
+    return (too_high - too_low) * (g / np.size(logits))
+
+
+# The derivative with respect to t is softplus(-x) - softplus(x), which is -x.
+def _targets_rule(g: Operand, out: Operand, logits: Operand, targets: Operand) -> Operand:
+    return -logits * (g / np.size(logits))
+
+
+@operation(_logits_rule, _targets_rule, name="binary_cross_entropy_with_logits")
+def _binary_cross_entropy(logits: Operand, targets: Operand) -> Operand:
+    # Both softplus(x) and softplus(-x) are log(1 + exp(-|x|)), plus |x| for the one whose argument
+    # is positive. So the loss is that logarithm, plus |x| times the part of the target that the
+    # sign of x denies. Nothing is subtracted that could cancel, and exp can't overflow.
+    size = np.abs(logits)
+    denied = np.where(logits > 0, 1.0 - targets, targets)
+    size_where_denied = np.where(denied == 0, 0.0, size)  # 0 * inf would be nan
+    losses = np.log1p(np.exp(-size)) + denied * size_where_denied
+    return float(np.mean(losses, dtype=np.float64))
+
+
+def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
+    """The mean of -log(probability of the target), where sigmoid(logits) is the probability of 1.
+
+    That is, the mean over all elements of -t * log(p) - (1 - t) * log(1 - p), where p is
+    sigmoid(x), for a logit x and its target t. (Bishop, Pattern Recognition and Machine Learning,
+    2006, section 4.3.2.) It is computed from x itself, so it is right where p rounds to 0 or 1.
+    If a logit is infinite, the loss and its derivatives are their limits.
+
+    `targets` are numbers from 0 to 1, or booleans, in the shape of `logits`. A wrong shape, targets
+    out of range or nan, and no elements at all are a `ValueError`. Targets may be a Value, which
+    gets a gradient too.
+
+    >>> round(binary_cross_entropy_with_logits([0.0, 2.0], [0, 1]), 4)
+    0.41
+    >>> binary_cross_entropy_with_logits([1000.0, -1000.0], [1, 1])
+    500.0
+    """
+    _check_same_shape("logits and targets", logits=logits, targets=targets)
+    _check_probabilities(targets)
+    return _binary_cross_entropy(logits, targets)
+
+
+def _check_probabilities(targets: Any) -> None:
+    """A `ValueError` unless all targets are from 0 to 1. The message says how to repair them."""
+    numbers = np.asarray(_numbers(targets))
+    # A nan makes both of these nan, and then neither comparison holds.
+    least = np.minimum.reduce(numbers, axis=None)
+    most = np.maximum.reduce(numbers, axis=None)
+    if least >= 0 and most <= 1:
+        return
+    given = np.asarray(targets.data if isinstance(targets, Value) else targets)
+    is_wrong = ~((given >= 0) & (given <= 1))
+    first_wrong = given[is_wrong][0]
+    different = set(given.ravel().tolist())
+    array = _as_array("targets", targets)
+    hint = ""
+    if different <= {-1, 1}:
+        hint = f": ({array} + 1) / 2 turns -1 and 1 into 0 and 1"
+    elif different <= {1, 2}:
+        hint = f": {array} - 1 turns 1 and 2 into 0 and 1"
+    raise ValueError(f"expected targets from 0 to 1, but got {first_wrong}{hint}")

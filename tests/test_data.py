@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_faults import longest_file
 
-from microgd import data
+from microgd import Value, data
 
 MNIST = Path(__file__).parents[2] / "shared" / "mnist"
 NAMES = (
@@ -197,13 +197,22 @@ def test_files_may_be_gzipped_or_not(folder, unpacked):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_missing_is_named(folder, name):
     (folder / f"{name}.gz").unlink()
-    with pytest.raises(FileNotFoundError, match=rf"neither {name}\.gz nor {name} in .*mnist"):
-        data.mnist(folder)
+    dotted = name.replace("-idx", r"\.idx")
+    for read in (data.mnist, data.idx):
+        with pytest.raises(
+            FileNotFoundError,
+            match=rf"neither {name} nor {dotted} in {folder}, gzipped \(\.gz\) or",
+        ):
+            read(folder)
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        data.mnist(tmp_path / "nowhere")
+@pytest.mark.parametrize("read", [data.mnist, data.idx])
+def test_a_folder_that_is_missing_is_named(tmp_path, read):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
+        read(tmp_path / "nowhere")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*file"):
+        read(str(tmp_path / "file"))
 
 
 def refusal(folder, path, content):
@@ -312,6 +321,155 @@ def test_swapped_files_are_found_out(folder, first, second):
 def test_a_file_of_another_kind_is_named(folder, content):
     path = folder / "train-labels-idx1-ubyte.gz"
     assert str(path) in refusal(folder, path, content)
+
+
+# ── Any data set in MNIST's format ────────────────────────────────────────────────────────────────
+
+
+def put(folder, place, content):
+    """Write the content to a place in the folder, gzipped if its name says so."""
+    path = folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if place.endswith(".gz") else content)
+
+
+def places(name):
+    """Where a file of this name may be, in the order in which it is looked for."""
+    dotted = name.replace("-idx", ".idx")
+    return [
+        f"{parent}{spelling}{suffix}"
+        for parent in ("", f"{name}/", f"{dotted}/")
+        for spelling in (name, dotted)
+        for suffix in (".gz", "")
+    ]
+
+
+@pytest.fixture
+def fashion(tmp_path):
+    """A folder with four files like MNIST's that are not MNIST's."""
+    folder = tmp_path / "fashion"
+    folder.mkdir()
+    for name, content in stand_ins().items():
+        put(folder, name, content)
+    return folder
+
+
+def test_a_data_set_in_mnists_format_is_read_whatever_its_content(fashion):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(256, size=(9, 3, 2)), rng.integers(10, size=9)
+    train, test = data.idx(str(fashion))
+    np.testing.assert_array_equal(train.y, labels.astype(np.int64), strict=True)
+    np.testing.assert_allclose(train.x, [image.ravel() / 255 for image in images], rtol=1e-7)
+    assert (train.x.dtype, test.x.shape, test.y.shape) == (np.float32, (8, 6), (8,))
+
+
+def test_mnist_refuses_the_content_that_idx_reads(fashion):
+    with pytest.raises(
+        ValueError, match="train-images-idx3-ubyte: its content has another SHA-256"
+    ):
+        data.mnist(fashion)
+
+
+def test_idx_reads_the_sample_in_the_package(digits):
+    assert_same_digits(data.idx(Path(data.__file__).with_name("sample")), digits)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", range(12))
+def test_a_file_is_found_by_each_of_its_names(folder, name, place):
+    expected = data.mnist(folder)
+    content = gzip.decompress((folder / f"{name}.gz").read_bytes())
+    (folder / f"{name}.gz").unlink()
+    put(folder, places(name)[place], content)
+    assert_same_digits(data.idx(folder), expected)
+    assert_same_digits(data.mnist(folder), expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (first, second)
+        for first, second in combinations(places(NAMES[1]), 2)
+        if not second.startswith(f"{first}/")  # a file, and a folder of the same name
+    ],
+)
+def test_of_two_files_the_one_whose_name_comes_first_is_read(fashion, first, second):
+    (fashion / NAMES[1]).unlink()
+    put(fashion, first, idx(np.full(9, 1)))
+    put(fashion, second, idx(np.full(9, 2)))
+    assert data.idx(fashion).train.y.tolist() == [1] * 9
+
+
+def test_kaggles_folders_of_the_files_names_are_no_files(fashion):
+    for name, content in stand_ins().items():
+        (fashion / name).unlink()
+        put(fashion, f"{name}/{name}", content)
+        (fashion / f"{name}.gz").mkdir()
+    assert len(data.idx(fashion).train.y) == 9
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: b"",
+        lambda content: content[:7],
+        lambda content: content[:-1],
+        lambda content: content + b"\0",
+        lambda content: b"\1" + content[1:],
+        lambda content: content[:2] + b"\x0d" + content[3:],
+        lambda content: content[:3] + b"\2" + content[4:],
+        lambda content: gzip.compress(content),
+    ],
+    ids=["empty", "cut header", "cut", "longer", "not 0", "floats", "two axes", "gzipped"],
+)
+def test_idx_refuses_a_file_that_is_not_of_the_format(fashion, name, change):
+    path = fashion / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=f"{path} is not an IDX file of {kind(name)}, or not a wh"):
+        data.idx(fashion)
+
+
+def test_idx_refuses_a_gzipped_file_that_is_cut_off(folder):
+    path = folder / f"{NAMES[0]}.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=f"{path} is not a whole gzip file"):
+        data.idx(folder)
+
+
+def test_lengths_whose_product_overflows_are_refused(fashion):
+    lengths = np.array([2**31, 2**31, 4], ">u4")  # 2**64 pixels, which is 0 in 64 bits
+    (fashion / NAMES[0]).write_bytes(bytes([0, 0, 8, 3]) + lengths.tobytes())
+    with pytest.raises(ValueError, match="not a whole one"):
+        data.idx(fashion)
+
+
+@pytest.mark.parametrize(("name", "part"), [(NAMES[1], "train"), (NAMES[3], "t10k")])
+@pytest.mark.parametrize("labels", [0, 1, 7, 10])
+def test_idx_refuses_another_number_of_labels_than_of_images(fashion, name, part, labels):
+    images = 9 if part == "train" else 8
+    put(fashion, name, idx(np.zeros(labels)))
+    message = rf"{part} has {images} images and {labels} labels, in {fashion}"
+    with pytest.raises(ValueError, match=message):
+        data.idx(fashion)
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+@pytest.mark.parametrize("shape", [(0, 3, 2), (0, 0, 0), (2, 0, 3), (2, 3, 0)])
+def test_idx_refuses_images_of_which_there_are_none(fashion, part, shape):
+    put(fashion, f"{part}-images-idx3-ubyte", idx(np.zeros(shape)))
+    put(fashion, f"{part}-labels-idx1-ubyte", idx(np.zeros(shape[0])))
+    with pytest.raises(ValueError, match=rf"at least one pixel, but {part} has images of shape"):
+        data.idx(fashion)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (3, 3), (6, 1)])
+def test_idx_refuses_test_images_of_another_size(fashion, size):
+    put(fashion, NAMES[2], idx(np.zeros((8, *size))))
+    with pytest.raises(
+        ValueError, match=r"size as the training images, \(3, 2\), but got \(\d, \d\)"
+    ):
+        data.idx(fashion)
 
 
 # ── The download ──────────────────────────────────────────────────────────────────────────────────
@@ -507,7 +665,7 @@ def test_of_a_download_that_the_disk_has_no_room_for_nothing_is_kept(
 
 BEGINS_A_DOWNLOAD = """
 import sys, pooch
-from microgd import data
+from microgd import Value, data
 pooch.os_cache, data._MIRRORS = lambda project: sys.argv[1], (sys.argv[2],)
 data.mnist()
 """
@@ -656,6 +814,39 @@ def test_minibatches_refuse_at_once_what_cannot_be_batched(x, y, size, error, me
         data.minibatches(x, y, size)
 
 
+@pytest.mark.parametrize(
+    "batches",
+    [
+        lambda rng: data.minibatches(*numbered(5), 2, rng),
+        lambda rng: data.minibatches(*numbered(5), batch_size=2, rng=rng),
+        lambda rng: data.minibatches(*numbered(5), size=2, rng=rng),
+        lambda rng: data.minibatches(*numbered(5), rng=rng, size=np.int64(2)),
+    ],
+)
+def test_the_batch_size_is_the_third_argument_or_has_its_name_or_its_old_name(batches):
+    expected = np.random.default_rng(3).permutation(5) * 10
+    labels = [y.tolist() for _, y in batches(np.random.default_rng(3))]
+    assert labels == [expected[:2].tolist(), expected[2:4].tolist(), expected[4:].tolist()]
+
+
+def test_a_batch_size_under_both_names_is_refused():
+    with pytest.raises(TypeError, match="one batch size, but got batch_size=2 and size=3, its old"):
+        data.minibatches([1], [1], 2, size=3)
+    with pytest.raises(TypeError, match="one batch size, but got batch_size=2 and size=2, its old"):
+        data.minibatches([1], [1], batch_size=2, size=2)
+
+
+def test_no_batch_size_is_refused():
+    with pytest.raises(TypeError, match="expected a batch size that is an integer, but got None"):
+        data.minibatches([1], [1])
+
+
+@pytest.mark.parametrize("size", [0, 1.5])
+def test_the_old_name_is_checked_as_the_new_one_is(size):
+    with pytest.raises((TypeError, ValueError), match=f"batch size .*, but got {size}"):
+        data.minibatches([1], [1], size=size)
+
+
 @pytest.mark.parametrize("rng", [0, 42, np.random, np.random.default_rng])
 def test_minibatches_refuse_at_once_what_is_no_generator(rng):
     with pytest.raises(TypeError, match=r"such as np\.random\.default_rng\(0\), but got"):
@@ -768,3 +959,160 @@ def test_next_goes_on_through_one_pass_and_ends():
     assert [next(batches)[0].tolist(), next(batches)[0].tolist()] == [[0, 1], [2]]
     with pytest.raises(StopIteration):
         next(batches)
+
+
+# ── Features, standardized ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_standardized_column_has_mean_0_and_standard_deviation_1_in_the_train_part():
+    x = np.random.default_rng(0).normal(5, [1e-3, 1, 1e6], (200, 3))
+    train, _ = data.standardize(x, x[:5])
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-14)
+    np.testing.assert_allclose(train.std(axis=0), 1, rtol=1e-14)
+    np.testing.assert_allclose(train, (x - x.mean(axis=0)) / x.std(axis=0), rtol=1e-8, atol=1e-11)
+
+
+def test_the_test_part_is_scaled_by_the_mean_and_spread_of_the_train_part():
+    train, test = data.standardize([[1, 10], [3, 20], [5, 30]], [[7, 20], [3, -10]])
+    root = np.sqrt(1.5)
+    np.testing.assert_allclose(train, [[-root, -root], [0, 0], [root, root]], atol=1e-15)
+    np.testing.assert_allclose(test, [[2 * root, 0], [0, -3 * root]], rtol=1e-15, atol=1e-15)
+
+
+def test_a_part_standardized_by_itself_is_the_same_in_both_places():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    train, test = data.standardize(x, x)
+    np.testing.assert_array_equal(train, test)
+
+
+@pytest.mark.parametrize("number", [0.0, 0.1, -7.3, 1e-320, 1e300, 1e308])
+@pytest.mark.parametrize("n", [1, 3, 10, 1000])
+def test_a_column_that_is_constant_in_the_train_part_becomes_0_in_both(number, n):
+    x = np.full((n, 2), number)
+    x[:, 1] = np.arange(n)
+    train, test = data.standardize(x, [[number, 1], [-4.0, 1], [np.nan, 1], [np.inf, 1]])
+    assert train[:, 0].tolist() == [0.0] * n
+    assert test[:, 0].tolist() == [0.0] * 4
+    assert np.any(train[:, 1]) == (n > 1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (0.0, 1e-200),  # their squares are 0
+        (0.0, 5e-324),
+        (-8e307, 8e307),  # and infinite
+        (1.0, np.nextafter(1, 2)),  # between which there is no mean
+        (1e16, 1e16 + 2),
+        (-1e-310, 1e-310),
+    ],
+)
+def test_two_numbers_become_minus_1_and_1_however_close_or_large_they_are(low, high):
+    train, test = data.standardize([[low], [high], [low], [high]], [[high]])
+    np.testing.assert_allclose(train.ravel(), [-1, 1, -1, 1], rtol=1e-15)
+    np.testing.assert_allclose(test, [[1]], rtol=1e-15)
+
+
+@unhurried
+@given(
+    columns=st.lists(
+        st.lists(st.floats(-1e100, 1e100), min_size=5, max_size=5), min_size=1, max_size=4
+    )
+)
+def test_standardizing_any_numbers_gives_mean_0_and_spread_1_or_0(columns):
+    x = np.array(columns).T
+    train, _ = data.standardize(x, x)
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-14)
+    expected = (x.max(axis=0) > x.min(axis=0)).astype(float)
+    np.testing.assert_allclose(train.std(axis=0), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (np.int64, np.float64),
+        (np.uint8, np.float64),
+        (bool, np.float64),
+    ],
+)
+def test_standardizing_keeps_floating_dtypes_and_makes_float64_of_others(dtype, expected):
+    x = np.array([[0, 1], [1, 1], [1, 0]]).astype(dtype)
+    train, test = data.standardize(x, x[:1])
+    assert (train.dtype, test.dtype) == (expected, expected)
+    assert [part.dtype for part in data.standardize(x, x.astype(np.float32))] == [
+        expected,
+        np.float32,
+    ]
+
+
+def test_standardizing_float32_computes_in_float64():
+    x = (1e4 + np.random.default_rng(0).normal(size=(100_000, 1))).astype(np.float32)
+    train, _ = data.standardize(x, x)
+    wide, _ = data.standardize(x.astype(np.float64), x)
+    np.testing.assert_array_equal(train, wide.astype(np.float32))
+    assert abs(wide.mean()) < 1e-12
+
+
+def test_standardizing_changes_neither_argument_and_shares_no_memory_with_them():
+    x, x_test = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([[1.0, 5.0]])
+    before = x.copy(), x_test.copy()
+    for part in data.standardize(x, x_test):
+        part += 7
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(x_test, before[1])
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([1.0, np.nan, 2.0], "has nan in it"),
+        ([np.nan, np.inf, 2.0], "has nan in it"),
+        ([1.0, np.inf, 2.0], r"goes from 1\.0 to inf"),
+        ([-np.inf, 1.0, 2.0], r"goes from -inf to 2\.0"),
+        ([np.inf, np.inf, np.inf], "goes from inf to inf"),
+        ([-1e308, 1e308, 0.0], r"goes from -1e\+308 to 1e\+308"),
+    ],
+)
+def test_standardizing_refuses_what_is_not_finite_in_the_train_part_and_names_the_column(
+    column, message
+):
+    x = np.ones((3, 4))
+    x[:, 2] = column
+    x[0, 3] = np.nan
+    with pytest.raises(ValueError, match=rf"its column 2, train\[:, 2\], {message}"):
+        data.standardize(x, np.ones((2, 4)))
+
+
+def test_nan_in_the_test_part_stays_nan():
+    _, test = data.standardize([[1.0], [3.0]], [[np.nan], [2.0]])
+    np.testing.assert_array_equal(test, [[np.nan], [0.0]])
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (
+            np.ones((0, 2)),
+            np.ones((1, 2)),
+            r"train to have .* one example, but got shape \(0, 2\)$",
+        ),
+        (np.ones((1, 2)), np.ones((0, 2)), r"test to have .* one example, but got shape \(0, 2\)$"),
+        ([], [], r"but got shape \(0,\)$"),
+        ([1, 2], [[1]], r"got shape \(2,\): train\[:, None\] makes it a column"),
+        ([[1], [2]], np.ones(2), r"got shape \(2,\): test\[:, None\] makes it a column"),
+        (3.0, [[1]], r"got shape \(\)$"),
+        (np.ones((2, 3, 4)), [[1]], r"got shape \(2, 3, 4\)$"),
+        (np.ones((2, 3)), np.ones((2, 4)), "as many columns in test as in train, 3, but got 4"),
+    ],
+)
+def test_standardizing_refuses_other_shapes(train, test, message):
+    with pytest.raises(ValueError, match=message):
+        data.standardize(train, test)
+
+
+@pytest.mark.parametrize("x", [[["a"]], [[1j]], [[None]], Value([[1.0]])], ids=repr)
+def test_standardizing_refuses_what_is_not_numbers(x):
+    with pytest.raises(TypeError, match=r"expected a number|value\.data"):
+        data.standardize(x, [[1.0]])

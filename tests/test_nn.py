@@ -1,11 +1,12 @@
 """Modules, layers and losses: what they hold, what they compute, and what they refuse."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
-from microgd import Value, check_gradients, gradients, nn, no_grad, optim
+from microgd import Value, check_gradients, gradients, nn, no_grad, optim, train
 
 
 class Holding(nn.Module):
@@ -903,3 +904,444 @@ def test_the_operation_linear_takes_empty_operands_forwards_and_backwards(shapes
     x, weight, bias = operands = [Value(np.ones(shape)) for shape in shapes]
     nn.linear(x, weight, bias).sum().backward()
     assert [value.grad.shape for value in operands] == list(shapes)
+
+
+# ── binary_cross_entropy_with_logits ──────────────────────────────────────────────────────────────
+
+
+def bce(logits, targets):
+    return nn.binary_cross_entropy_with_logits(logits, targets)
+
+
+def exact_bce(x, t):
+    """The loss of one logit and its derivative with respect to that logit, with 1,000 digits."""
+    mpmath = pytest.importorskip("mpmath")
+    with mpmath.workdps(1000):
+        x, t = mpmath.mpf(float(x)), mpmath.mpf(float(t))
+        loss = t * mpmath.log1p(mpmath.exp(-x)) + (1 - t) * mpmath.log1p(mpmath.exp(x))
+        return float(loss), float(1 / (1 + mpmath.exp(-x)) - t)
+
+
+def first_and_second(x, t):
+    """The derivatives of first and second order with respect to one logit."""
+    logit = Value(x)
+    (slope,) = gradients(bce(logit, t), [logit], create_graph=True)
+    (curvature,) = gradients(slope, [logit])
+    return slope.item(), curvature
+
+
+def test_binary_cross_entropy_is_the_mean_negative_log_of_the_targets_probability():
+    logits, targets = [[0.5, -1.0], [2.0, 0.0]], [[1, 0], [0.25, 1.0]]
+    p = [1 / (1 + math.exp(-x)) for x in (0.5, -1.0, 2.0, 0.0)]
+    losses = [
+        -math.log(p[0]),
+        -math.log(1 - p[1]),
+        -0.25 * math.log(p[2]) - 0.75 * math.log(1 - p[2]),
+        -math.log(p[3]),
+    ]
+    assert bce(Value(logits), targets).item() == pytest.approx(sum(losses) / 4, rel=1e-14)
+
+
+def test_binary_cross_entropys_gradient_is_the_probability_minus_the_target():
+    logits = Value([math.log(3.0), math.log(1 / 4)])
+    bce(logits, [1, 0]).backward()
+    np.testing.assert_allclose(logits.grad, [(0.75 - 1) / 2, 0.2 / 2], rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 2)])
+def test_binary_cross_entropys_gradients_are_right_once_and_twice(shape):
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(size=shape), rng.uniform(0.1, 0.9, size=shape)
+    # Times 3, so that the upstream gradient matters.
+    check_gradients(lambda *both: 3 * bce(*both), logits, targets, order=2)
+    check_gradients(lambda x: 3 * bce(x, np.rint(targets)), logits, order=2)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        [0, 1, 1],
+        [False, True, True],
+        (0.0, 1.0, 1.0),
+        np.array([0, 1, 1], np.uint8),
+        np.array([False, True, True]),
+        np.array([0.0, 1.0, 1.0], np.float32),
+        Value([0.0, 1.0, 1.0]),
+    ],
+    ids=str,
+)
+def test_targets_may_be_integers_booleans_floats_or_a_value(targets):
+    logits, same = Value([1.0, -2.0, 3.0]), Value([1.0, -2.0, 3.0])
+    loss = bce(logits, targets)
+    expected = (math.log1p(math.exp(1)) + math.log1p(math.exp(2)) + math.log1p(math.exp(-3))) / 3
+    assert loss.item() == pytest.approx(expected, rel=1e-14)
+    loss.backward()
+    bce(same, np.array([0.0, 1.0, 1.0])).backward()
+    np.testing.assert_array_equal(logits.grad, same.grad)
+
+
+def test_a_value_as_target_gets_minus_the_logit_over_the_number_of_elements():
+    targets = Value([0.5, 0.0, 1.0, 0.25])
+    bce(np.array([2.0, -4.0, 0.0, 1000.0]), targets).backward()
+    np.testing.assert_array_equal(targets.grad, [-0.5, 1.0, 0.0, -250.0])
+
+
+def test_binary_cross_entropy_of_numbers_and_of_arrays_alone_is_a_float():
+    assert type(bce(0.0, 1)) is float
+    assert bce(0.0, 1) == pytest.approx(math.log(2), rel=1e-15)
+    loss = bce(np.zeros((2, 1), np.float32), [[True], [False]])
+    assert type(loss) is float
+    assert loss == pytest.approx(math.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.5, 1e-300, 1 - 2**-53])
+@pytest.mark.parametrize(
+    "logit",
+    [0.0, 1e-300, -1e-9, 0.3, -5.0, 20.0, 37.0, -37.0, 40.0, -100.0, 700.0, 1000.0, -1000.0],
+)
+def test_binary_cross_entropy_keeps_all_digits_at_any_logit(logit, target):
+    loss, slope = exact_bce(logit, target)
+    value = Value(logit)
+    result = bce(value, target)
+    assert result.item() == pytest.approx(loss, rel=1e-15, abs=1e-320)
+    result.backward()
+    # The smaller of the two differences that the slope is made of may be lost beside the larger.
+    assert value.grad == pytest.approx(slope, rel=4e-16, abs=1e-320 if target in (0, 1) else 2e-16)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_of_huge_logits_is_exact(dtype):
+    logits = Value(np.array([1000.0, -1000.0, 1000.0, -1000.0], dtype))
+    loss = bce(logits, [1, 0, 0, 1])
+    assert loss.item() == 500.0
+    loss.backward()
+    np.testing.assert_array_equal(logits.grad, np.array([0, 0, 0.25, -0.25], dtype), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("logit", "target", "loss", "slope"),
+    [
+        (np.inf, 1, 0.0, 0.0),
+        (np.inf, 0, np.inf, 1.0),
+        (np.inf, 0.25, np.inf, 0.75),
+        (-np.inf, 0, 0.0, 0.0),
+        (-np.inf, 1, np.inf, -1.0),
+        (-np.inf, 0.25, np.inf, -0.25),
+    ],
+)
+def test_at_an_infinite_logit_loss_and_derivatives_are_their_limits(logit, target, loss, slope):
+    assert bce(Value(logit), target).item() == loss
+    assert first_and_second(logit, target) == (slope, 0.0)
+    # Beside others, the infinite logit leaves their derivatives as they are.
+    logits = Value([logit, 0.0])
+    (slopes,) = gradients(bce(logits, [target, 1]), [logits], create_graph=True)
+    assert slopes.data.tolist() == [slope / 2, -0.25]
+    (curvatures,) = gradients(slopes.sum(), [logits])
+    assert curvatures.tolist() == [0.0, 0.125]
+
+
+@pytest.mark.parametrize("logit", [0.0, 3.0, -800.0, np.inf, -np.inf])
+@pytest.mark.parametrize("target", [0.0, 0.5, 1.0])
+def test_logit_and_target_together_have_the_mixed_derivative_minus_one(logit, target):
+    x, t = Value(logit), Value(target)
+    (slope,) = gradients(bce(x, t), [x], create_graph=True)
+    assert gradients(slope, [t])[0] == pytest.approx(-1.0, rel=1e-15)
+    (other,) = gradients(bce(x, t), [t], create_graph=True)
+    assert other.item() == -logit
+    assert gradients(other, [x]) == [-1.0]
+
+
+def test_a_logit_of_nan_makes_the_loss_and_its_own_gradient_nan():
+    logits = Value([np.nan, 0.0])
+    loss = bce(logits, [1, 1])
+    loss.backward()
+    assert math.isnan(loss.item())
+    np.testing.assert_array_equal(logits.grad, [np.nan, -0.25])
+
+
+@pytest.mark.parametrize("targets", [[0, 1, 1], np.array([0.0, 1.0, 1.0]), np.ones(3, np.float32)])
+def test_float32_logits_have_float32_gradients(targets):
+    logits = Value(np.array([1.0, -2.0, 3.0], np.float32))
+    bce(logits, targets).backward()
+    assert logits.grad.dtype == np.float32
+    (slope,) = gradients(bce(logits, targets), [logits], create_graph=True)
+    assert slope.dtype == np.float32
+
+
+def test_the_sum_of_huge_float32_losses_does_not_overflow():
+    logits = np.full(10, 1e38, np.float32)
+    assert bce(Value(logits), np.zeros(10, np.float32)).item() == np.float32(1e38)
+
+
+def test_binary_cross_entropy_is_one_operation_and_keeps_what_was_given():
+    logits, targets = Value([0.0, 1.0]), np.array([0.0, 1.0])
+    loss = bce(logits, targets)
+    assert loss.op == "binary_cross_entropy_with_logits"
+    assert loss.inputs[0] is logits
+    assert loss.inputs[1] is targets
+    np.testing.assert_array_equal(targets, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (7,), (5, 1), (4, 3)])
+def test_binary_cross_entropy_and_its_derivatives_of_both_orders_are_pytorchs(shape, dtype):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    logits = np.asarray(rng.normal(0, 4, size=shape), dtype)
+    targets = np.asarray(rng.uniform(size=shape), dtype)
+    direction = np.asarray(rng.normal(size=shape), dtype)
+    ours, our_targets = Value(logits), Value(targets)
+    loss = bce(ours, our_targets)
+    slopes = gradients(loss, [ours, our_targets], create_graph=True)
+    (curvature,) = gradients((slopes[0] * direction).sum(), [ours])
+    theirs, their_targets = (torch.tensor(x, requires_grad=True) for x in (logits, targets))
+    their_loss = torch.nn.functional.binary_cross_entropy_with_logits(theirs, their_targets)
+    their_slopes = torch.autograd.grad(their_loss, [theirs, their_targets], create_graph=True)
+    (their_curvature,) = torch.autograd.grad(
+        (their_slopes[0] * torch.tensor(direction)).sum(), [theirs]
+    )
+    rtol = 1e-12 if dtype is np.float64 else 2e-5
+    for our, their in (
+        (loss.data, their_loss),
+        (slopes[0].data, their_slopes[0]),
+        (slopes[1].data, their_slopes[1]),
+        (curvature, their_curvature),
+    ):
+        np.testing.assert_allclose(our, their.detach().numpy(), rtol=rtol, atol=rtol / 100)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "hint"),
+    [
+        ((4, 1), (4,), r": targets\[:, None\] makes it a column"),
+        ((4,), (4, 1), r": logits\[:, None\] makes it a column"),
+        ((2, 3, 1), (2, 3), r": targets\[\.\.\., None\] has that shape"),
+        ((4,), (1, 4), ""),
+        ((2, 3), (3, 2), ""),
+        ((1,), (), ""),
+        ((4,), (3,), ""),
+        ((0,), (0,), ""),
+        ((3, 0), (3, 0), ""),
+    ],
+)
+@pytest.mark.parametrize("wrap", [np.asarray, Value])
+def test_binary_cross_entropy_refuses_another_shape_with_the_cure(left, right, hint, wrap):
+    shapes = re.escape(f"{left} and {right}")
+    with pytest.raises(ValueError, match=f"same shape, not empty, but got {shapes}{hint}$"):
+        bce(wrap(np.ones(left)), wrap(np.ones(right)))
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (
+            [-1, 1, 1],
+            r"but got -1: \(np\.asarray\(targets\) \+ 1\) / 2 turns -1 and 1 into 0 and 1",
+        ),
+        (np.array([1.0, -1.0, 1.0]), r"but got -1\.0: \(targets \+ 1\) / 2 turns -1 and 1"),
+        ([1, 2, 1], r"but got 2: np\.asarray\(targets\) - 1 turns 1 and 2 into 0 and 1"),
+        (Value([1.0, 2.0, 1.0]), r"but got 2\.0: targets - 1 turns 1 and 2 into 0 and 1"),
+        ([2, 2, 2], r"but got 2: np\.asarray\(targets\) - 1 turns 1 and 2 into 0 and 1"),
+        ([0, 1, 2], "but got 2$"),
+        ([0.5, -0.25, 1.0], r"but got -0\.25$"),
+        ([0.5, 1.0, np.nextafter(1, 2)], r"but got 1\.0000000000000002$"),
+        ([0.0, np.nan, 1.0], "but got nan$"),
+        ([np.nan, 2.0, 1.0], "but got nan$"),
+        ([0.0, np.inf, 1.0], "but got inf$"),
+    ],
+    ids=str,
+)
+def test_binary_cross_entropy_refuses_targets_outside_0_to_1_with_the_cure(targets, message):
+    with pytest.raises(ValueError, match=f"expected targets from 0 to 1, {message}"):
+        bce(Value(np.zeros(3)), targets)
+
+
+def test_binary_cross_entropy_refuses_a_single_target_outside_0_to_1():
+    with pytest.raises(
+        ValueError, match=r"expected targets from 0 to 1, but got -1: .* \+ 1\) / 2"
+    ):
+        bce(Value(0.5), -1)
+
+
+@pytest.mark.parametrize("targets", [["a", "b"], [None, 1], [1j, 0]], ids=str)
+def test_binary_cross_entropy_refuses_targets_that_are_not_numbers(targets):
+    with pytest.raises(TypeError, match="expected a number or an array"):
+        bce(Value(np.zeros(2)), targets)
+
+
+def test_a_network_learns_a_yes_or_no_by_binary_cross_entropy():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).astype(np.float32)
+    is_inside = (x**2).sum(axis=1, keepdims=True) < 1
+    model = nn.Sequential(nn.Linear(2, 16, rng=rng), nn.Tanh(), nn.Linear(16, 1, rng=rng))
+    optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    run = train.fit(
+        model, nn.binary_cross_entropy_with_logits, optimizer, x, is_inside, epochs=40, rng=rng
+    )
+    losses = [epoch.loss for epoch in run]
+    assert losses[-1] < losses[0] / 3
+    assert np.mean((model(x).data > 0) == is_inside) > 0.95
+
+
+# ── Dropout ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_zeroes_each_element_with_probability_p_and_scales_the_others(p):
+    layer = nn.Dropout(p, rng=np.random.default_rng(0))
+    out = layer(np.full((100, 200), 3.0))
+    n = out.size
+    np.testing.assert_allclose(np.unique(out), [0.0, 3.0 / (1 - p)], rtol=1e-15)
+    dropped = np.count_nonzero(out == 0)
+    assert abs(dropped - n * p) < 4 * math.sqrt(n * p * (1 - p))
+
+
+def test_dropout_drops_each_element_by_itself():
+    layer = nn.Dropout(0.5, rng=np.random.default_rng(0))
+    kept = np.array([layer(np.ones((3, 4))).ravel() > 0 for _ in range(4000)])
+    correlations = np.corrcoef(kept.T) - np.eye(12)
+    assert np.abs(correlations).max() < 5 / math.sqrt(4000)
+
+
+def test_dropout_lets_the_gradient_through_where_it_let_the_element_through():
+    x = Value(np.arange(1.0, 1001.0))
+    out = nn.Dropout(0.2, rng=np.random.default_rng(0))(x)
+    out.sum().backward()
+    np.testing.assert_array_equal(x.grad, np.where(out.data == 0, 0.0, 1 / 0.8))
+    np.testing.assert_allclose(out.data, x.data * x.grad, rtol=1e-15)
+
+
+@pytest.mark.parametrize("x", [Value([1.0, 2.0]), np.array([1, 2]), [1.0, 2.0], 3.0], ids=repr)
+def test_dropout_gives_the_input_itself_back_in_evaluation(x):
+    layer = nn.Dropout(0.5)
+    assert layer.eval()(x) is x
+    assert nn.Dropout(1).eval()(x) is x
+
+
+@pytest.mark.parametrize("x", [Value([1.0, -2.0]), np.array([1.0, -2.0])], ids=repr)
+def test_dropout_of_probability_0_is_the_input_and_of_probability_1_zeros(x):
+    same, zeros = nn.Dropout(0)(x), nn.Dropout(1)(x)
+    assert type(same) is type(zeros) is type(x)
+    assert same.tolist() == [1.0, -2.0] if isinstance(x, np.ndarray) else same is x
+    assert not np.any(zeros.data if isinstance(x, Value) else zeros)
+
+
+def test_the_gradient_through_a_dropout_of_probability_1_is_0():
+    x = Value([1.0, -2.0])
+    nn.Dropout(1)(x).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("p", [0, 0.3, 1])
+@pytest.mark.parametrize("wrap", [np.asarray, Value])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dropout_keeps_the_dtype(dtype, wrap, p):
+    x = wrap(np.ones((5, 3), dtype))
+    out = nn.Dropout(p)(x)
+    assert (out.dtype, out.shape) == (dtype, (5, 3))
+    if wrap is Value:
+        (out.sum() * 1.0).backward()
+        assert x.grad.dtype == dtype
+
+
+def test_dropout_takes_numbers_and_lists():
+    layer = nn.Dropout(0.5, rng=np.random.default_rng(0))
+    assert {layer(Value(3.0)).item() for _ in range(50)} == {0.0, 6.0}
+    assert {layer(3) for _ in range(50)} == {0.0, 6.0}
+    assert layer([1, 2, 3]).shape == (3,)
+    assert layer(np.ones((0, 3))).shape == (0, 3)
+
+
+def test_dropout_is_one_operation_and_leaves_its_input_as_it_was():
+    x = np.ones((4, 3))
+    value = Value(x)
+    out = nn.Dropout(0.5)(value)
+    assert out.op == "multiply"
+    assert out.inputs[0] is value
+    nn.Dropout(0.5)(x)
+    np.testing.assert_array_equal(x, np.ones((4, 3)))
+
+
+def test_the_same_seed_drops_the_same_elements_and_each_call_others():
+    first, second = (nn.Dropout(0.5, rng=np.random.default_rng(7)) for _ in range(2))
+    x = np.ones(100)
+    masks = [first(x) for _ in range(3)]
+    for mask in masks:
+        np.testing.assert_array_equal(second(x), mask)
+    assert not np.array_equal(masks[0], masks[1])
+    assert not np.array_equal(nn.Dropout()(x), nn.Dropout()(x))  # each has a generator of its own
+
+
+def test_dropout_keeps_the_generator_that_it_is_given_and_draws_from_it_in_training_only():
+    rng = np.random.default_rng(0)
+    layer = nn.Dropout(0.5, rng=rng)
+    assert layer.rng is rng
+    before = rng.bit_generator.state
+    layer.eval()(np.ones(3))
+    assert rng.bit_generator.state == before
+    layer.train()(np.ones(3))
+    assert rng.bit_generator.state != before
+
+
+def test_dropout_has_no_parameters_and_no_state():
+    layer = nn.Dropout(0.5, rng=np.random.default_rng(0))
+    assert layer.parameters() == []
+    assert layer.state_dict() == {}
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 1))
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+def test_dropout_shows_its_probability():
+    assert repr(nn.Dropout()) == "Dropout(p=0.5)"
+    assert repr(nn.Sequential(nn.Dropout(0.25))) == "Sequential(Dropout(p=0.25))"
+
+
+def test_dropout_is_switched_off_while_a_model_is_evaluated():
+    x, y = np.ones((20, 4), np.float32), np.zeros(20, int)
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2, rng=np.random.default_rng(0)))
+    expected = nn.cross_entropy(model[1](x), y).item()
+    for _ in range(3):
+        assert train.evaluate(model, nn.cross_entropy, x, y)[0] == pytest.approx(expected, rel=1e-6)
+    assert model[0].training
+
+
+def test_a_run_with_dropout_is_repeated_by_the_same_seed():
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        x, y = np.eye(6), np.arange(6) % 2
+        model = nn.Sequential(nn.Linear(6, 8, rng=rng), nn.Dropout(0.3, rng=rng), nn.Linear(8, 2))
+        model[2].load_state_dict(nn.Linear(8, 2, rng=rng).state_dict())
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        options = {"epochs": 3, "batch_size": 2, "rng": rng}
+        return [e.loss for e in train.fit(model, nn.cross_entropy, optimizer, x, y, **options)]
+
+    assert run(3) == run(3)
+    assert run(3) != run(4)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan, math.inf, -1])
+def test_dropout_refuses_a_probability_outside_0_to_1(p):
+    with pytest.raises(ValueError, match=f"expected .*probability p .*but got {float(p)}"):
+        nn.Dropout(p)
+
+
+@pytest.mark.parametrize("p", ["0.5", None, True, [0.5], np.random.default_rng(0)], ids=str)
+def test_dropout_refuses_a_probability_that_is_not_a_number(p):
+    with pytest.raises(TypeError, match="expected the probability p to be a number, but got"):
+        nn.Dropout(p)
+
+
+@pytest.mark.parametrize("rng", [0, 42, np.random])
+def test_dropout_refuses_what_is_no_generator(rng):
+    with pytest.raises(TypeError, match=r"such as np\.random\.default_rng\(0\), but got"):
+        nn.Dropout(0.5, rng=rng)
+
+
+def test_dropout_has_pytorchs_scale_in_training_and_in_evaluation():
+    torch = pytest.importorskip("torch")
+    ours, theirs = nn.Dropout(0.3), torch.nn.Dropout(0.3)
+    x = np.ones(200, np.float32)
+    for mode in ("train", "eval"):
+        getattr(ours, mode)()
+        getattr(theirs, mode)()
+        np.testing.assert_array_equal(np.unique(ours(x)), np.unique(theirs(torch.from_numpy(x))))
