@@ -10,20 +10,21 @@ import numpy as np
 
 from microgd.arrays import Data
 from microgd.checks import check_count, check_type
-from microgd.module import Module
-from microgd.optim import SGD
+from microgd.module import Module, generators_in
+from microgd.optim import Optimizer
 from microgd.storage import StrPath, load_arrays, save_arrays
 
 
 def save_checkpoint(
-    path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator, epoch: int
+    path: StrPath, model: Module, optimizer: Optimizer, rng: np.random.Generator, epoch: int
 ) -> None:
     """Write what training needs to go on later to an .npz file: all of it, or nothing.
 
-    These are the weights, the optimizer's settings and velocities, the state of `rng`, and the
-    number of epochs done. So call it last in the loop over `fit`. Later, with a model and an
-    optimizer that were made in the same way, training goes on bit for bit as if it had not stopped,
-    on a machine of the same kind, with the same versions.
+    These are the weights, the optimizer's settings and states, the state of `rng` and of any other
+    generator that the model holds, such as a dropout's, and the number of epochs done. So call it
+    last in the loop over `fit`. Later, with a model and an optimizer that were made in the same
+    way, training goes on bit for bit as if it had not stopped, on a machine of the same kind, with
+    the same versions.
 
     >>> from tempfile import TemporaryDirectory
     >>> from microgd import nn, optim, train
@@ -50,24 +51,38 @@ def save_checkpoint(
         arrays[f"model.{name}"] = data
     for name, data in optimizer.state_dict().items():
         arrays[f"optimizer.{name}"] = data
-    state = json.dumps([rng.bit_generator.state, names], default=np.ndarray.tolist)
+    generators = [rng, *_other_generators(model, rng)]
+    random_states = [each.bit_generator.state for each in generators]
+    kind = type(optimizer).__name__
+    state = json.dumps([random_states, names, kind], default=np.ndarray.tolist)
     arrays["rng"] = np.frombuffer(state.encode(), np.uint8)
     arrays["epoch"] = float(epoch)
     save_arrays(path, arrays)
 
 
-def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random.Generator) -> int:
+def load_checkpoint(
+    path: StrPath, model: Module, optimizer: Optimizer, rng: np.random.Generator
+) -> int:
     """Set model, optimizer and `rng` to what `save_checkpoint` has written.
 
     Returns the number of epochs done. All of it or nothing: a broken file, or one for another
-    model, optimizer or kind of generator, is a `ValueError`, and changes nothing.
+    model, kind of optimizer or kind of generator, is a `ValueError`, and changes nothing.
     """
     names = _parameter_names(model, optimizer, rng)
+    generators = [rng, *_other_generators(model, rng)]
     arrays = load_arrays(path)
     try:
-        random_state, saved_names = json.loads(bytes(map(int, arrays["rng"])))
+        random_states, saved_names, kind = _history(arrays["rng"])
         epoch = int(arrays["epoch"])
-        _check_random_state(random_state, rng)
+        if kind != type(optimizer).__name__:
+            raise ValueError(f"its optimizer is {kind}, not {type(optimizer).__name__}")
+        if len(random_states) != len(generators):
+            raise ValueError(
+                f"it has the states of {len(random_states)} random generators, but there are "
+                f"{len(generators)}"
+            )
+        for state, generator in zip(random_states, generators, strict=True):
+            _check_random_state(state, generator)
         weights = _under("model.", arrays)
         matched = model._matched(weights)
         same_dtypes = all(np.result_type(new) == weights[part.name].dtype for part, new in matched)
@@ -86,8 +101,22 @@ def load_checkpoint(path: StrPath, model: Module, optimizer: SGD, rng: np.random
         ) from error
     for part, new in matched:
         part.put(new)
-    rng.bit_generator.state = random_state
+    for state, generator in zip(random_states, generators, strict=True):
+        generator.bit_generator.state = state
     return epoch
+
+
+def _history(saved: Any) -> tuple[list[Any], list[str], str]:
+    """The random states, the parameters' names and the kind of optimizer that a file tells of."""
+    first, names, *kind = json.loads(bytes(map(int, saved)))
+    if not kind:  # in older files there is one random state, and the optimizer is always an SGD
+        return [first], names, "SGD"
+    return first, names, kind[0]
+
+
+def _other_generators(model: Module, rng: np.random.Generator) -> list[np.random.Generator]:
+    """The random generators that the model holds, each once, but for `rng`."""
+    return [each for each in generators_in(model) if each is not rng]
 
 
 def _check_random_state(state: Any, rng: np.random.Generator) -> None:
@@ -111,10 +140,10 @@ def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parameter_names(model: Module, optimizer: SGD, rng: np.random.Generator) -> list[str]:
+def _parameter_names(model: Module, optimizer: Optimizer, rng: np.random.Generator) -> list[str]:
     """The names of the optimizer's parameters, in its order; an error if one is not the model's."""
     check_type("a Module", Module, model)
-    check_type("an SGD", SGD, optimizer)
+    check_type("an optimizer, such as optim.SGD", Optimizer, optimizer)
     check_type("a Generator", np.random.Generator, rng)
     names = {p: name for name, p in model.named_parameters()}
     if not set(optimizer.parameters) <= names.keys():

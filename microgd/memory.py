@@ -13,9 +13,12 @@ wherever that is safe. These are the rules:
 4. A computed value's array belongs to the record, and is always read-only.
 5. `leaf.data = new` and an optimizer's step give the leaf another array. The old one becomes
    read-only: code that still holds it gets an error, instead of writing to no effect. (`replace`)
-6. A stored gradient is yours to change, too: no `grad` shares memory with another, or with data.
+6. An optimizer keeps the array that its step has replaced. A later step writes the next numbers
+   into it, but only if nobody else holds it by then: no record, no view, and not you. If in doubt,
+   the step takes a new array. (`Spare`)
+7. A stored gradient is yours to change, too: no `grad` shares memory with another, or with data.
    (`separate`)
-7. Constants are neither copied nor protected. If you write into a constant array between forward
+8. Constants are neither copied nor protected. If you write into a constant array between forward
    and backward, the gradients may be those of the new numbers.
 """
 
@@ -45,8 +48,9 @@ def _references_of_a_sole_owner() -> float:
     """What `_references` says of an array that only its node holds.
 
     The number depends on the interpreter and on the path of calls, so it is measured along the path
-    that `keep` takes. If another owner, or a view, does not show in the count, the count is of no
-    use: then the answer is a number below all counts, so that every array seems to be shared.
+    that `keep` and `Spare` take. If another owner, or a view, does not show in the count, the count
+    is of no use: then the answer is a number below all counts, so that every array seems to be
+    shared.
     """
 
     class Owner:
@@ -91,12 +95,41 @@ def writable(leaf: Any) -> Data:
     return data
 
 
-def replace(leaf: Any, numbers: Data) -> None:
-    """Give a leaf other numbers. An array must be new: nobody else may hold it."""
-    old: Any = leaf._numbers
+def replace(leaf: Any, numbers: Data) -> Data:
+    """Give a leaf other numbers, and return the old. Nobody else may hold a new array."""
+    old: Data = leaf._numbers
     if type(old) is ndarray:
         old.setflags(False)  # type: ignore[call-arg]  # write=False
     leaf._numbers = numbers
+    return old
+
+
+class Spare:
+    """Holds the array that an optimizer's last step has taken from a leaf: it may be used again.
+
+    Two arrays take turns. The numbers of one step go into one of them, while the graph of the loss
+    still needs the other.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: Any = None
+
+    def room(self, leaf: Any) -> Any:
+        """An array like the leaf's, for its next numbers. It holds any numbers so far."""
+        if (
+            self._numbers is None
+            or _references(self) > _SOLE_OWNER
+            or self._numbers.base is not None  # somebody else may hold the base
+        ):
+            return np.empty_like(leaf._numbers)
+        self._numbers.setflags(True)  # write=True
+        return self._numbers
+
+    def __getstate__(self) -> Any:
+        _, slots = super().__getstate__()  # type: ignore[misc]
+        return None, slots | {"_numbers": None}  # a copy of an optimizer begins without the array
 
 
 def separate(gradients: Iterable[Any]) -> list[Any]:

@@ -327,6 +327,12 @@ def _inside(
             yield from _inside(name, part, part_left_out, (*above, id(part)))
 
 
+def generators_in(module: Module) -> list[np.random.Generator]:
+    """The random generators that a module holds, such as those of its dropouts, each once."""
+    found = {id(each.part): each.part for each in _contents(module)}
+    return [part for part in found.values() if isinstance(part, np.random.Generator)]
+
+
 def _is_module(x: Any) -> bool:
     """Whether x is a module. `isinstance(x, Module)` is slower, as for any class of ABCMeta."""
     return isinstance(type(x), _ModuleType)

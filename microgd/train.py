@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan, nan
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from microgd import nn
 from microgd.arrays import Data, as_data, as_plain_array, shown
 from microgd.checkpoint import load_checkpoint as load_checkpoint
 from microgd.checkpoint import save_checkpoint as save_checkpoint
@@ -19,7 +20,7 @@ from microgd.checks import check_count, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, minibatches
 from microgd.functional import ancestors
 from microgd.module import Module
-from microgd.optim import SGD
+from microgd.optim import Optimizer
 from microgd.recording import evaluation
 from microgd.value import Value
 
@@ -72,6 +73,7 @@ def fit(
     rng: Rng = None,
     test: tuple[Any, Any] | None = None,
     initial_epoch: int = 0,
+    before_step: Callable[[Any], object] | None = None,
 ) -> Iterator[Epoch]:
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
@@ -82,12 +84,17 @@ def fit(
     the loss and the accuracy on these examples, as `evaluate` computes them. After
     `load_checkpoint`, `initial_epoch` is the number of epochs that have been trained already.
 
-    An optimizer of your own needs what `optim.SGD` has: `parameters`, the list of Values that it
-    moves; `lr`, a number; `zero_grad()`, which sets each of their `grad`s to None; and `step()`,
-    which moves them. If something is missing, that is a `TypeError`.
+    `before_step(optimizer)` is called between `backward` and `step`: to clip gradients, as by
+    `optim.clip_grad_norm`, or to look at them.
+
+    An optimizer of your own is a subclass of `optim.Optimizer`. Any other object will do, if it has
+    `parameters`, the list of Values that it moves; `lr`, a number; `zero_grad()`, which sets each
+    of their `grad`s to None; and `step()`, which moves them. If something is missing, that is a
+    `TypeError`.
 
     Training begins when the first record is asked for. If none ever is, there is a
-    `RuntimeWarning`.
+    `RuntimeWarning`. So there is if the features differ in size by more than a thousand: the
+    largest absolute values of the columns of x are compared, without columns of zeros.
 
     A loss or a gradient that is infinite or nan is a `DivergedError`, raised before it reaches the
     weights. `ValueError` at once if there are no examples, or not as many x as y; and later, if
@@ -97,6 +104,7 @@ def fit(
     targets = as_plain_array(y)
     check_type("functions as model and loss", Callable, model, loss)
     _check_optimizer(optimizer)
+    check_type("before_step to be a function of the optimizer", Callable | None, before_step)
     epochs = check_count("number of epochs", epochs, 0)
     initial_epoch = check_count("number of initial epochs", initial_epoch, 0)
     rng = check_rng(rng)
@@ -112,6 +120,7 @@ def fit(
             RuntimeWarning,
             stacklevel=2,
         )
+    _warn_of_unequal_features(inputs)
 
     def run(unused: _Unused) -> Iterator[Epoch]:
         unused.warns = False
@@ -123,7 +132,9 @@ def fit(
             for batch, (batch_x, batch_y) in enumerate(batches, 1):
                 is_first = batch == 1 and epoch == initial_epoch + 1
                 where = f"epoch {epoch}, batch {batch}"
-                batch_loss = _step(model, loss, optimizer, batch_x, batch_y, where, is_first)
+                batch_loss = _step(
+                    model, loss, optimizer, batch_x, batch_y, before_step, where, is_first
+                )
                 total_loss += len(batch_x) * batch_loss
             seconds = perf_counter() - start
             mean_loss = total_loss / len(inputs)
@@ -180,7 +191,14 @@ def _check_optimizer(optimizer: Any) -> None:
 
 
 def _step(
-    model: Function, loss: Function, optimizer: Any, x: Any, y: Any, where: str, is_first: bool
+    model: Function,
+    loss: Function,
+    optimizer: Any,
+    x: Any,
+    y: Any,
+    before_step: Callable[[Any], object] | None,
+    where: str,
+    is_first: bool,
 ) -> float:
     """Make one step down the slope, on one mini-batch, and return its loss.
 
@@ -199,7 +217,7 @@ def _step(
         cause = _cause(optimizer, x, y, never_moved)
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
-    is_own = not isinstance(optimizer, SGD)
+    is_own = not isinstance(optimizer, Optimizer)
     if is_own:
         _check_zeroed(optimizer)
     value.backward()
@@ -208,6 +226,8 @@ def _step(
             "the loss depends on no parameter of the optimizer: is it the optimizer of this model, "
             "and was .data or .item() taken on the way?"
         )
+    if before_step is not None:
+        before_step(optimizer)
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
         cause = _cause(optimizer, x, y, never_moved)
         raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
@@ -264,6 +284,29 @@ def _warn_of_a_square(loss: Value, examples: int) -> None:
                 stacklevel=4,  # the line that loops over `fit`
             )
             return
+
+
+def _warn_of_unequal_features(x: NDArray[Any]) -> None:
+    """Warn if the columns of x hold numbers of very different sizes.
+
+    One learning rate can't suit them all: it is too large for the large ones, or too small for the
+    others.
+    """
+    if x.ndim != 2 or x.dtype.kind not in "iuf":
+        return
+    sizes = np.maximum(x.max(axis=0), -x.min(axis=0).astype(np.float64))
+    sizes = sizes[sizes > 0]
+    if not sizes.size or not np.isfinite(sizes).all():
+        return
+    smallest = sizes.min()
+    largest = sizes.max()
+    if largest > 1000 * smallest:
+        warnings.warn(
+            f"the features differ much in size: the largest number is {largest:.2g} in one column "
+            f"of x, and {smallest:.2g} in another. data.standardize(train, test) scales them",
+            RuntimeWarning,
+            stacklevel=3,  # the line that calls `fit`
+        )
 
 
 _LARGE = 1e4  # parameters below this have not run away, and features above it are not scaled
@@ -330,44 +373,68 @@ def evaluate(
 ) -> tuple[float, float | None]:
     """The mean loss over the examples, and the accuracy, the share that are classified correctly.
 
-    The model's answer is the class with the largest output. An example with an output of nan
-    counts as wrong. There is an accuracy if y (n,) are integers from 0 to classes - 1, and the
-    outputs are (n, classes), with two or more classes. Otherwise it is None.
+    There is an accuracy in two cases; otherwise it is None.
+
+    - y (n,) are integers from 0 to classes - 1, and the outputs are (n, classes), with two or more
+      classes. Then the model's answer is the class with the largest output.
+    - The loss is `nn.binary_cross_entropy_with_logits`, the targets are 0 or 1, and there is one
+      for each example. Then the answer is 1 where the logit is above 0.
+
+    An example with an output of nan counts as wrong.
 
     During the call nothing is recorded, and `training` is False in every module, in this thread
     and task.
     """
     check_type("a model and a loss that are functions", Callable, model, loss)
-    labels = as_plain_array(y)
-    has_classes = labels.ndim == 1 and labels.dtype.kind in "iu"
+    of_two_classes = loss is nn.binary_cross_entropy_with_logits
     total_loss = 0.0
-    correct = 0
+    correct: float = 0
     examples = 0
-    for inputs, targets in minibatches(x, labels, batch_size):
+    for inputs, targets in minibatches(x, y, batch_size):
         output = model(inputs)
         total_loss += len(inputs) * _checked_loss(loss(output, targets)).item()
         examples += len(inputs)
-        if has_classes:
-            scores = np.asarray(output.data if isinstance(output, Value) else output)
-            has_classes = _are_of_classes(scores, targets)
-        if has_classes:
-            correct += _count_correct(scores, targets)
-    accuracy = correct / examples if has_classes else None
-    return total_loss / examples, accuracy
+        if of_two_classes:
+            correct += _count_correct_of_two(output, targets)
+        else:
+            correct += _count_correct(output, targets)
+    accuracy = correct / examples
+    return total_loss / examples, None if isnan(accuracy) else accuracy
 
 
-def _are_of_classes(scores: Any, targets: Any) -> bool:
-    """Whether each target is one of the columns, of which there are at least two."""
+def _count_correct_of_two(output: Any, targets: Any) -> float:
+    """How many logits are on the side of 0 that the target says, and not nan.
+
+    The count is nan unless there is one target for each example, and each is 0 or 1.
+    """
+    is_one_each = targets.size == len(targets)
+    is_binary = (targets == 0) | (targets == 1)
+    if not is_one_each or not np.all(is_binary):
+        return nan
+    logits = _numbers(output)
+    is_right = (logits > 0) == (targets == 1)
+    return int(np.sum(is_right & ~np.isnan(logits)))
+
+
+def _count_correct(output: Any, targets: Any) -> float:
+    """How many rows have their largest score in the column of the target, and no nan.
+
+    The count is nan unless each target is one of the columns, of which there are at least two.
+    """
+    if targets.ndim != 1 or targets.dtype.kind not in "iu":
+        return nan
+    scores = _numbers(output)
     if scores.ndim != 2 or len(scores) != len(targets) or scores.shape[1] < 2:
-        return False
-    return bool(targets.min() >= 0 and targets.max() < scores.shape[1])
-
-
-def _count_correct(scores: Any, targets: Any) -> int:
-    """How many rows have their largest score in the column of the target, and no nan."""
+        return nan
+    if targets.min() < 0 or targets.max() >= scores.shape[1]:
+        return nan
     is_largest = np.argmax(scores, axis=1) == targets
     has_nan = np.isnan(scores).any(axis=1)
     return int(np.sum(is_largest & ~has_nan))
+
+
+def _numbers(output: Any) -> NDArray[Any]:
+    return np.asarray(output.data if isinstance(output, Value) else output)
 
 
 def has_converged(losses: ArrayLike, tolerance: float = 1e-3, window: int = 5) -> bool:

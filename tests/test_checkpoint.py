@@ -1,5 +1,6 @@
 """Checkpoints: stopped training continues bit for bit, and a failed load changes nothing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -221,7 +222,7 @@ def test_a_checkpoint_for_another_kind_of_generator_is_refused_and_changes_nothi
     ("change", "error", "message"),
     [
         ({"model": np.tanh}, TypeError, "expected a Module, but got"),
-        ({"optimizer": None}, TypeError, "expected an SGD, but got None"),
+        ({"optimizer": None}, TypeError, "expected an optimizer, such as optim.SGD, but got None"),
         ({"rng": 0}, TypeError, "expected a Generator, but got 0"),
         ({"epoch": -1}, ValueError, "number of epochs of at least 0, but got -1"),
         ({"epoch": 1.5}, TypeError, "number of epochs that is an integer, but got 1.5"),
@@ -362,3 +363,140 @@ def test_a_checkpoint_with_an_array_that_cannot_be_set_is_refused_and_changes_no
         0.1,
         True,
     )
+
+
+# ── Other kinds of optimizers, and a model with generators of its own ────────────────────────────
+
+
+class Heavy(optim.Optimizer):
+    """Has the settings and the state of an SGD, under its own name."""
+
+    momentum = 0.5
+    weight_decay = 0.0
+    nesterov = False
+
+    def nudge(self, number, gradient, state):
+        velocity = self.momentum * state.get("velocity", 0.0) + gradient
+        return -self.lr * velocity, {"velocity": velocity}
+
+
+def heavy(model):
+    return Heavy(model.parameters(), lr=0.1)
+
+
+def sgd(model):
+    return optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+
+
+def adam(model):
+    return optim.Adam(model.parameters(), lr=0.01)
+
+
+def adamw(model):
+    return optim.AdamW(model.parameters(), lr=0.01)
+
+
+KINDS = [heavy, sgd, adam, adamw]
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("stop", [0, 1, 3])
+def test_training_by_any_optimizer_goes_on_as_if_it_had_not_stopped(make, stop, path):
+    model = Model(0)
+    whole = list(epochs(model, make(model), np.random.default_rng(0)))
+
+    model, rng = Model(0), np.random.default_rng(0)
+    optimizer = make(model)
+    training = epochs(model, optimizer, rng)
+    for _ in range(stop):
+        next(training)
+    train.save_checkpoint(path, model, optimizer, rng, stop)
+
+    model, rng = Model(7), np.random.default_rng(7)
+    optimizer = make(model)
+    done = train.load_checkpoint(path, model, optimizer, rng)
+    assert list(epochs(model, optimizer, rng, done)) == whole[stop:]
+
+
+@pytest.mark.parametrize("saved", KINDS)
+@pytest.mark.parametrize("loaded", KINDS)
+def test_a_checkpoint_of_another_kind_of_optimizer_is_refused_and_changes_nothing(
+    saved, loaded, path
+):
+    if saved is loaded:
+        return
+    model, rng = Model(0), np.random.default_rng(0)
+    optimizer = saved(model)
+    next(epochs(model, optimizer, rng))
+    train.save_checkpoint(path, model, optimizer, rng, 1)
+    model = Model(1)
+    here = model, loaded(model), rng
+    before = bits(*here)
+    expected = f"its optimizer is {type(optimizer).__name__}, not {type(here[1]).__name__}"
+    with pytest.raises(ValueError, match=expected):
+        train.load_checkpoint(path, *here)
+    assert bits(*here) == before
+
+
+def with_dropout(seed, dropout_rngs):
+    rng = np.random.default_rng(seed)
+    first, second = dropout_rngs
+    model = nn.Sequential(
+        nn.Linear(6, 8, rng=rng), nn.Dropout(0.5, rng=first or rng),
+        nn.Linear(8, 4, rng=rng), nn.Dropout(0.2, rng=second or rng),
+    )  # fmt: skip
+    return model, optim.SGD(model.parameters(), lr=0.1), rng
+
+
+def shared():
+    rng = np.random.default_rng(3)
+    return rng, rng
+
+
+GENERATORS = {
+    "the training's": lambda: (None, None),
+    "one of their own": shared,
+    "two of their own": lambda: (
+        np.random.default_rng(3),
+        np.random.Generator(np.random.Philox(4)),
+    ),
+    "the training's and another": lambda: (None, np.random.default_rng(3)),
+}
+
+
+@pytest.mark.parametrize("generators", GENERATORS.values(), ids=GENERATORS)
+def test_dropouts_go_on_with_the_numbers_that_they_would_have_drawn(generators, path):
+    whole = list(epochs(*with_dropout(0, generators())))
+    here = with_dropout(0, generators())
+    next(epochs(*here))
+    train.save_checkpoint(path, *here, 1)
+    here = with_dropout(5, generators())
+    done = train.load_checkpoint(path, *here)
+    assert list(epochs(*here, done)) == whole[1:]
+
+
+def test_a_checkpoint_of_a_model_with_other_generators_is_refused_and_changes_nothing(path):
+    saved = with_dropout(0, GENERATORS["two of their own"]())
+    train.save_checkpoint(path, *saved, 1)
+    for name in ("the training's", "one of their own"):
+        here = with_dropout(5, GENERATORS[name]())
+        before = bits(*here)
+        with pytest.raises(ValueError, match="states of 3 random generators, but there are"):
+            train.load_checkpoint(path, *here)
+        assert bits(*here) == before
+
+
+def test_a_checkpoint_of_before_there_were_other_optimizers_is_one_of_an_sgd(path):
+    model, optimizer, rng = parts(0, lr=0.1, momentum=0.9)
+    next(epochs(model, optimizer, rng))
+    train.save_checkpoint(path, model, optimizer, rng, 1)
+    arrays = load_arrays(path)
+    names = [name for name, _ in model.named_parameters()]
+    state = json.dumps([rng.bit_generator.state, names])
+    save_arrays(path, {**arrays, "rng": np.frombuffer(state.encode(), np.uint8)})
+    here = parts(5, lr=0.2)
+    assert train.load_checkpoint(path, *here) == 1
+    assert bits(*here) == bits(model, optimizer, rng)
+    model = Model(5)
+    with pytest.raises(ValueError, match="its optimizer is SGD, not Heavy"):
+        train.load_checkpoint(path, model, heavy(model), rng)

@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from microgd import Value, data, nn, no_grad, train
+from microgd import Value, data, nn, no_grad, optim, train
 from microgd.optim import SGD
 from microgd.recording import recording
 
@@ -912,3 +912,168 @@ def test_training_a_model_that_is_in_evaluation_warns():
         match=r"the model is in evaluation, as after eval\(\): model\.train\(\) ends that",
     ):
         list(fit(line().eval(), epochs=1))
+
+
+# ── Two classes ──────────────────────────────────────────────────────────────────────────────────
+BINARY = nn.binary_cross_entropy_with_logits
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.uint8, np.float32, float])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_two_classes_are_told_apart_at_logit_0(dtype, shape):
+    logits = np.array([2.0, -3.0, 0.5, -0.5, 0.0, 0.0]).reshape(shape)
+    targets = np.array([1, 0, 0, 1, 0, 1]).astype(dtype).reshape(shape)
+    loss, accuracy = train.evaluate(lambda x: Value(logits), BINARY, logits, targets)
+    assert accuracy == 3 / 6  # a logit of 0 says class 0
+    assert loss == BINARY(logits, targets)
+
+
+def test_a_logit_that_is_nan_is_wrong_whatever_the_target():
+    logits = np.array([np.nan, np.nan, 1.0])
+    _, accuracy = train.evaluate(lambda x: Value(x), BINARY, logits, np.array([0, 1, 1]))
+    assert accuracy == 1 / 3
+
+
+def test_the_accuracy_of_two_classes_is_over_all_mini_batches():
+    logits = np.array([1.0, -1.0, 1.0, 1.0, -1.0])
+    targets = np.array([1, 0, 0, 1, 1])
+    _, accuracy = train.evaluate(lambda x: Value(x), BINARY, logits, targets, batch_size=2)
+    assert accuracy == 3 / 5
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets"),
+    [
+        ([1.0, -1.0], [0.5, 1.0]),  # probabilities
+        ([[1.0, -1.0], [1.0, 1.0]], [[0, 1], [1, 0]]),  # several answers for each example
+    ],
+)
+def test_without_two_classes_the_binary_loss_has_no_accuracy(logits, targets):
+    loss, accuracy = train.evaluate(lambda x: Value(x), BINARY, logits, targets)
+    assert accuracy is None
+    assert loss == BINARY(logits, targets)
+
+
+def test_another_loss_of_the_same_targets_has_no_accuracy_of_two_classes():
+    def loss(logits, targets):
+        return nn.mse_loss(logits, targets)
+
+    assert train.evaluate(lambda x: Value(x), loss, [1.0, 2.0], [1.0, 0.0])[1] is None
+
+
+def test_fit_gives_the_accuracy_of_two_classes():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 2))
+    y = (x[:, :1] > x[:, 1:]).astype(int)
+    model = nn.Linear(2, 1, rng=rng)
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    fit = train.fit(model, BINARY, optimizer, x, y, epochs=20, rng=rng, test=(x, y))
+    accuracies = [epoch.test_accuracy for epoch in fit]
+    assert accuracies[-1] > 0.95
+
+
+# ── before_step ──────────────────────────────────────────────────────────────────────────────────
+def linear_fit(**options):
+    x = np.linspace(-1, 1, 10)[:, None]
+    model = nn.Linear(1, 1, rng=np.random.default_rng(0), dtype=np.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    rng = np.random.default_rng(0)
+    records = train.fit(
+        model, nn.mse_loss, optimizer, x, 3 * x, epochs=2, batch_size=5, rng=rng, **options
+    )
+    return model, optimizer, records
+
+
+def test_before_step_is_called_with_the_optimizer_between_backward_and_step():
+    seen = []
+
+    def look(given):
+        nudges = [np.array(nudge) for nudge in given.nudges()]
+        seen.append((given, [p.data.copy() for p in given.parameters], nudges))
+
+    model, optimizer, records = linear_fit(before_step=look)
+    list(records)
+    assert len(seen) == 4
+    assert all(given is optimizer for given, _, _ in seen)
+    ends = [*(weights for _, weights, _ in seen[1:]), [p.data for p in model.parameters()]]
+    for (_, weights, nudges), after in zip(seen, ends, strict=True):
+        for old, nudge, new in zip(weights, nudges, after, strict=True):
+            assert np.any(nudge)
+            np.testing.assert_array_equal(old + nudge, new)
+
+
+def test_gradients_that_before_step_clips_make_the_step():
+    norms = []
+
+    def clip(given):
+        optim.clip_grad_norm(given.parameters, 0.01)
+        norms.append(np.sqrt(sum(np.sum(p.grad**2) for p in given.parameters)))
+
+    model, _, records = linear_fit(before_step=clip)
+    before = nn.parameters_to_vector(model.parameters())
+    list(records)
+    moved = nn.parameters_to_vector(model.parameters()) - before
+    assert norms == pytest.approx([0.01] * 4, rel=1e-4)
+    assert 0 < np.linalg.norm(moved) <= 4 * 0.1 * 0.01
+
+
+def test_before_step_may_mend_a_gradient_that_is_nan_and_one_left_is_found():
+    def broken(given):
+        given.parameters[0].grad[...] = np.nan
+
+    def mend(given):
+        broken(given)
+        for p in given.parameters:
+            p.grad = np.nan_to_num(p.grad)
+
+    list(linear_fit(before_step=mend)[2])
+    model, _, records = linear_fit(before_step=broken)
+    before = nn.parameters_to_vector(model.parameters())
+    with pytest.raises(train.DivergedError, match="a gradient became infinite or nan"):
+        list(records)
+    np.testing.assert_array_equal(nn.parameters_to_vector(model.parameters()), before)
+
+
+@pytest.mark.parametrize("wrong", [1.0, "clip", [len]])
+def test_before_step_that_is_no_function_is_refused_at_once(wrong):
+    with pytest.raises(TypeError, match="before_step to be a function of the optimizer"):
+        linear_fit(before_step=wrong)
+
+
+# ── Features of different sizes ──────────────────────────────────────────────────────────────────
+def fit_on(x):
+    model = nn.Linear(np.shape(x)[-1], 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    list(train.fit(model, nn.mse_loss, optimizer, x, np.ones((len(x), 1)), epochs=0))
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32, int])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_features_that_differ_by_more_than_a_thousand_in_size_are_said_once(dtype, sign):
+    x = np.array([[1, 0, 1001], [-1, 0, -5]]).astype(dtype) * sign
+    message = "the largest number is 1e\\+03 in one column of x, and 1 in another. data.standardize"
+    with pytest.warns(RuntimeWarning, match=message) as warned:
+        fit_on(x)
+    assert len(warned) == 1
+    assert "\n" not in str(warned[0].message)
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [[1.0, 1000.0], [0.5, 2.0]],  # a thousand, and not more
+        [[0.0, 5000.0], [0.0, 1.0]],  # a column of zeros
+        [[1e9, 2e9], [1e9, 2e9]],
+        [[0.0, 0.0]],
+        [[np.inf, 1.0]],
+        [[np.nan, 1.0]],
+        np.ones((2, 3, 4)) * [1.0, 2.0, 3.0, 1e5],  # not columns of features
+    ],
+)
+def test_other_features_give_no_warning(x):
+    fit_on(x)
+
+
+def test_the_digits_give_no_warning():
+    fit_on(data.digits().train.x)

@@ -21,7 +21,7 @@ def _arctan2_rule(g: Operand, y: Operand, x: Operand, of_y: bool) -> Operand:
     is_x_longer = abs(x) >= abs(y)
     longer = where(is_x_longer, x, y)
     shorter = where(is_x_longer, y, x)
-    is_zero = longer == 0
+    is_zero = (longer == 0) & (shorter == 0)  # (if one of them is nan, the longer may be 0)
     longer = where(is_zero, 1.0, longer)
     ratio = divide(shorter, longer)
     leg_over_longer = where(is_x_longer == of_y, 1.0, ratio)
