@@ -56,7 +56,7 @@ def assert_close(got, expected):
     assert np.asarray(got).dtype == np.float32
 
 
-def compare(ours, theirs, x, g):
+def assert_the_same_step(ours, theirs, x, g):
     """Compare the values and the gradients of a step with the upstream gradient g."""
     import torch
 
@@ -79,27 +79,29 @@ def compare(ours, theirs, x, g):
 def test_the_batch_norm_computes_what_pytorchs_does(shown, rng, mode):
     ours, theirs = pair(shown, "BatchNorm")
     for _ in range(3):
-        compare(ours, theirs, *rng.normal(2, 3, size=(2, 8, 4)).astype(np.float32))
+        assert_the_same_step(ours, theirs, *rng.normal(2, 3, size=(2, 8, 4)).astype(np.float32))
         ours.zero_grad()
         theirs.zero_grad()
     for name, array in state_of(theirs).items():
         assert_close(ours.state_dict()[name], array)
     getattr(ours, mode)()
     getattr(theirs, mode)()
-    compare(ours, theirs, *rng.normal(2, 3, size=(2, 8, 4)).astype(np.float32))
+    assert_the_same_step(ours, theirs, *rng.normal(2, 3, size=(2, 8, 4)).astype(np.float32))
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 5, 4)])
 def test_the_layer_norm_computes_what_pytorchs_does(shown, rng, shape):
     ours, theirs = pair(shown, "LayerNorm")
-    compare(ours, theirs, *rng.normal(2, 3, size=(2, *shape)).astype(np.float32))
+    assert_the_same_step(ours, theirs, *rng.normal(2, 3, size=(2, *shape)).astype(np.float32))
 
 
 @pytest.mark.parametrize("indices", [[0, 3, 3], [[1, 1], [2, 0]], [2], 2])
 def test_the_embedding_computes_what_pytorchs_does(shown, rng, indices):
     ours, theirs = pair(shown, "Embedding")
     indices = np.array(indices)
-    compare(ours, theirs, indices, rng.normal(size=(*indices.shape, 3)).astype(np.float32))
+    assert_the_same_step(
+        ours, theirs, indices, rng.normal(size=(*indices.shape, 3)).astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("name", ["BatchNorm", "LayerNorm"])

@@ -1071,9 +1071,11 @@ def test_features_that_differ_by_more_than_a_thousand_in_size_are_said_once(dtyp
         np.ones((2, 3, 4)) * [1.0, 2.0, 3.0, 1e5],  # not columns of features
     ],
 )
-def test_other_features_give_no_warning(x):
+def test_other_features_give_no_warning(x, recwarn):
     fit_on(x)
+    assert list(recwarn) == []
 
 
-def test_the_digits_give_no_warning():
+def test_the_digits_give_no_warning(recwarn):
     fit_on(data.digits().train.x)
+    assert list(recwarn) == []
