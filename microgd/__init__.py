@@ -16,8 +16,8 @@ To compute, and get derivatives:
 To train small networks, these modules:
 
     nn               layers, losses, and `Module`, from which you make your own networks
-    optim            gradient descent: `SGD`
-    data             handwritten digits, mini-batches, and labels as numbers
+    optim            gradient descent: `SGD`, `Adam`, `AdamW`, and a class to write your own
+    data             digits and other images, mini-batches, labels as numbers, scaling
     train            the training loop, evaluation, and checkpoints
     plots            pictures of losses, images, and the landscape of a loss
 

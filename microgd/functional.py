@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgd.arrays import Data, as_data, check_flag
+from microgd.arrays import Data, as_data, check_flag, shown
 from microgd.backprop import Node, initial_gradient, reverse_pass
 from microgd.checks import check_count, check_list, check_type
 from microgd.memory import separate
@@ -407,6 +407,10 @@ def single(out: Data | Value) -> Value:
 
     The result may be a plain number: then it does not depend on the function's arguments.
     """
+    if isinstance(out, tuple | dict):
+        raise TypeError(
+            f"expected a function that computes one number, but it returned {shown(out)}"
+        )
     value = _as_value(out)
     if value.size != 1:
         raise ValueError(

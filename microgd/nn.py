@@ -394,9 +394,12 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     """
     numbers = _numbers(logits)
     if isinstance(numbers, float) or numbers.ndim != 2 or not len(numbers):
+        hint = ""
+        if np.ndim(numbers) > 2:
+            hint = ": logits.reshape(-1, classes), with labels.reshape(-1), has that shape"
         raise ValueError(
             "expected logits of shape (examples, classes), with at least one example, "
-            f"but got shape {np.shape(numbers)}"
+            f"but got shape {np.shape(numbers)}{hint}"
         )
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")

@@ -80,6 +80,7 @@ def fit(
     Between epochs the caller may stop, print, draw, save, or change `optimizer.lr`. In each epoch
     the examples x (n, ...) with targets y (n, ...) come in mini-batches, in a new order that `rng`,
     a `numpy.random.Generator`, draws. Without `rng`, the orders are different in every run.
+    `epochs` is the number of the last epoch, also if `initial_epoch` of them are done already.
     `loss(model(x), y)` is the mean over a mini-batch. With `test=(x, y)`, each record also holds
     the loss and the accuracy on these examples, as `evaluate` computes them. After
     `load_checkpoint`, `initial_epoch` is the number of epochs that have been trained already.
@@ -349,9 +350,10 @@ def _largest(x: Any) -> float:
 
 def _checked_loss(loss: Any) -> Value:
     if not isinstance(loss, Value) or loss.size != 1:
+        found = f"a Value of shape {loss.shape}" if isinstance(loss, Value) else repr(loss)
         raise TypeError(
             "expected a loss that is a Value of one element, the mean over the mini-batch, "
-            f"but got {loss!r}"
+            f"but got {found}"
         )
     return loss
 

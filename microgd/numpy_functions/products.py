@@ -107,7 +107,7 @@ def tensordot(x: Operand, y: Operand, axes: int | Sequence[int | Sequence[int]] 
 
 def _summed_axes(axes: Any, x_ndim: int, y_ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of x and of y to sum over, as numbers from 0."""
-    if np.ndim(axes) == 0 and not isinstance(axes, Sequence):
+    if not isinstance(axes, Sequence) and np.ndim(axes) == 0:
         if not 0 <= axes <= x_ndim or axes > y_ndim:
             raise ValueError(
                 f"expected axes to be at most the number of axes, {x_ndim} and {y_ndim}, "
@@ -165,7 +165,7 @@ def _einsum_rule(
     name="einsum",
 )
 def _einsum_of_one(x: Operand, subscripts: str, optimize: Any) -> Operand:
-    return np.einsum(subscripts, x, optimize=optimize)
+    return np.einsum(subscripts, x, optimize=bool(optimize))
 
 
 @operation(
@@ -178,16 +178,29 @@ def _einsum_of_two(x: Operand, y: Operand, subscripts: str, optimize: Any) -> Op
         x = np.asarray(x, y.dtype)  # a number widens nothing that it meets
     elif isinstance(y, float) and not isinstance(x, float):
         y = np.asarray(y, x.dtype)
+    if optimize is None:
+        optimize = _multiplications(subscripts, [np.shape(x), np.shape(y)]) > _MANY
     return np.einsum(subscripts, x, y, optimize=optimize)
 
 
-def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Operand:
+# `optimize=True` multiplies by BLAS where it can. Preparing that takes as long as this many
+# multiplications without it.
+_MANY = 50_000
+
+
+def _multiplications(subscripts: str, shapes: list[tuple[int, ...]]) -> int:
+    """How many products of elements there are to add up."""
+    given, _ = subscripts.split("->")
+    return _product(list(_lengths(given.split(","), shapes).values()))
+
+
+def einsum(subscripts: Any, *operands: Any, optimize: Any = None) -> Operand:
     """Sums of products in Einstein's notation: `np.einsum("ij,jk->ik", x, y)` is x @ y.
 
     As in NumPy, a letter may come twice ("ii" is the trace), `...` stands for any axes, and axes of
     length 1 broadcast. Of three operands and more, two are multiplied at a time: those with the
-    smallest product come first. `optimize` is NumPy's, for each of these products. (A path counts
-    as True: it would say in which order to multiply.)
+    smallest product come first. `optimize` is NumPy's, for each of these products, and by default
+    True for large ones. (A path counts as True: it would say in which order to multiply.)
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
@@ -225,11 +238,7 @@ def _smallest_product(
     Returns the places of the two operands, and the letters of their product: those that the result
     or another operand needs.
     """
-    length_of: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        for letter, length in zip(term, shape, strict=True):
-            if length_of.get(letter, 1) == 1:  # axes of length 1 broadcast
-                length_of[letter] = length
+    length_of = _lengths(terms, shapes)
     pairs = []
     for first, second in combinations(range(len(terms)), 2):
         others = [term for place, term in enumerate(terms) if place not in (first, second)]
@@ -239,6 +248,16 @@ def _smallest_product(
         size = _product([length_of[letter] for letter in kept])
         pairs.append((size, first, second, kept))
     return min(pairs)[1:]
+
+
+def _lengths(terms: list[str], shapes: list[tuple[int, ...]]) -> dict[str, int]:
+    """How long the axis is that each letter names."""
+    length_of: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for letter, length in zip(term, shape, strict=True):
+            if length_of.get(letter, 1) == 1:  # axes of length 1 broadcast
+                length_of[letter] = length
+    return length_of
 
 
 def _explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:

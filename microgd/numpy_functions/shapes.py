@@ -94,8 +94,13 @@ def flip(x: Operand, axis: Axis = None) -> Operand:
 
 def _roll_rule(g: Operand, out: Operand, x: Operand, shift: Any, axis: Axis) -> Operand:
     """g moved back by as many places."""
-    back = tuple(-int(places) for places in np.ravel(shift))  # (-np.uint8(1) would be 255)
+    back = tuple(-places for places in _pythons_integers(shift))
     return roll(g, back, axis)
+
+
+def _pythons_integers(shift: Any) -> tuple[int, ...]:
+    """How far to move, in integers that can be negated: -np.uint8(1) would be 255."""
+    return tuple(int(places) for places in np.ravel(shift))
 
 
 @operation(_roll_rule)
@@ -104,7 +109,7 @@ def roll(x: Operand, shift: int | tuple[int, ...], axis: Axis = None) -> Operand
 
     With None, x is flattened, moved, and brought back to its shape.
     """
-    return np.roll(x, shift, axis)
+    return np.roll(x, _pythons_integers(shift), axis)
 
 
 def take(x: Operand, indices: ArrayLike, axis: int | None = None) -> Operand:
@@ -112,17 +117,17 @@ def take(x: Operand, indices: ArrayLike, axis: int | None = None) -> Operand:
     if axis is None:
         x = ravel(x)
         axis = 0
-    return getitem(x, (*_before(x, axis), _places(indices)))
+    return getitem(x, (*_before(x, axis), _integers("indices", indices)))
 
 
-def _places(indices: ArrayLike) -> Any:
-    """The indices as an array of integers; `TypeError` for anything else."""
-    places = np.asarray(indices)
-    if not places.size:
-        return places.astype(int)  # an empty list has the dtype float64
-    if places.dtype.kind not in "iu":
-        raise TypeError(f"expected indices that are integers, but got {shown(indices)}")
-    return places
+def _integers(name: str, x: ArrayLike) -> Any:
+    """x as an array of integers; `TypeError` for anything else."""
+    array = np.asarray(x)
+    if not array.size:
+        return array.astype(int)  # an empty list has the dtype float64
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"expected {name} that are integers, but got {shown(x)}")
+    return array
 
 
 def _before(x: Operand, axis: int) -> tuple[slice, ...]:
@@ -138,7 +143,7 @@ def take_along_axis(x: Operand, indices: ArrayLike, axis: int | None = -1) -> Op
     if axis is None:
         x = ravel(x)
         axis = 0
-    places = _places(indices)
+    places = _integers("indices", indices)
     shape = shape_of(x)
     axis = normalize_axis_index(axis, len(shape))
     if places.ndim != len(shape):
@@ -161,9 +166,10 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     shape = shape_of(x)
     axis = normalize_axis_index(axis, len(shape))
     before, length, after = shape[:axis], shape[axis], shape[axis + 1 :]
-    if np.ndim(repeats):
-        return take(x, np.repeat(np.arange(length), repeats), axis)
-    times = len(np.repeat(0, repeats))  # NumPy refuses what is not a count
+    counts = _integers("repeats", repeats)
+    if counts.ndim:
+        return take(x, np.repeat(np.arange(length), counts), axis)
+    times = int(counts)
     copies = broadcast_to(expand_dims(x, axis + 1), (*before, length, times, *after))
     return reshape(copies, (*before, length * times, *after))
 
@@ -189,8 +195,11 @@ def split(
     """x cut along an axis: into so many equal parts, or before each of these places."""
     before = _before(x, axis)  # type: ignore[arg-type]
     length = shape_of(x)[len(before)]
+    cuts = _integers("indices_or_sections", indices_or_sections).tolist()
+    if cuts == 0:
+        raise ValueError("expected at least one section, but got 0")
     pieces = []
-    for places in np.split(np.arange(length), indices_or_sections):
+    for places in np.split(np.arange(length), cuts):
         part = slice(places[0], places[-1] + 1) if len(places) else slice(0, 0)
         pieces.append(getitem(x, (*before, part)))
     return pieces
