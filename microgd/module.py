@@ -109,7 +109,8 @@ class Module(metaclass=_ModuleType):
     "layers.0.weight". A computed Value is not a parameter. If `__init__` leaves one in the module,
     that is a `TypeError`, and so is a parameter in a place where it is not found, such as a set or
     an object that is not a module. `forward` may keep computed Values, such as the state of a
-    recurrent network.
+    recurrent network. But a Value keeps the graph that it came from. To begin the next mini-batch
+    with the numbers alone, keep `state.data`, as `self._state`.
 
     *Arrays* of NumPy that a module holds, such as the running mean of a batch norm, are saved and
     loaded with the parameters, in their own dtype. A leading underscore in an attribute's name
