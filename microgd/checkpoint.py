@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microgd.arrays import Data
 from microgd.checks import check_count, check_type
@@ -51,11 +52,10 @@ def save_checkpoint(
         arrays[f"model.{name}"] = data
     for name, data in optimizer.state_dict().items():
         arrays[f"optimizer.{name}"] = data
-    generators = [rng, *_other_generators(model, rng)]
-    random_states = [each.bit_generator.state for each in generators]
-    kind = type(optimizer).__name__
-    state = json.dumps([random_states, names, kind], default=np.ndarray.tolist)
-    arrays["rng"] = np.frombuffer(state.encode(), np.uint8)
+    arrays["optimizer"] = np.array(type(optimizer).__name__)
+    arrays["rng"] = _as_bytes([rng.bit_generator.state, names])
+    others = _other_generators(model, rng)
+    arrays["generators"] = _as_bytes([each.bit_generator.state for each in others])
     arrays["epoch"] = float(epoch)
     save_arrays(path, arrays)
 
@@ -72,7 +72,7 @@ def load_checkpoint(
     generators = [rng, *_other_generators(model, rng)]
     arrays = load_arrays(path)
     try:
-        random_states, saved_names, kind = _history(arrays["rng"])
+        random_states, saved_names, kind = _history(arrays)
         epoch = int(arrays["epoch"])
         if kind != type(optimizer).__name__:
             raise ValueError(f"its optimizer is {kind}, not {type(optimizer).__name__}")
@@ -106,12 +106,24 @@ def load_checkpoint(
     return epoch
 
 
-def _history(saved: Any) -> tuple[list[Any], list[str], str]:
+def _history(arrays: dict[str, Any]) -> tuple[list[Any], list[str], str]:
     """The random states, the parameters' names and the kind of optimizer that a file tells of."""
-    first, names, *kind = json.loads(bytes(map(int, saved)))
-    if not kind:  # in older files there is one random state, and the optimizer is always an SGD
-        return [first], names, "SGD"
-    return first, names, kind[0]
+    state, names = _from_bytes(arrays["rng"])
+    # In older files there is no other random state, and the optimizer is always an SGD.
+    others = _from_bytes(arrays["generators"]) if "generators" in arrays else []
+    kind = str(arrays.get("optimizer", "SGD"))
+    return [state, *others], names, kind
+
+
+def _as_bytes(content: Any) -> NDArray[np.uint8]:
+    """What JSON can write, as an array of bytes. (Some random states hold arrays.)"""
+    text = json.dumps(content, default=np.ndarray.tolist)
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _from_bytes(array: Any) -> Any:
+    """What `_as_bytes` has written."""
+    return json.loads(bytes(map(int, array)))
 
 
 def _other_generators(model: Module, rng: np.random.Generator) -> list[np.random.Generator]:

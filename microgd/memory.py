@@ -128,7 +128,8 @@ class Spare:
         return self._numbers
 
     def __getstate__(self) -> Any:
-        _, slots = super().__getstate__()  # type: ignore[misc]
+        state: Any = super().__getstate__()
+        _, slots = state
         return None, slots | {"_numbers": None}  # a copy of an optimizer begins without the array
 
 

@@ -22,6 +22,7 @@ from microgd.value import Value
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm"]
 
 State: TypeAlias = Mapping[str, Any]  # what an optimizer remembers of a parameter, by name
+_NO_NUDGE = "expected {} to define the method nudge(self, number, gradient, state), but it does not"
 
 
 class Optimizer:
@@ -59,41 +60,43 @@ class Optimizer:
     parameters: list[Value]
     lr: float
     _defaults: ClassVar[dict[str, Any]] = {}  # of the settings, by name
+    _signature: ClassVar[inspect.Signature]  # the parameters and the settings, as in a call
+    __signature__: ClassVar[inspect.Signature | None]
     _is_ours: ClassVar[bool] = True  # its `nudge` stands in this file
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._defaults = _settings_of(cls)
+        cls._signature = _signature_of(cls._defaults)
+        # What `help` and notebooks show, unless the class has an `__init__` of its own.
+        cls.__signature__ = cls._signature if cls.__init__ is Optimizer.__init__ else None
         cls._is_ours = getattr(cls.nudge, "__module__", None) == __name__
         if not cls._is_ours:
             _check_nudge(cls)
             # SGD has shortcuts for its own `nudge`. A subclass with another can't take them.
             cls._steps = Optimizer._steps  # type: ignore[method-assign]
-            cls._first_states = Optimizer._first_states  # type: ignore[method-assign]
+            cls._layout = Optimizer._layout  # type: ignore[method-assign]
 
-    def __init__(
-        self, parameters: Iterable[Value], lr: float | None = None, **settings: Any
-    ) -> None:
-        """Begin without a state. `lr` may be left out if the class gives it a default."""
+    def __init__(self, parameters: Iterable[Value], *settings: Any, **named: Any) -> None:
+        """Begin without states. The settings are `lr` and then the class's, in its order."""
         if type(self).nudge is Optimizer.nudge:
-            raise TypeError(
-                f"{type(self).__name__} defines no nudge(number, gradient, state), the method that "
-                "an optimizer of one's own needs"
-            )
-        unknown = settings.keys() - self._defaults.keys()
+            raise TypeError(_NO_NUDGE.format(type(self).__name__))
+        unknown = named.keys() - self._defaults.keys()
         if unknown:
             raise TypeError(self._no_setting(", ".join(sorted(unknown))))
-        if lr is not None:
-            settings["lr"] = lr
-        self.parameters = parameters  # type: ignore[assignment]  # it becomes a list
-        for name, default in self._defaults.items():
-            setattr(self, name, settings.get(name, default))
-        self._check_together(vars(self))
+        try:
+            given = self._signature.bind(parameters, *settings, **named)
+        except TypeError as error:  # `lr` is missing, say
+            raise TypeError(f"{type(self).__name__}{self._signature}: {error}") from None
+        given.apply_defaults()
+        for name, value in given.arguments.items():
+            setattr(self, name, value)
+        self._check_together(given.arguments)
         self._kept = _KeptByParameter()
 
     def nudge(self, number: Any, gradient: Any, state: State) -> tuple[Any, State]:
         """What a step adds to a parameter's number, and the new state; a subclass defines it."""
-        raise TypeError(f"{type(self).__name__} defines no nudge(number, gradient, state)")
+        raise TypeError(_NO_NUDGE.format(type(self).__name__))
 
     # ── Settings ─────────────────────────────────────────────────────────────────────────────────
 
@@ -257,32 +260,28 @@ class Optimizer:
         check_type("arrays by name, such as a state_dict()", Mapping, state)
         settings = self._matched_settings(state)
         like: dict[str, Data] = {name: _as_saved(x) for name, x in settings.items()}
-        twin = copy(
-            self
-        )  # with the settings that are loaded, to find out what its states look like
+        needed = []  # for each parameter, the names without which a state is not complete
+        twin = copy(self)
         vars(twin).update(settings)
-        first_names = []
         for i, p in enumerate(self.parameters):
-            first, second = twin._first_states(p)
-            first_names.append(first.keys())
-            # A state may still hold what the settings of today have put there.
-            for name, x in {**self._first_states(p)[0], **first, **second}.items():
+            layout, always = twin._layout(p)
+            needed.append(always)
+            # A state may still hold what was put there before the settings became what they are.
+            before, _ = self._layout(p)
+            for name, x in (before | layout).items():
                 saved_name = f"{name}.{i}"
-                grows = name in first and np.shape(first[name]) != np.shape(x)
-                like[saved_name] = as_data(state.get(saved_name, x)) if grows else x
-        new = fitted(state, like, optional=like.keys() - settings.keys())
-        states: list[State] = []
-        for i, names in enumerate(first_names):
-            found = {
-                name.rpartition(".")[0]: x for name, x in new.items() if name.endswith(f".{i}")
-            }
-            missing = sorted(names - found.keys())
-            if found and missing:
-                raise ValueError(
-                    f"the names do not match: the state of parameter {i} lacks {missing}"
-                )
-            states.append(found)
-        return settings, states
+                has_any_shape = x is None
+                like[saved_name] = as_data(state.get(saved_name, 0.0)) if has_any_shape else x
+        states: list[dict[str, Any]] = [{} for _ in self.parameters]
+        for saved_name, x in fitted(state, like, optional=like.keys() - settings.keys()).items():
+            if saved_name not in settings:
+                name, _, place = saved_name.rpartition(".")
+                states[int(place)][name] = x
+        for i, always in enumerate(needed):
+            missing = sorted(always - states[i].keys())
+            if states[i] and missing:
+                raise ValueError(f"the state of parameter {i} is not complete: it lacks {missing}")
+        return settings, list(states)
 
     def _matched_settings(self, state: Mapping[str, ArrayLike]) -> dict[str, Any]:
         """All settings, those in `state` in place of the present ones; an error if one is wrong."""
@@ -294,17 +293,26 @@ class Optimizer:
         self._check_together(settings)
         return settings
 
-    def _first_states(self, p: Value) -> tuple[State, State]:
-        """A parameter's states after a first step and a second: later ones have the same names."""
+    def _layout(self, p: Value) -> tuple[dict[str, Any], set[str]]:
+        """What a parameter's state looks like, and the names that are always in it.
+
+        By name, this is an array or a number of the same kind, or None if its shape changes from
+        step to step, as that of a history does.
+        """
         gradient = np.ones_like(p._numbers) if p.shape else 1.0
         with np.errstate(all="ignore"):
             _, first = self._nudge(p, gradient, {})
             _, second = self._nudge(p, gradient, first)
-        return first, second
+        layout = {**first, **second}
+        always = first.keys() & second.keys()
+        for name in always:
+            if np.shape(first[name]) != np.shape(second[name]):
+                layout[name] = None
+        return layout, always
 
 
 class _Kept(Spare):
-    """What an optimizer keeps of a parameter: its state, its layout in memory, and a spare array."""
+    """What an optimizer keeps of a parameter: its state, its layout, and a spare array."""
 
     __slots__ = ("dtype", "shape", "state", "strides")
 
@@ -382,6 +390,18 @@ def _settings_of(cls: type[Optimizer]) -> dict[str, Any]:
     return settings
 
 
+def _signature_of(defaults: Mapping[str, Any]) -> inspect.Signature:
+    """How a class with these settings is called."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    arguments = [inspect.Parameter("parameters", kind)]
+    for name, default in defaults.items():
+        no_default = inspect.Parameter.empty
+        arguments.append(
+            inspect.Parameter(name, kind, default=no_default if default is None else default)
+        )
+    return inspect.Signature(arguments)
+
+
 _SETTING_TYPES = (bool, np.bool, int, float, np.integer, np.floating, tuple)
 _SETTING_KINDS = (
     "a number, True or False, or a tuple of numbers, as settings are "
@@ -423,7 +443,7 @@ def _check_nudge(cls: type[Optimizer]) -> None:
     """A `TypeError` unless `nudge` takes a number, a gradient and a state."""
     try:
         inspect.signature(cls.nudge).bind("self", "number", "gradient", "state")
-    except TypeError:
+    except (TypeError, ValueError):  # a built-in function may have no signature
         raise TypeError(
             f"expected {cls.__name__} to have a method nudge(self, number, gradient, state), "
             f"but got {shown(cls.nudge)}"
@@ -480,36 +500,11 @@ class SGD(Optimizer):
     weight_decay = 0.0
     nesterov = False
 
-    def __init__(
-        self,
-        parameters: Iterable[Value],
-        lr: float,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
-        super().__init__(
-            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov
-        )
-
     def nudge(self, number: Any, gradient: Any, state: State) -> tuple[Any, State]:
         """- lr * v, or - lr * (g + momentum * v); the state is the velocity v."""
-        direction, state = self._direction(number, gradient, state)
+        settings = self.momentum, self.weight_decay, self.nesterov
+        direction, state = _direction(number, gradient, state, *settings)
         return -self.lr * direction, state
-
-    def _direction(self, number: Any, gradient: Any, state: State) -> tuple[Any, State]:
-        """v, or g + momentum * v, and the state."""
-        if self.weight_decay:
-            gradient = gradient + self.weight_decay * number
-        if not self.momentum:
-            return gradient, state
-        velocity = gradient
-        if "velocity" in state:
-            velocity = self.momentum * state["velocity"] + gradient
-        state = {"velocity": velocity}
-        if self.nesterov:
-            return gradient + self.momentum * velocity, state
-        return velocity, state
 
     def _steps(self) -> list[tuple[Value, _Kept, Any, State]]:
         """As for every optimizer, the numbers plus the nudge, bit for bit.
@@ -518,30 +513,38 @@ class SGD(Optimizer):
         array, the step of 100,000 weights would take a fifth longer.
         """
         steps = []
-        dtype = None
         all_kept = self._kept
-        is_plain = not (self.momentum or self.weight_decay)
+        rate = -self.lr
+        momentum = self.momentum
+        decay = self.weight_decay
+        nesterov = self.nesterov
+        dtype = None
         for p in self.parameters:
             if p.grad is None:
                 continue
             kept = all_kept[p]
             numbers: Any = p._numbers
+            is_number = type(numbers) is float
+            if not is_number and kept.dtype is not dtype:
+                dtype = kept.dtype
+                # NumPy multiplies by an array without axes sooner than by a Python float.
+                rate_array = np.array(rate, dtype)
+                momentum_array = np.array(momentum, dtype) if momentum else momentum
             state = kept.state
             direction = gradient = kept.gradient(p)
-            if not is_plain:
-                direction, state = self._direction(numbers, gradient, state)
-            if type(numbers) is float:
-                numbers = numbers + -self.lr * direction
+            if momentum or decay:
+                factor = momentum if is_number else momentum_array
+                direction, state = _direction(numbers, gradient, state, factor, decay, nesterov)
+                if not kept.state:
+                    # The first velocity may be the gradient itself, and later ones are new.
+                    state = {name: _own(x, gradient) for name, x in state.items()}
+            if is_number:
+                numbers += rate * direction
             else:
-                if kept.dtype is not dtype:
-                    dtype = kept.dtype
-                    factor = np.array(-self.lr, dtype)  # NumPy takes longer for a Python float
                 room = kept.room(p)
-                np.multiply(direction, factor, room)
+                np.multiply(direction, rate_array, room)
                 room += numbers
                 numbers = room
-            if state is not kept.state:
-                state = {name: _own(x, gradient) for name, x in state.items()}
             steps.append((p, kept, numbers, state))
         return steps
 
@@ -549,40 +552,47 @@ class SGD(Optimizer):
         if settings["nesterov"] and not settings["momentum"]:
             raise ValueError("nesterov needs a momentum above 0")
 
-    def _first_states(self, p: Value) -> tuple[State, State]:
-        state = {"velocity": p._numbers}  # which an optimizer keeps when its momentum becomes 0
-        return state, state
+    def _layout(self, p: Value) -> tuple[dict[str, Any], set[str]]:
+        return {"velocity": p._numbers}, set()  # it stays when the momentum becomes 0
+
+
+def _direction(
+    number: Any, gradient: Any, state: State, momentum: Any, decay: float, nesterov: bool
+) -> tuple[Any, State]:
+    """The v in SGD's step p - lr * v, or the g + momentum * v, and the new state."""
+    if decay:
+        gradient = gradient + decay * number
+    if not momentum:
+        return gradient, state
+    velocity = momentum * state["velocity"] + gradient if state else gradient
+    state = {"velocity": velocity}
+    if nesterov:
+        return gradient + momentum * velocity, state
+    return velocity, state
 
 
 class Adam(Optimizer):
-    """Adam: each number's steps are as long as its gradient is large compared to its usual size.
+    """Adam: every weight has a step length of its own, which adapts to the size of its gradients.
 
     With the gradient g, plus `weight_decay` times the parameter p, step number t is
 
-        m = beta1 * m + (1 - beta1) * g        (the mean of late; 0 at first)
-        v = beta2 * v + (1 - beta2) * g**2     (the mean square of late; 0 at first)
-        p = p - lr * m' / (sqrt(v') + eps)     with m' = m / (1 - beta1**t), v' = v / (1 - beta2**t)
+        m = beta1 * m + (1 - beta1) * g          (a running mean of the gradients)
+        v = beta2 * v + (1 - beta2) * g**2       (a running mean of their squares)
+        m' = m / (1 - beta1**t)
+        v' = v / (1 - beta2**t)
+        p = p - lr * m' / (sqrt(v') + eps)
 
     as in `torch.optim.Adam`; Kingma and Ba, Adam: a method for stochastic optimization, 2014,
-    algorithm 1. m and v begin at 0, so at first they are too small: m' and v' make up for that.
-    `betas`, the pair (beta1, beta2), are below 1 (`ValueError`).
+    algorithm 1. m and v begin at 0, so in the first steps they are too small: m' and v' make up for
+    that. `betas`, the pair (beta1, beta2), are below 1 (`ValueError`).
 
-    As in PyTorch, the state holds t, m and v as "step", "exp_avg" and "exp_avg_sq".
+    The state holds t, m and v under PyTorch's names: "step", "exp_avg" and "exp_avg_sq".
     """
 
+    lr = 1e-3
     betas = (0.9, 0.999)
     eps = 1e-8
     weight_decay = 0.0
-
-    def __init__(
-        self,
-        parameters: Iterable[Value],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def nudge(self, number: Any, gradient: Any, state: State) -> tuple[Any, State]:
         """- lr * m' / (sqrt(v') + eps), and the state."""
@@ -608,11 +618,11 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with a weight decay of its own: it does not go through the means of the gradients.
+    """Adam with decoupled weight decay: the decay does not go through the running means.
 
-    A step is Adam's without weight decay, and p becomes smaller by `lr` * `weight_decay` * p:
+    A step is that of Adam without weight decay, and besides takes a share of each weight away:
 
-        p = p - lr * weight_decay * p - lr * m' / (sqrt(v') + eps)
+        p = p - lr * m' / (sqrt(v') + eps) - lr * weight_decay * p
 
     as in `torch.optim.AdamW`; Loshchilov and Hutter, Decoupled weight decay regularization, 2017,
     algorithm 2.
@@ -620,18 +630,8 @@ class AdamW(Adam):
 
     weight_decay = 0.01
 
-    def __init__(
-        self,
-        parameters: Iterable[Value],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay)
-
     def nudge(self, number: Any, gradient: Any, state: State) -> tuple[Any, State]:
-        """- lr * weight_decay * p - lr * m' / (sqrt(v') + eps), and the state."""
+        """- lr * m' / (sqrt(v') + eps) - lr * weight_decay * p, and the state."""
         adaptive, state = self._adaptive(gradient, state)
         return adaptive - self.lr * self.weight_decay * number, state
 

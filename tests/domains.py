@@ -22,6 +22,7 @@ class Domain:
     cases: st.SearchStrategy[tuple[list[Any], dict[str, Any]]]
     reference: Callable[..., Any]
     elementwise: bool = False
+    numpys: Any = None  # NumPy's own function, if the reference is just a call of it
 
 
 def numbers(draw, shape, low=-2.0, high=2.0):
@@ -203,6 +204,17 @@ def classified(draw):
     return [numbers(draw, (examples, classes)), labels], {}
 
 
+@st.composite
+def of_two_classes(draw):
+    shape = draw(shapes(min_side=1))
+    return [numbers(draw, shape), numbers(draw, shape, 0.05, 0.95)], {}
+
+
+def _binary_cross_entropy(x, targets):
+    of_one, of_zero = np.log1p(np.exp(-x)), np.log1p(np.exp(x))
+    return np.mean(targets * of_one + (1 - targets) * of_zero)
+
+
 def _log_softmax(x, axis):
     return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
 
@@ -311,6 +323,9 @@ DOMAINS |= {
         classified(),
         lambda x, labels: -_log_softmax(x, 1)[np.arange(len(labels)), labels].mean(),
     ),
+    "binary_cross_entropy_with_logits": Domain(
+        nn.binary_cross_entropy_with_logits, of_two_classes(), _binary_cross_entropy
+    ),
 }
 
 # Functions composed of operations, checked in the same way.
@@ -324,3 +339,6 @@ COMPOSED: dict[str, Domain] = {
         lambda x: np.mean((x - 1) ** 2),
     ),
 }
+
+# It draws with the functions above, and adds to both tables. So it comes last.
+import numpy_domains  # noqa: E402, F401

@@ -493,7 +493,9 @@ def test_a_checkpoint_of_before_there_were_other_optimizers_is_one_of_an_sgd(pat
     arrays = load_arrays(path)
     names = [name for name, _ in model.named_parameters()]
     state = json.dumps([rng.bit_generator.state, names])
-    save_arrays(path, {**arrays, "rng": np.frombuffer(state.encode(), np.uint8)})
+    assert bytes(arrays["rng"]) == state.encode()  # as it was
+    del arrays["optimizer"], arrays["generators"]
+    save_arrays(path, arrays)
     here = parts(5, lr=0.2)
     assert train.load_checkpoint(path, *here) == 1
     assert bits(*here) == bits(model, optimizer, rng)

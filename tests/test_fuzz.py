@@ -15,7 +15,8 @@ import pytest
 
 import microgd
 from microgd import Value, data, nn, operations, optim, plots, train
-from microgd.backprop import OPERATIONS
+from microgd.backprop import NUMPY, OPERATIONS
+from microgd.numpy_functions.plain import PLAIN
 from microgd.train import DivergedError
 
 CHUNKS = 8
@@ -147,6 +148,9 @@ def calls(folder):
         "grad": (microgd.grad(lambda x, y: (x * y).sum(), argnums=(0, 1)), ([1.0, 2.0], 2.0), {}),
         "grad of": (lambda f, **o: microgd.grad(f, **o)(2.0), (lambda x: x**2,), {"argnums": 0}),
         "value_and_grad": (lambda f, **o: microgd.value_and_grad(f, **o)(2.0), (lambda x: x**2,), {"argnums": [0]}),
+        "jacobian": (lambda f, **o: microgd.jacobian(f, **o)([1.0, 2.0]), (lambda x: x**2,), {"argnums": 0}),
+        "jacobian of": (microgd.jacobian(lambda p: p), ({"a": [1.0, 2.0], "b": 3.0},), {}),
+        "hessian": (lambda f, **o: microgd.hessian(f, **o)(2.0), (lambda x: x**3,), {"argnums": [0]}),
         "gradients": (lambda y, xs, flag: microgd.gradients(y, xs, flag), (y, [x], False), {}),
         "hvp": (microgd.hvp, (y, [x], [[1.0, 0.0]]), {}),
         "no_grad": (microgd.no_grad, (lambda x: x,), {}),
@@ -173,6 +177,8 @@ def calls(folder):
         "nn.Tanh": (nn.Tanh(), (x,), {}),
         "nn.mse_loss": (nn.mse_loss, (matrix, np.ones((2, 3))), {}),
         "nn.cross_entropy": (nn.cross_entropy, (matrix, [0, 2]), {}),
+        "nn.binary_cross_entropy_with_logits": (nn.binary_cross_entropy_with_logits, (matrix, [[0, 1, 1], [1, 0, 0.5]]), {}),
+        "nn.Dropout": (lambda *a, **more: nn.Dropout(*a, **more)(matrix), (0.5,), {"rng": rng}),
         "nn.linear": (nn.linear, (X, np.ones((2, 3)), Value([1.0, 2.0])), {}),
         "nn.parameters_to_vector": (nn.parameters_to_vector, (model.parameters(),), {}),
         "nn.vector_to_parameters": (nn.vector_to_parameters, (np.ones(2), [Value([1.0, 2.0])]), {}),
@@ -181,11 +187,16 @@ def calls(folder):
         "Module.save": (model.save, (path,), {}),
         "Module.load": (model.load, (folder / "saved",), {}),
         "optim.SGD": (optim.SGD, ([Value(1.0)],), {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+        "optim.Adam": (optim.Adam, ([Value(1.0)],), {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}),
+        "optim.AdamW": (optim.AdamW, ([Value(1.0)],), {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}),
+        "optim.clip_grad_norm": (optim.clip_grad_norm, ([x], 1.0), {}),
         "SGD.lr": (lambda lr: setattr(optim.SGD([Value(1.0)], lr=0.1), "lr", lr), (0.2,), {}),
         "SGD.step": (stepped, ([1.0, 2.0],), {}),
         "SGD.load_state_dict": (optimizer.load_state_dict, (optimizer.state_dict(),), {}),
         # No folder would mean a download.
         "data.mnist": (lambda folder: data.mnist("" if folder is None else folder), (folder,), {}),
+        "data.idx": (data.idx, (folder,), {}),
+        "data.standardize": (data.standardize, ([[1.0, 2.0], [3.0, 2.0]], [[2.0, 2.0]]), {}),
         "data.minibatches": (lambda *a: list(data.minibatches(*a)), (X, LABELS, 2, rng), {}),
         "data.encode_labels": (data.encode_labels, (["a", "b"],), {}),
         "data.one_hot": (data.one_hot, (LABELS, 2), {}),
@@ -206,6 +217,11 @@ def calls(folder):
         "plots.principal_directions": (plots.principal_directions, (np.eye(3),), {}),
         "plots.panels": (plots.panels, (2, 1), {"width": 4.0, "height": 3.0}),
     }  # fmt: skip
+    for name, (given, options) in further_operands(x, matrix).items():
+        function = next(f for f in NUMPY if f.__name__ == name)
+        found[f"numpy.{name} of a Value"] = function, given, options
+        if name in METHODS:
+            found[f"Value.{name}"] = getattr(given[0], name), given[1:], options
     for name, (given, options) in operands(x, matrix).items():
         first, *others = given
         found[f"operations.{name}"] = getattr(operations, name), given, options
@@ -255,6 +271,67 @@ def operands(x, matrix):
     }
 
 
+METHODS = ["round", "dot", "diagonal", "trace", "std", "prod", "cumsum", "swapaxes", "repeat", "take", "argmax", "argmin",
+           "argsort", "any", "all"]  # fmt: skip
+
+
+def further_operands(x, matrix):
+    """Operands and options that work, for each of NumPy's functions that is no operation."""
+    along, among = {"axis": 1}, {"offset": 1, "axis1": 0, "axis2": 1}
+    given = {
+        "dot": ((matrix, np.ones((3, 2))), {}),
+        "inner": ((matrix, matrix), {}),
+        "outer": ((x, matrix), {}),
+        "tensordot": ((matrix, matrix), {"axes": ([0, 1], [0, 1])}),
+        "einsum": (("ij,kj,k->i", matrix, matrix, x), {"optimize": True}),
+        "norm": ((matrix,), {"ord": "fro", "axis": (0, 1), "keepdims": True}),
+        "trace": ((matrix,), among),
+        "diagonal": ((matrix,), among),
+        "diag": ((x,), {"k": 1}),
+        "std": ((matrix,), {"axis": 1, "ddof": 1, "keepdims": True}),
+        "prod": ((matrix,), {"axis": 1, "keepdims": True}),
+        "cumsum": ((matrix,), along),
+        "cumprod": ((matrix,), along),
+        "sort": ((matrix,), along),
+        "average": ((matrix,), {"axis": 1, "weights": [1.0, 2.0, 3.0], "keepdims": False}),
+        "expand_dims": ((matrix,), {"axis": (0, 1)}),
+        "swapaxes": ((matrix, 0, 1), {}),
+        "moveaxis": ((matrix, (0, 1), (1, 0)), {}),
+        "repeat": ((matrix, [1, 0, 2]), along),
+        "flip": ((matrix,), along),
+        "roll": ((matrix, 1), along),
+        "tile": ((matrix, (2, 1)), {}),
+        "split": ((matrix, [1, 2]), along),
+        "take": ((matrix, [0, 1]), along),
+        "take_along_axis": ((matrix, np.zeros((2, 1), int)), along),
+        "vstack": (([x, x],), {}),
+        "hstack": (([x, 1.0, x],), {}),
+        "column_stack": (([x, x],), {}),
+        "pad": ((matrix, ((1, 0), (0, 1))), {"mode": "constant", "constant_values": 0.5}),
+        "tril": ((matrix,), {"k": 1}),
+        "triu": ((matrix,), {"k": 1}),
+        "sliding_window_view": ((matrix, (2, 2)), {"axis": (0, 1)}),
+        "round": ((x,), {"decimals": 1}),
+        "around": ((x,), {"decimals": 1}),
+        "isclose": ((x, [1.0, 2.0]), {"rtol": 0.1, "atol": 0.1, "equal_nan": True}),
+        "allclose": ((x, [1.0, 2.0]), {"rtol": 0.1, "atol": 0.1, "equal_nan": True}),
+        "full_like": ((x, 2.0), {}),
+        "argsort": ((matrix,), along),
+        "argmax": ((matrix,), {"axis": 1, "keepdims": True}),
+        "argmin": ((matrix,), {"axis": 1, "keepdims": True}),
+        "any": ((matrix,), {"axis": 1, "keepdims": True}),
+        "all": ((matrix,), {"axis": 1, "keepdims": True}),
+        "amax": ((matrix,), {"axis": 1, "keepdims": True}),
+        "amin": ((matrix,), {"axis": 1, "keepdims": True}),
+    }
+    one = [np.isfinite, np.isinf, np.isnan, np.logical_not, np.nonzero, np.count_nonzero, np.shape, np.ndim, np.size,
+           np.zeros_like, np.ones_like, np.empty_like, np.floor, np.ceil, np.rint, np.trunc, np.cbrt, np.reciprocal]  # fmt: skip
+    given |= {function.__name__: ((x,), {}) for function in one}
+    two = [np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.array_equal, np.logical_and,
+           np.logical_or, np.logical_xor, np.arctan2, np.hypot]  # fmt: skip
+    return given | {function.__name__: ((x, [1.0, 2.0]), {}) for function in two}
+
+
 FLAGS = {"keepdims"}
 NO_OPERATIONS = {"operation", "elementwise", "reduction"}
 
@@ -265,7 +342,8 @@ def public(module):
     return [
         name
         for name, x in own.items()
-        if getattr(x, "__module__", None) == module.__name__ or name in OPERATIONS
+        if getattr(x, "__module__", None) == module.__name__
+        or (name in OPERATIONS and x.__module__.startswith("microgd."))
     ]
 
 
@@ -284,7 +362,11 @@ def test_everything_public_is_among_the_calls(tmp_path):
         "nn.mean",
         "nn.reshape",
         "operations.elementwise",
+        "operations.group_size",
         "operations.reduction",
+        "operations.repeated",
+        "operations.shape_of",
+        "optim.Optimizer",
     }
     offered -= {
         "data.check_rng",
@@ -298,6 +380,10 @@ def test_everything_public_is_among_the_calls(tmp_path):
         "plots.Figure",
     }
     assert offered <= named
+    walked = {name.removeprefix("numpy.").partition(" ")[0] for name in calls(tmp_path)}
+    assert {
+        f.__name__ for f, ours in NUMPY.items() if ours.__module__.startswith("microgd.")
+    } <= walked
 
 
 def state(arguments):
@@ -318,10 +404,15 @@ def state(arguments):
 
 def wrong_number(name, result, arguments, options):
     """An error if NumPy's function of that name takes the same call and returns something else."""
-    if not isinstance(result, Value) or not hasattr(np, name):
+    numpys = next((f for f in NUMPY if f.__name__ == name), getattr(np, name, None))
+    parts = result if isinstance(result, (list, tuple)) else [result]
+    is_plain = numpys in PLAIN and numpys is not np.empty_like
+    if numpys is None or not (is_plain or any(isinstance(part, Value) for part in parts)):
         return None
-    if set(options) & FLAGS and not all(
-        isinstance(x, bool | np.bool_) for key, x in options.items() if key in FLAGS
+    if (
+        not is_plain
+        and set(options) & FLAGS
+        and not all(isinstance(x, bool | np.bool_) for key, x in options.items() if key in FLAGS)
     ):
         return ArithmeticError(f"{options} has a flag that is neither True nor False")
     given = [
@@ -329,23 +420,26 @@ def wrong_number(name, result, arguments, options):
         for x in arguments
     ]
     try:
-        expected = getattr(np, name)(
-            *(x.data if isinstance(x, Value) else x for x in given), **options
-        )
+        expected = numpys(*(x.data if isinstance(x, Value) else x for x in given), **options)
     except Exception:
         return None
-    same = np.shape(expected) == result.shape and np.allclose(
-        result.data, expected, rtol=1e-6, equal_nan=True
-    )
-    return (
-        wrong_gradient(result, arguments)
-        if same
-        else ArithmeticError(f"{result} is not NumPy's {expected!r}")
-    )
+    expected_parts = expected if isinstance(expected, (list, tuple)) else [expected]
+    if len(parts) != len(expected_parts) or not all(map(same_numbers, parts, expected_parts)):
+        return ArithmeticError(f"{result} is not NumPy's {expected!r}")
+    return next(filter(None, (wrong_gradient(part, arguments) for part in parts)), None)
+
+
+def same_numbers(x, y):
+    """Whether a result holds the same numbers as NumPy's; a plain result also has its dtype."""
+    if not isinstance(x, Value):
+        return np.asarray(x).dtype == np.asarray(y).dtype and np.array_equal(x, y, equal_nan=True)
+    return x.shape == np.shape(y) and np.allclose(x.data, y, rtol=1e-6, equal_nan=True)
 
 
 def wrong_gradient(result, arguments):
     """An error if an operand's gradient does not have the operand's shape and dtype."""
+    if not isinstance(result, Value):
+        return None
     operands = [
         part
         for x in arguments
@@ -374,6 +468,7 @@ class Odd:
         rng, pool = self.rng, odd()
         name = str(rng.choice(self.names))
         function, arguments, options = calls(self.folder)[name]
+        joins = any(isinstance(x, list) for x in arguments[:1])
         arguments, options, what = list(arguments), dict(options), [name]
         for _ in range(rng.integers(1, 3)):
             place = rng.integers(len(arguments) + len(options))
@@ -395,7 +490,9 @@ class Odd:
                 break
         options = {key: x for key, x in options.items() if isinstance(key, str)}
         # Without a Value the call concerns NumPy alone.
-        if name.startswith("numpy.") and not any(isinstance(x, Value) for x in arguments):
+        is_list = joins and any(isinstance(x, list) for x in arguments[:1])
+        parts = arguments[0] if is_list else arguments
+        if name.startswith("numpy.") and not any(isinstance(part, Value) for part in parts):
             return what, None
         before = state([*arguments, *options.values()])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -431,19 +528,22 @@ def fit_for_a_person(what, error):
     """Whether the type and the message of an error help a person."""
     if "dtype = dictionary" in what or (what[0] == "to array" and "0 = dictionary" in what):
         return True  # NumPy reads a dictionary as the fields of a structured dtype
-    # From Python and NumPy, for integers of more than 64 bits.
+    # From Python and NumPy, for integers of more than 63 bits.
     if isinstance(error, OverflowError):
-        return re.search(r"2\*\*|10\*\*|big integers", str(what))
+        return re.search(r"2\*\*|10\*\*|big integers|uint", str(what))
     # The generator was used up before NumPy got it.
     if isinstance(error, ArithmeticError) and "generator" in str(what):
         return True
     # NumPy itself judges their operands and options.
     if re.match(r"operations\.|numpy\.|Value\.", what[0]) and isinstance(error, TypeError):
         return "has no attribute" not in str(error)
+    # NumPy's own, of an array and an object that knows no such method.
+    if isinstance(error, AttributeError) and "logical_xor" in what[0]:
+        return True
     # Python's message for something that is not a path.
     if isinstance(error, TypeError) and "os.PathLike" in str(error):
         return True
-    takes_a_path = re.search("film|save|load|mnist", what[0])
+    takes_a_path = re.search("film|save|load|mnist|idx", what[0])
     return (
         isinstance(error, (*ALLOWED, OSError) if takes_a_path else ALLOWED)
         and str(error)

@@ -10,7 +10,7 @@ from domains import COMPOSED, DOMAINS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from microgd import Value, check_gradients, gradients, nn, operations
+from microgd import Value, check_gradients, gradients, nn, numpy_functions, operations
 from microgd.arrays import as_data
 from microgd.backprop import (
     NUMPY,
@@ -20,6 +20,7 @@ from microgd.backprop import (
     OperationOfTwo,
     RegisteredOperation,
 )
+from microgd.numpy_functions.plain import PLAIN
 
 REGISTERED = sorted(name for name, op in OPERATIONS.items() if op.module.startswith("microgd."))
 EXAMPLES = DOMAINS | COMPOSED
@@ -76,6 +77,9 @@ def test_gradients_of_first_and_second_order_agree_with_finite_differences(name,
 
 
 FUNCTIONS = {name: getattr(operations, name, None) for name in REGISTERED}
+FUNCTIONS |= {name: getattr(numpy_functions, name) for name in ("arctan2", "hypot", "cbrt")}
+FUNCTIONS |= {name: getattr(numpy_functions, name) for name in ("floor", "ceil", "trunc", "rint")}
+FUNCTIONS["binary_cross_entropy_with_logits"] = nn._binary_cross_entropy
 FAST = [
     name for name in REGISTERED if isinstance(OPERATIONS[name], OperationOfOne | OperationOfTwo)
 ]
@@ -197,13 +201,19 @@ def test_arrays_alone_give_arrays(name, data):
 
 
 @pytest.mark.parametrize(
-    "name", sorted({getattr(f, "__name__", "") for f in NUMPY} & set(EXAMPLES) - {"astype"})
+    "name",
+    sorted(
+        {getattr(f, "__name__", "") for f in NUMPY} & set(EXAMPLES) - {"astype"}
+        | {name for name, domain in EXAMPLES.items() if domain.numpys}
+    ),
 )
 @some
 @given(st.data())
 def test_numpys_own_function_is_the_operation(name, data):
-    operands, options = data.draw(EXAMPLES[name].cases)
-    values, function, by_place = as_values(operands), getattr(np, name), ()
+    domain = EXAMPLES[name]
+    operands, options = data.draw(domain.cases)
+    values, by_place = as_values(operands), ()
+    function = domain.reference if domain.numpys else getattr(np, name)
     if name in ("clip", "reshape"):  # NumPy 2.0 names their options differently
         by_place, options = options.values(), {}
     result, expected = (
@@ -214,7 +224,14 @@ def test_numpys_own_function_is_the_operation(name, data):
     )
     assert isinstance(result, Value)
     assert name not in OPERATIONS or result.op == name
-    np.testing.assert_allclose(result.data, expected, rtol=1e-12)
+    np.testing.assert_allclose(result.data, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_every_numpy_function_that_takes_values_has_an_example_or_gives_plain_results():
+    walked = {NUMPY[domain.numpys] for domain in EXAMPLES.values() if domain.numpys}
+    walked |= {NUMPY.get(getattr(np, name, None)) for name in EXAMPLES}
+    left_out = [f.__name__ for f, ours in NUMPY.items() if f not in PLAIN and ours not in walked]
+    assert not left_out
 
 
 def test_softmax_of_no_examples_is_empty():

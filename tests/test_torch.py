@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from domains import COMPOSED, DOMAINS
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from microgd import Value, gradients, nn, optim, train
@@ -46,6 +46,11 @@ def test_every_operation_there_is_has_its_equal_in_pytorch():
     assert REGISTERED | set(COMPOSED) == set(TORCH)
 
 
+# The spread of two elements, and the average of one, whatever its weight, are straight lines. Their
+# second derivatives are nothing but rounding errors, which cannot be judged.
+SOMETIMES_STRAIGHT = {"std", "average"}
+
+
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 @every_dtype
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -56,7 +61,10 @@ def test_an_operation_and_its_derivatives_of_both_orders_are_pytorchs(name, dtyp
         np.asarray(x, dtype) if np.ndim(x) and np.asarray(x).dtype.kind == "f" else x
         for x in operands
     ]
-    assert compare(program_of(name, given, EXAMPLES[name].function, **options)) == "the same"
+    verdict = compare(program_of(name, given, EXAMPLES[name].function, **options))
+    if name in SOMETIMES_STRAIGHT and verdict == "ill-conditioned":
+        reject()
+    assert verdict == "the same"
 
 
 # ── Edge values ───────────────────────────────────────────────────────────────────────────────────
@@ -136,6 +144,16 @@ def on_purpose(name, x, y=None):
     if name == "logaddexp":
         far = ~np.isnan(x) & ~np.isnan(y) & (np.abs(x - y) > 100)
         return {part: [(far, 0.0)] for part in ("xx", "xy", "yx", "yy")}
+    # A cube root is vertical at 0. PyTorch has no cube root, so this is the power of a size there.
+    if name == "cbrt":
+        return {"x": [(x == 0, INF)], "xx": [(x == 0, -np.copysign(INF, x))]}
+    # At an infinite distance the angle changes no more: PyTorch has nan there. At (0, 0), where both
+    # have the slope 0, PyTorch's second derivative is nan.
+    if name == "arctan2":
+        far = (np.isinf(x) & np.isfinite(y)) | (np.isfinite(x) & np.isinf(y))
+        flat = far | ((x == 0) & (y == 0))
+        first, second = ("x", "y"), ("xx", "xy", "yx", "yy")
+        return {part: [(far, 0.0)] for part in first} | {part: [(flat, 0.0)] for part in second}
     if name == "power":
         return {
             "x": [(np.isnan(x) & (y == 0), NAN)],
@@ -160,12 +178,12 @@ def on_purpose(name, x, y=None):
 @every_dtype
 def test_elementwise_operations_of_edge_values_have_pytorchs_values_and_derivatives(name, dtype):
     # If the square of an exponent overflows, 0 * inf gives nan or not, depending on the order of
-    # the factors. So power gets no exponents from FAR.
-    operands = (
-        [EDGES + FAR[dtype]]
-        if name in UNARY
-        else [EDGES + FAR[dtype], EDGES + FAR[dtype] * (name != "power")]
-    )
+    # the factors. So power gets no exponents from FAR. For arctan2, and for a cube root made of a
+    # power, numbers from there are too much for PyTorch. (test_accuracy.py has them.)
+    far = FAR[dtype] * (name not in ("cbrt", "arctan2"))
+    operands = [EDGES + far]
+    if name not in UNARY:
+        operands = [EDGES + far, EDGES + far * (name != "power")]
     points = [np.array(x, dtype) for x in zip(*product(*operands), strict=True)]
     assert_same(
         on_microgd(FUNCTIONS[name], *points),
@@ -194,7 +212,8 @@ ROWS = [
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
-    "name", ["sum", "mean", "max", "min", "var", "logsumexp", "softmax", "log_softmax"]
+    "name",
+    ["sum", "mean", "max", "min", "var", "std", "norm", "logsumexp", "softmax", "log_softmax"],
 )
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
 @every_dtype
@@ -221,6 +240,36 @@ def test_reductions_of_ties_infinities_and_nan_have_pytorchs_values_and_derivati
         if name == "var":
             expected = {"x": [(np.isnan(np.var(x, axis, keepdims=True)), NAN)]}
         assert_same(mine, on_torch(TORCH[name], x, axis=axis), expected)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["cumsum", "sort", "flip", "tril", "triu"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@every_dtype
+def test_along_an_axis_ties_infinities_and_nan_have_pytorchs_values_and_derivatives(
+    name, axis, dtype
+):
+    rows = np.array(ROWS, dtype)
+    options = {"k": axis or 0} if name in ("tril", "triu") else {"axis": axis}
+    for x in (rows, rows.T):
+        assert_same(on_microgd(FUNCTIONS[name], x, **options), on_torch(TORCH[name], x, **options))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("subscripts", ["ij->i", "ij->", "ij,ij->i", "ij,jk->ik", "ij,kj->ik"])
+@every_dtype
+def test_sums_of_products_of_infinities_and_nan_have_pytorchs_values_and_derivatives(
+    subscripts, dtype
+):
+    shapes = {"jk": (3, 2)}
+    for row in ROWS:
+        x = np.array([row, [1.0, 2.0, 3.0]], dtype)
+        operands = [x] + [np.resize(x, shapes.get(term, (2, 3))) for term in
+                          subscripts.split("->")[0].split(",")[1:]]  # fmt: skip
+        assert_same(
+            on_microgd(FUNCTIONS["einsum"], *operands, subscripts=subscripts, as_lists=False),
+            on_torch(TORCH["einsum"], *operands, subscripts=subscripts),
+        )
 
 
 BOUNDS = [
@@ -304,7 +353,9 @@ def empty_cases():
             (name, shapes, {}) for shapes in [[(0, 2), (1,)], [(1, 2), (0, 1)], [(0,), (0,)]]
         )
     for name, shape, axis in product(
-        ["sum", "mean", "var", "logsumexp"], [(0,), (0, 2), (2, 0)], [None, 0, -1]
+        ["sum", "mean", "var", "logsumexp", "prod", "std", "norm"],
+        [(0,), (0, 2), (2, 0)],
+        [None, 0, -1],
     ):
         yield from (
             (name, [shape], {"axis": axis, "keepdims": keepdims}) for keepdims in (False, True)
@@ -313,6 +364,34 @@ def empty_cases():
         yield from [(name, [(2, 0)], {"axis": 0}), (name, [(0, 2)], {"axis": 1, "keepdims": True})]
     for name, axis in product(["softmax", "log_softmax"], [0, -1]):
         yield from ((name, [shape], {"axis": axis}) for shape in [(0,), (0, 2), (2, 0)])
+    for name, axis in product(["cumsum", "cumprod", "sort", "flip"], [None, 0, -1]):
+        yield from ((name, [shape], {"axis": axis}) for shape in [(0,), (0, 2), (2, 0)])
+    for name in ("tril", "triu", "diagonal", "trace", "diag"):
+        yield from ((name, [shape], {}) for shape in [(0, 2), (2, 0), (0, 0)])
+    yield from (("roll", [shape], {"shift": 2, "axis": -1}) for shape in [(0,), (0, 2), (2, 0)])
+    yield from [("diag", [(0,)], {"k": 0}), ("diag", [(0,)], {"k": -2})]
+    yield from [("repeat", [(0, 2)], {"repeats": 3, "axis": 1}), ("tile", [(0, 2)], {"reps": 2})]
+    yield from [("repeat", [(3, 2)], {"repeats": 0, "axis": 0}), ("tile", [(3, 2)], {"reps": 0})]
+    yield from [("pad", [(0, 2)], {"pad_width": 1}), ("round", [(0, 2)], {"decimals": 1})]
+    yield "take", [(3, 2)], {"indices": np.zeros((0, 2), int), "axis": 1}
+    yield "take_along_axis", [(3, 2)], {"indices": np.zeros((0, 2), int), "axis": 0}
+    yield "sliding_window_view", [(0, 3)], {"window_shape": 2, "axis": 1}
+    yield from (
+        ("split", [(0, 2)], {"indices_or_sections": 3, "axis": 0, "piece": n}) for n in (0, 2)
+    )
+    for name in ("vstack", "hstack", "column_stack"):
+        yield from [(name, [(0, 2), (0, 2)], {}), (name, [(2, 0), (2, 0)], {})]
+    for subscripts, shapes in [
+        ("ij->i", [(2, 0)]),
+        ("ij->ji", [(2, 0)]),
+        ("ii", [(0, 0)]),
+        ("ij,jk->ik", [(2, 0), (0, 3)]),
+        ("i,j->ij", [(0,), (2,)]),
+    ]:
+        yield "einsum", shapes, {"subscripts": subscripts, "as_lists": False}
+    yield "tensordot", [(2, 0), (0, 3)], {"axes": 1}
+    for name in ("dot", "inner", "outer"):
+        yield from [(name, [(0,), (0,)], {}), (name, [(2, 0), (0,)], {})]
     for name in ("concatenate", "stack"):
         yield from [(name, [(0, 2), (0, 2)], {"axis": axis}) for axis in (0, 1)]
     yield "concatenate", [(0, 2), (3, 2)], {"axis": 0}
@@ -335,7 +414,7 @@ def empty_cases():
     yield "mse_loss", [(1, 1), (1, 1)], {}
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:var.*degrees of freedom:UserWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:.*degrees of freedom:UserWarning")
 @pytest.mark.parametrize(("name", "shapes", "options"), list(empty_cases()))
 @every_dtype
 def test_empty_arrays_have_pytorchs_values_and_derivatives(name, shapes, options, dtype):
@@ -399,6 +478,10 @@ def test_random_graphs_contain_every_operation_that_there_is():
     assert set(steps) == set(TORCH)
 
 
+# Their slope is 0, and a wrong factor leaves it 0.
+FLAT = {"sign", "floor", "ceil", "trunc", "rint", "round"}
+
+
 @pytest.mark.parametrize(("order", "name"), [(1, "slope"), (2, "second derivative")])
 def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(
     order, name, size, record_property
@@ -406,8 +489,7 @@ def test_a_slightly_wrong_rule_is_found_in_most_graphs_that_use_it(
     rng, used, found = np.random.default_rng(0), Counter(), Counter()
     for number in range(size(60, 2000)):
         program = Writer(SEEDS + 1, number).write()
-        # The slope of sign is 0, and a wrong factor leaves it 0.
-        names = [step.name for step in program.steps if step.name != "sign"]
+        names = [step.name for step in program.steps if step.name not in FLAT]
         wrong = str(rng.choice(names or ["sum"]))
         error = 1e-4 if program.eps > 1e-10 else 1e-9
 

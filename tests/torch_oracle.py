@@ -18,6 +18,8 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from domains import COMPOSED, DOMAINS
+from numpy.lib.stride_tricks import sliding_window_view
 
 from microgd import Value, backprop, gradients, nn, operation, operations
 
@@ -31,7 +33,8 @@ SAFETY = 8.0
 DIGITS = 0.01  # as a share of a result's size: a result that may move by more cannot be judged
 EXACT = [  # they only move or select numbers, without rounding
     "negative", "positive", "sign", "absolute", "maximum", "minimum", "relu", "where", "clip", "max", "min", "reshape",
-    "transpose", "broadcast_to", "getitem", "concatenate", "stack",
+    "transpose", "broadcast_to", "getitem", "concatenate", "stack", "floor", "ceil", "trunc", "rint", "round", "flip", "roll",
+    "pad", "sliding_window_view",
 ]  # fmt: skip
 
 
@@ -75,16 +78,17 @@ def _scatter(x, index, shape):
     return flat.index_add(0, _places(shape, index).reshape(-1), x.reshape(-1)).reshape(shape)
 
 
+def _in_one_dtype(tensors):
+    """The tensors in the widest dtype among them, where numbers widen nothing."""
+    dtypes = [x.dtype for x in tensors if x.ndim] or [torch.float64]
+    return [x.to(max(dtypes, key=lambda dtype: dtype.itemsize)) for x in tensors]
+
+
 def _promoted(function):
     """Promote the operands to one dtype, as PyTorch's products require."""
 
-    def apply(*arrays):
-        return function(
-            *(
-                x.to(max((y.dtype for y in arrays), key=lambda dtype: dtype.itemsize))
-                for x in arrays
-            )
-        )
+    def apply(*arrays, **options):
+        return function(*_in_one_dtype(arrays), **options)
 
     return apply
 
@@ -111,6 +115,224 @@ def _mse_loss(x, target=None):
     return _promoted(torch.nn.functional.mse_loss)(
         x, torch.ones_like(x) if target is None else target
     )
+
+
+# ── NumPy's further functions ─────────────────────────────────────────────────────────────────────
+def _with_axes_last(x, axis):
+    """The elements along these axes as one last axis, and the shape of the axes that are left."""
+    axes = [a % x.ndim for a in np.atleast_1d(_all(x, axis)).astype(int)]
+    kept = [a for a in range(x.ndim) if a not in axes]
+    lengths = [x.shape[a] for a in kept]
+    return x.permute([*kept, *axes]).reshape([*lengths, prod(x.shape[a] for a in axes)])
+
+
+def _kept(out, x, axis, keepdims):
+    """A reduction's result, with the axes that it went along if they are to be kept."""
+    axes = [a % x.ndim for a in np.atleast_1d(_all(x, axis)).astype(int)]
+    if not keepdims:
+        return out
+    return out.reshape([1 if a in axes else n for a, n in enumerate(x.shape)])
+
+
+def _prod(x, axis=None, keepdims=False):
+    rows = _with_axes_last(x, axis)
+    # PyTorch's second derivative of a product of one factor is 0 only up to rounding.
+    out = rows[..., 0] if rows.shape[-1] == 1 else torch.prod(rows, dim=-1)
+    return _kept(out, x, axis, keepdims)
+
+
+def _norm(x, ord=None, axis=None, keepdims=False):
+    if not x.ndim:
+        return x.abs()
+    if ord in (None, 2, "fro", "f"):
+        out = torch.linalg.vector_norm(_with_axes_last(x, axis), dim=-1)
+        return _kept(out, x, axis, keepdims)
+    axes = _all(x, axis)
+    if isinstance(axes, int) or len(axes) == 1:
+        return torch.linalg.vector_norm(x, ord, dim=axes, keepdim=keepdims)
+    return torch.linalg.matrix_norm(x, ord, dim=axes, keepdim=keepdims)
+
+
+def _std(x, axis=None, ddof=0, keepdims=False):
+    out = torch.std(_with_axes_last(x, axis), dim=-1, correction=ddof) if x.ndim else x * 0.0
+    return _kept(out, x, axis, keepdims)
+
+
+def _average(x, weights=None, axis=None, keepdims=False):
+    if weights is None:
+        return TORCH["mean"](x, axis=axis, keepdims=keepdims)
+    if weights.shape != x.shape:
+        axes = [a % x.ndim for a in ([axis] if isinstance(axis, int) else axis)]
+        shape = [x.shape[a] if a in axes else 1 for a in range(x.ndim)]
+        weights = weights.permute(np.argsort(axes).tolist()).reshape(shape)
+    total = torch.broadcast_to(weights, x.shape)
+    return TORCH["sum"](x * weights, axis, keepdims) / TORCH["sum"](total, axis, keepdims)
+
+
+def _along(function):
+    """A function along one axis, with None along that of the tensor flattened."""
+
+    def apply(x, axis=None):
+        return function(x.reshape(-1), 0) if axis is None else function(x, axis)
+
+    return apply
+
+
+def _einsum(*operands, subscripts, as_lists=False):
+    return torch.einsum(subscripts, *operands)
+
+
+def _dot(x, y):
+    if not x.ndim or not y.ndim:
+        return x * y
+    return torch.matmul(x, y) if y.ndim <= 2 else torch.tensordot(x, y, dims=([-1], [-2]))
+
+
+def _tensordot(x, y, axes=2):
+    if not isinstance(axes, int):
+        axes = [[a] if isinstance(a, int) else list(a) for a in axes]
+    return torch.tensordot(x, y, dims=axes)
+
+
+def _roll(x, shift, axis=None):
+    if not x.ndim:
+        return x
+    shifts = [shift] if isinstance(shift, int) else list(shift)
+    axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
+    for one_shift, one_axis in zip(shifts * (len(axes) or 1), axes or [None], strict=False):
+        x = torch.roll(x, one_shift, one_axis)
+    return x
+
+
+def _flip(x, axis=None):
+    return torch.flip(x, (axis,) if isinstance(axis, int) else tuple(_all(x, axis)))
+
+
+def _repeat(x, repeats, axis=None):
+    repeats = torch.tensor(repeats, dtype=torch.int64)
+    return (
+        torch.repeat_interleave(x.reshape(-1), repeats, 0)
+        if axis is None
+        else (torch.repeat_interleave(x, repeats, axis))
+    )
+
+
+def _take(x, indices, axis=None):
+    indices = np.asarray(indices, np.int64)
+    rows = x.reshape(-1) if axis is None else x
+    axis = (axis or 0) % rows.ndim
+    picked = torch.index_select(rows, axis, torch.tensor(indices % rows.shape[axis]).reshape(-1))
+    return picked.reshape([*rows.shape[:axis], *indices.shape, *rows.shape[axis + 1 :]])
+
+
+def _take_along_axis(x, indices, axis=-1):
+    rows = x.reshape(-1) if axis is None else x
+    axis = 0 if axis is None else axis
+    return torch.take_along_dim(rows, torch.tensor(indices % rows.shape[axis]), axis)
+
+
+def _split(x, indices_or_sections, axis, piece):
+    if isinstance(indices_or_sections, int):
+        return torch.tensor_split(x, indices_or_sections, axis)[piece]
+    ends = [
+        slice(*pair).indices(x.shape[axis])[:2]
+        for pair in zip(
+            [0, *indices_or_sections], [*indices_or_sections, x.shape[axis]], strict=True
+        )
+    ]
+    start, end = ends[piece]
+    return torch.narrow(x, axis, start, max(end - start, 0))
+
+
+def _stacked(function):
+    """A function that joins tensors, as vectors at least, in one dtype."""
+    return lambda *tensors: function(_in_one_dtype(tensors))
+
+
+def _pad(x, pad_width, constant_values=0.0):
+    zeros = np.zeros(tuple(x.shape))
+    around = np.pad(zeros, pad_width, constant_values=constant_values)
+    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+    inside = torch.nn.functional.pad(x, widths[::-1].ravel().tolist())
+    return inside + torch.from_numpy(around).to(x.dtype)
+
+
+def _pad_with_edges(x, pad_width, mode):
+    places = np.arange(prod(x.shape)).reshape(tuple(x.shape))
+    return x.reshape(-1)[torch.from_numpy(np.pad(places, pad_width, mode))]
+
+
+def _triangle(function):
+    return lambda x, k=0: function(x.expand(len(x), len(x)) if x.ndim == 1 else x, k)
+
+
+def _windows(x, window_shape, axis=None):
+    axes = np.atleast_1d(_all(x, axis)) % x.ndim
+    for one_axis, length in zip(axes.tolist(), np.atleast_1d(window_shape).tolist(), strict=True):
+        x = x.unfold(one_axis, length, 1)
+    return x
+
+
+def _sum_of_windows(x, window_shape, axis, shape):
+    places = sliding_window_view(np.arange(prod(shape)).reshape(shape), window_shape, axis)
+    flat = torch.zeros(prod(shape), dtype=x.dtype)
+    return flat.index_add(0, torch.tensor(places.ravel()), x.reshape(-1)).reshape(shape)
+
+
+def _recurrence(x, y, axis):
+    rows = []
+    for x_row, y_row in zip(x.unbind(axis), y.unbind(axis), strict=True):
+        rows.append(x_row + y_row * rows[-1] if rows else x_row)
+    return torch.stack(rows, axis) if rows else x * y
+
+
+FURTHER: dict[str, Any] = {
+    "arctan2": torch.arctan2,
+    "hypot": _promoted(torch.hypot),
+    "cbrt": lambda x: torch.sign(x) * torch.abs(x) ** (1 / 3),
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "trunc": torch.trunc,
+    "rint": torch.round,
+    "round": lambda x, decimals=0: torch.round(x, decimals=decimals),
+    "reciprocal": torch.reciprocal,
+    "flip": _flip,
+    "roll": _roll,
+    "pad": _pad,
+    "pad_with_edges": _pad_with_edges,
+    "sliding_window_view": _windows,
+    "_sum_of_windows": _sum_of_windows,
+    "einsum": _promoted(_einsum),
+    "norm": _norm,
+    "norm_of_another_order": _norm,
+    "cumsum": _along(torch.cumsum),
+    "cumprod": _along(torch.cumprod),
+    "sort": _along(lambda x, axis: torch.sort(x, dim=axis, stable=True).values),
+    "_recurrence": _recurrence,
+    "prod": _prod,
+    "std": _std,
+    "average": _average,
+    "dot": _promoted(_dot),
+    "inner": _promoted(torch.inner),
+    "outer": _promoted(lambda x, y: torch.outer(x.reshape(-1), y.reshape(-1))),
+    "tensordot": _promoted(_tensordot),
+    "trace": lambda x, offset=0, axis1=0, axis2=1: torch.diagonal(x, offset, axis1, axis2).sum(-1),
+    "diagonal": lambda x, offset=0, axis1=0, axis2=1: torch.diagonal(x, offset, axis1, axis2),
+    "diag": lambda x, k=0: torch.diag(x, k),
+    "expand_dims": lambda x, axis: x.reshape(np.expand_dims(np.empty(tuple(x.shape)), axis).shape),
+    "swapaxes": lambda x, axis1, axis2: torch.swapaxes(x, axis1, axis2),
+    "moveaxis": lambda x, source, destination: torch.moveaxis(x, source, destination),
+    "repeat": _repeat,
+    "tile": lambda x, reps: torch.tile(x, (reps,) if isinstance(reps, int) else reps),
+    "split": _split,
+    "take": _take,
+    "take_along_axis": _take_along_axis,
+    "vstack": _stacked(torch.vstack),
+    "hstack": _stacked(torch.hstack),
+    "column_stack": _stacked(torch.column_stack),
+    "tril": _triangle(torch.tril),
+    "triu": _triangle(torch.triu),
+}
 
 
 SAME_NAME = [
@@ -148,8 +370,12 @@ TORCH: dict[str, Any] = {name: getattr(torch, name) for name in SAME_NAME} | {
     "matmul": _promoted(torch.matmul),
     "linear": _promoted(torch.nn.functional.linear),
     "cross_entropy": torch.nn.functional.cross_entropy,
+    "binary_cross_entropy_with_logits": _promoted(
+        torch.nn.functional.binary_cross_entropy_with_logits
+    ),
     "mse_loss": _mse_loss,
 }
+TORCH |= FURTHER
 
 
 @dataclass
@@ -206,10 +432,15 @@ def terms(name, data, saved, options):
     # A logarithm is added to the larger operand. The next three are similar.
     if name == "logaddexp":
         return np.abs(data) + np.maximum(np.abs(saved[0]), np.abs(saved[1]))
-    if name in ("logsumexp", "log_softmax", "cross_entropy"):
+    if name in ("logsumexp", "log_softmax", "cross_entropy", "binary_cross_entropy_with_logits"):
         return np.abs(data) + np.abs(saved[0]).max(initial=0.0)
     if name == "matmul":
         return np.abs(saved[0]) @ np.abs(saved[1])
+    if name in ("cumsum", "_recurrence", "_sum_of_windows", "einsum"):
+        forward = backprop.OPERATIONS[name].forward
+        if name == "einsum" and len(saved) == 1:
+            return np.einsum(options["subscripts"], np.abs(saved[0]))
+        return forward(*map(np.abs, saved), **options)
     if name == "linear":
         return np.abs(saved[0]) @ np.abs(saved[1].T) + np.abs(saved[2])
     return np.abs(data)
@@ -381,6 +612,9 @@ UNARY = {  # and where each is smooth enough
     "arcsin": lambda x: abs(x) < 0.9, "arccos": lambda x: abs(x) < 0.9, "arccosh": lambda x: x > 1.2,
     "arctanh": lambda x: abs(x) < 0.9, "sign": None,
     "_sech": None, "_half_sech": None, "_hypotenuse": None, "_one_minus_square": None,
+    "cbrt": lambda x: abs(x) > 0.3, "reciprocal": lambda x: abs(x) > 0.3, "floor": lambda x: abs(x - np.rint(x)) > 0.02,
+    "ceil": lambda x: abs(x - np.rint(x)) > 0.02, "trunc": lambda x: abs(x - np.rint(x)) > 0.02,
+    "rint": lambda x: abs(abs(x - np.rint(x)) - 0.5) > 0.02,
 }  # fmt: skip
 BINARY = [
     "add",
@@ -391,10 +625,14 @@ BINARY = [
     "maximum",
     "minimum",
     "logaddexp",
+    "arctan2",
+    "hypot",
     "matmul",
 ]
 REDUCTIONS = ["sum", "mean", "max", "min", "var", "logsumexp"]
-FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operations, name)} | {
+FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operations, name)}
+FUNCTIONS |= {name: (DOMAINS | COMPOSED)[name].function for name in FURTHER}
+FUNCTIONS |= {
     "_sech": operations._sech,
     "_half_sech": operations._half_sech,
     "_hypotenuse": operations._hypotenuse,
@@ -403,12 +641,89 @@ FUNCTIONS = {name: getattr(operations, name) for name in TORCH if hasattr(operat
     "stack": lambda *arrays, axis: operations.stack(arrays, axis),
     "linear": nn.linear,
     "cross_entropy": nn.cross_entropy,
+    "binary_cross_entropy_with_logits": nn.binary_cross_entropy_with_logits,
     "mse_loss": nn.mse_loss,
 }
 KINDS = {  # of steps, and how often each is proposed
-    "unary": 0.2, "binary": 0.25, "constant": 0.1, "reduce": 0.1, "shape": 0.09, "index": 0.07, "join": 0.06, "choose": 0.06,
-    "softmax": 0.03, "linear": 0.02, "loss": 0.02,
+    "unary": 0.17, "binary": 0.19, "constant": 0.08, "reduce": 0.07, "shape": 0.07, "index": 0.06, "join": 0.05, "choose": 0.05,
+    "softmax": 0.03, "linear": 0.02, "loss": 0.03, "further": 0.12, "further product": 0.06,
 }  # fmt: skip
+
+
+def _one_axis(rng, x):
+    return int(rng.integers(-x.ndim, x.ndim)) if x.ndim and rng.random() < 0.8 else None
+
+
+def _axis_and_keepdims(rng, x):
+    return {"axis": _one_axis(rng, x), "keepdims": bool(rng.integers(2))}
+
+
+def _is_between_steps(x, decimals):
+    """Whether no number is near one half, where rounding jumps."""
+    return np.all(np.abs(np.abs(x * 10.0**decimals % 1) - 0.5) > 0.02)
+
+
+def _is_apart(x):
+    """Whether no two numbers are so near each other that rounding could exchange them."""
+    return np.all(np.diff(np.sort(x, axis=None)) > 1e-3)
+
+
+def _windows_of(rng, x):
+    axis = int(rng.integers(x.ndim))
+    return {"window_shape": int(rng.integers(1, x.shape[axis] + 1)), "axis": axis}
+
+
+def _split_of(rng, x):
+    sections = [int(rng.integers(0, 3))]
+    axis = int(rng.integers(-x.ndim, x.ndim))
+    return {"indices_or_sections": sections, "axis": axis, "piece": int(rng.integers(2))}
+
+
+def _take_of(rng, x):
+    axis = _one_axis(rng, x)
+    length = x.size if axis is None else x.shape[axis]
+    return {"indices": rng.integers(-length, length, (2,)), "axis": axis}
+
+
+# How to draw options for functions of one operand. None: it is not in the function's domain.
+OPTIONS: dict[str, Any] = {
+    "round": lambda rng, x: {"decimals": 1} if _is_between_steps(x, 1) else None,
+    "flip": lambda rng, x: {"axis": _one_axis(rng, x)},
+    "roll": lambda rng, x: {"shift": int(rng.integers(-3, 4)), "axis": _one_axis(rng, x)},
+    "pad": lambda rng, x: {"pad_width": (0, 1), "constant_values": 2.0} if x.ndim else None,
+    "pad_with_edges": lambda rng, x: {"pad_width": (1, 0), "mode": "edge"} if x.ndim and x.size else None,
+    "sliding_window_view": lambda rng, x: _windows_of(rng, x) if x.ndim and x.size else None,
+    "_sum_of_windows": lambda rng, x: (
+        {"window_shape": x.shape[1:], "axis": (0,), "shape": (sum(x.shape) - 1,)} if x.ndim == 2 and x.size else None
+    ),
+    "norm": _axis_and_keepdims,
+    "norm_of_another_order": lambda rng, x: (
+        {"ord": [1, np.inf][rng.integers(2)], "axis": int(rng.integers(x.ndim))}
+        if x.ndim and x.size and _is_apart(np.abs(x)) else None
+    ),
+    "cumsum": lambda rng, x: {"axis": _one_axis(rng, x)},
+    "cumprod": lambda rng, x: {"axis": _one_axis(rng, x)},
+    "sort": lambda rng, x: {"axis": _one_axis(rng, x)} if _is_apart(x) else None,
+    "prod": _axis_and_keepdims,
+    "std": lambda rng, x: _axis_and_keepdims(rng, x) if x.size else None,
+    "trace": lambda rng, x: {"offset": int(rng.integers(-1, 2))} if x.ndim >= 2 else None,
+    "diagonal": lambda rng, x: {"offset": int(rng.integers(-1, 2))} if x.ndim >= 2 else None,
+    "diag": lambda rng, x: {"k": int(rng.integers(-1, 2))} if x.ndim in (1, 2) else None,
+    "expand_dims": lambda rng, x: {"axis": int(rng.integers(x.ndim + 1))},
+    "swapaxes": lambda rng, x: {"axis1": 0, "axis2": -1} if x.ndim else None,
+    "moveaxis": lambda rng, x: {"source": 0, "destination": -1} if x.ndim else None,
+    "repeat": lambda rng, x: {"repeats": 2, "axis": _one_axis(rng, x)},
+    "tile": lambda rng, x: {"reps": (2, 1)[: rng.integers(1, 3)]},
+    "split": lambda rng, x: _split_of(rng, x) if x.ndim else None,
+    "take": lambda rng, x: _take_of(rng, x) if x.size else None,
+    "take_along_axis": lambda rng, x: (
+        {"indices": np.argsort(x, 0)[:2], "axis": 0} if x.ndim and x.size else None
+    ),
+    "tril": lambda rng, x: {"k": int(rng.integers(-1, 2))} if x.ndim else None,
+    "triu": lambda rng, x: {"k": int(rng.integers(-1, 2))} if x.ndim else None,
+}  # fmt: skip
+# Near 0 these have a kink, or a pole.
+AWAY_FROM_ZERO = {"norm", "std", "hypot", "arctan2"}
 
 
 class Writer:
@@ -537,7 +852,16 @@ class Writer:
                     [{"min": low, "max": high}, {"min": low}, {"max": high}][rng.integers(3)],
                 )
             return Step("where", [("constant", rng.random(x.shape) < 0.5), i, self._pick()])
+        if kind == "further":
+            name = str(rng.choice(list(OPTIONS)))
+            options = OPTIONS[name](rng, x)
+            return None if options is None else Step(name, [i], options)
+        if kind == "further product":
+            return self._propose_product(i, x)
         if kind == "loss" and x.size:
+            if rng.integers(3) == 0:
+                targets = rng.uniform(0.05, 0.95, x.shape) if x.ndim else float(rng.uniform())
+                return Step("binary_cross_entropy_with_logits", [i, ("constant", targets)])
             if x.ndim == 2 and rng.integers(2):
                 return Step("cross_entropy", [i, ("constant", rng.integers(0, x.shape[1], len(x)))])
             same = [j for j, y in enumerate(self.data) if y.shape == x.shape]
@@ -553,6 +877,40 @@ class Writer:
                     if p.ndim and q.ndim == 2 and r.ndim == 1 and p.shape[-1] == q.shape[1] and len(q) == len(r)]  # fmt: skip
             return Step("linear", list(fits[rng.integers(len(fits))])) if fits else None
         return None
+
+    def _propose_product(self, i, x):
+        """A step that multiplies or joins operands, by one of NumPy's further functions."""
+        rng = self.rng
+        name = str(rng.choice(["dot", "inner", "outer", "tensordot", "einsum", "average", "_recurrence", "vstack", "hstack",
+                               "column_stack"]))  # fmt: skip
+        same = [j for j, y in enumerate(self.data) if y.shape == x.shape]
+        j = int(rng.choice(same))
+        if name in ("dot", "inner", "outer"):
+            return Step(name, [i, self._pick()])
+        if name == "tensordot":
+            axes = [0, 1, (-1, 0), ([0], [-1])][rng.integers(4)]
+            return Step(name, [i, self._pick()], {"axes": axes}) if x.ndim else None
+        if name == "average":
+            heavy = np.all(self.data[j] > 0.2) and x.size
+            return (
+                Step(name, [i, j] if heavy else [i], _axis_and_keepdims(rng, x)) if x.size else None
+            )
+        if name == "_recurrence":
+            return Step(name, [i, j], {"axis": int(rng.integers(x.ndim))}) if x.ndim else None
+        if name == "einsum":
+            operands = [i, *(self._pick() for _ in range(rng.integers(0, 3)))]
+            # There are two letters for each length, so axes of one length often get the same.
+            lengths = [self.data[k].shape for k in operands]
+            terms = [
+                "".join("AbCdEfGh"[2 * n + rng.integers(2)] for n in shape if n < 4)
+                for shape in lengths
+            ]
+            used = sorted(set("".join(terms)))
+            result = "".join(letter for letter in rng.permutation(used) if rng.random() < 0.5)
+            return Step(
+                name, operands, {"subscripts": f"{','.join(terms)}->{result}", "as_lists": False}
+            )
+        return Step(name, [i, j])
 
     def write(self):
         """Write the program."""
@@ -573,6 +931,7 @@ class Writer:
                 continue  # the shapes do not match
             if (
                 np.isfinite(result).all()
+                and not (step.name in AWAY_FROM_ZERO and np.any(np.abs(result) < 0.2))
                 and np.abs(result).max(initial=0.0) < LARGEST
                 and result.size <= MOST_ELEMENTS
             ):

@@ -71,8 +71,6 @@ def inner(x: Operand, y: Operand) -> Operand:
 
 def outer(x: Operand, y: Operand) -> Operand:
     """The matrix of all products of an element of x and an element of y."""
-    if not shape_of(x) and not shape_of(y):
-        return reshape(multiply(x, y), (1, 1))
     if not shape_of(x):
         return reshape(multiply(x, y), (1, -1))
     return multiply(reshape(x, (-1, 1)), ravel(y) if shape_of(y) else y)
