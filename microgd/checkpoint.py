@@ -19,7 +19,7 @@ from microgd.storage import StrPath, load_arrays, save_arrays
 def save_checkpoint(
     path: StrPath, model: Module, optimizer: Optimizer, rng: np.random.Generator, epoch: int
 ) -> None:
-    """Write what training needs to go on later to an .npz file: all of it, or nothing.
+    """Save everything that training needs to go on later; the .npz file is whole, or not there.
 
     These are the weights, the optimizer's settings and states, the state of `rng` and of any other
     generator that the model holds, such as a dropout's, and the number of epochs done. So call it

@@ -82,7 +82,7 @@ def mnist(folder: StrPath | None = None) -> Digits:
     """All of MNIST, 60,000 images to train with and 10,000 to test with.
 
     With a `folder`, its four files are read; `idx` says under which names they are found. Without
-    one, they are downloaded once into a cache, which takes 11 MB and the package pooch. A file with
+    one, they are downloaded once (11 MB) into a cache; this needs the package pooch. A file with
     the wrong content is a `ValueError`, a missing one is a `FileNotFoundError`.
     """
     return _read_folder(_download() if folder is None else folder, check=True)
@@ -92,10 +92,10 @@ def idx(folder: StrPath) -> Digits:
     """A data set in MNIST's format, such as Fashion-MNIST, from the four files in a folder.
 
     Each is called as in MNIST: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same
-    with `t10k` for those to test with. It may be gzipped (`.gz`), it may have a dot in its name
-    (`train-images.idx3-ubyte`), and it may be in a folder of that name, as Kaggle packs it. If
-    there are several, a file in the folder itself comes before one in a folder further down, a
-    hyphen before a dot, and a gzipped file before an unpacked one.
+    with `t10k` for those to test with. It may be gzipped (`.gz`). It may have a dot in place of the
+    hyphen before `idx` (`train-images.idx3-ubyte`). It may be in a folder of that name, as Kaggle
+    packs it. If there are several, a file in the folder itself comes before one in a folder further
+    down, a hyphen before a dot, and a gzipped file before an unpacked one.
 
     Only the structure is checked: whole files, as many labels as images, at least one image, and
     all images of the same size; anything else is a `ValueError`. A missing file or folder is a
@@ -254,7 +254,7 @@ class Minibatches:
         return self._current_pass
 
     def __next__(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The next mini-batch of the current pass, or the first one of a new pass."""
+        """The next mini-batch of the current pass; the first call starts one."""
         return next(iter(self) if self._current_pass is None else self._current_pass)
 
     def __len__(self) -> int:
@@ -349,8 +349,8 @@ def standardize(
     of `train`, since a network must not learn from what it is tested with. A column that is
     constant in `train` says nothing, and becomes 0 in both.
 
-    Takes arrays (n, features) and returns the new pair, in the floating dtype that came; integers
-    and booleans become float64. The standard deviation is the population's, as `numpy.std`
+    Takes arrays (n, features) and returns the new pair, in the dtype of the input; integers and
+    booleans become float64. The standard deviation is the population's, as `numpy.std`
     computes it. No examples, another shape, or a column of `train` with nan or infinity are a
     `ValueError`.
 
@@ -369,8 +369,7 @@ def standardize(
         most = x.max(axis=0).astype(np.float64)
         width = most - least
     _check_finite(width, least, most)
-    # A constant column is recognized by its width, and not by its standard deviation: the mean of
-    # equal numbers may be rounded, and then the standard deviation is not exactly 0.
+    # A constant column has the width 0. Dividing by 1 instead avoids 0 / 0.
     is_constant = width == 0
     width[is_constant] = 1.0
     # Moving and stretching a column does not change the result. So each is first put between 0 and
@@ -382,8 +381,7 @@ def standardize(
     deviation[is_constant] = 1.0
     result = _moved_and_divided(unit, mean, deviation)
     result_test = _moved_and_divided(unit_test, mean, deviation)
-    result[:, is_constant] = 0.0
-    result_test[:, is_constant] = 0.0
+    result_test[:, is_constant] = 0.0  # `test` may differ where `train` is constant
     return result.astype(x.dtype), result_test.astype(x_test.dtype)
 
 

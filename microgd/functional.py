@@ -93,7 +93,7 @@ def value_and_grad(
     - None is an empty place, such as that of a layer's missing bias. It stays None.
     - Named tuples keep their class, and dictionaries their class and their order.
     - An argument that is a list of numbers, or of lists of them, is one array, as in
-      `Value([1.0, 2.0])`. In a tuple, or anywhere inside a structure, each number is by itself.
+      `Value([1.0, 2.0])`. In a tuple, or anywhere inside a structure, each number is a leaf.
     - Anything else, such as text or a Module, is a `TypeError` that says where it is.
 
     Other Values that `function` uses count as constants, except the arguments of a `grad` around
@@ -111,7 +111,7 @@ def value_and_grad(
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns `function`'s gradient.
 
-    What it takes, and `argnums`, are as for `value_and_grad`. It can be applied again to its own
+    It takes the same arguments as that of `value_and_grad`. It can be applied again to its own
     result, for derivatives of any order.
 
     >>> def f(x):
@@ -369,7 +369,7 @@ def _one_hots(output: Value) -> Iterator[Data]:
 
 
 def _gradients(output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Any]:
-    """`gradients`, of arguments that are right."""
+    """`gradients`, without checks of its arguments."""
     slopes = _slopes(output, initial_gradient(output), inputs, create_graph)
     if create_graph:
         return [_as_value(slope) for slope in slopes]
@@ -379,7 +379,7 @@ def _gradients(output: Value, inputs: Sequence[Value], create_graph: bool) -> li
 def _slopes(output: Value, start: Data, inputs: Sequence[Value], create_graph: bool) -> list[Any]:
     """The gradients for the inputs, by a reverse pass that begins at `output` with `start`.
 
-    They may share memory, and those that are constant are no Values even with `create_graph`.
+    They may share memory, and constant ones are not Values even with `create_graph`.
     """
     wanted = set(inputs)
     nodes = reverse_pass(output, start, create_graph)
@@ -405,7 +405,8 @@ def _as_value(x: Any) -> Value:
 def single(out: Data | Value) -> Value:
     """A function's result as a Value; a `ValueError` unless it has one element.
 
-    The result may be a plain number: then it does not depend on the function's arguments.
+    The result may be a plain number: then it does not depend on the function's arguments. A tuple
+    or a dictionary is a `TypeError`.
     """
     if isinstance(out, tuple | dict):
         raise TypeError(

@@ -33,8 +33,8 @@ from numpy import ndarray
 
 from microgd.arrays import Data
 
-# Only some interpreters count references. For others any function will do here: what it returns is
-# no count, and `_references_of_a_sole_owner` notices.
+# Only some interpreters count references. Elsewhere `id` stands in. It does not count, and
+# `_references_of_a_sole_owner` finds that out: then every array is treated as shared.
 getrefcount = getattr(sys, "getrefcount", id)
 
 
@@ -96,7 +96,7 @@ def writable(leaf: Any) -> Data:
 
 
 def replace(leaf: Any, numbers: Data) -> Data:
-    """Give a leaf other numbers, and return the old. Nobody else may hold a new array."""
+    """Give a leaf other numbers, and return the old. Nobody else may hold the new array."""
     old: Data = leaf._numbers
     if type(old) is ndarray:
         old.setflags(False)  # type: ignore[call-arg]  # write=False
@@ -117,7 +117,7 @@ class Spare:
         self._numbers: Any = None
 
     def room(self, leaf: Any) -> Any:
-        """An array like the leaf's, for its next numbers. It holds any numbers so far."""
+        """An array like the leaf's, for its next numbers. Its contents are undefined."""
         if (
             self._numbers is None
             or _references(self) > _SOLE_OWNER

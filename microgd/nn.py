@@ -258,9 +258,9 @@ class Tanh(Module):
 class Dropout(Module):
     """In training each element becomes 0 with probability `p`; in evaluation nothing changes.
 
-    The other elements are divided by 1 - p, so the mean stays what it was. As each mini-batch
-    trains another part of the network, units can't rely on one another. (Srivastava et al.,
-    Dropout: a simple way to prevent neural networks from overfitting, 2014.)
+    The others are divided by 1 - p, so each element's expected value stays the same. Every example
+    trains a different random part of the network, so units can't rely on one another. (Srivastava
+    et al., Dropout: a simple way to prevent neural networks from overfitting, 2014.)
 
     `rng`, a `numpy.random.Generator`, draws the elements; without one, they are different in every
     run. Give it the generator that `train.fit` gets, and the whole run can be repeated. `training`
@@ -409,9 +409,9 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
 
 # With softplus(x) = log(1 + exp(x)), the loss of a logit x with the target t is
 # t * softplus(-x) + (1 - t) * softplus(x). Its derivative is sigmoid(x) - t: as for cross_entropy,
-# the probability that the network gives, minus the one that it should have given. Written like
-# this it would become 0, for t = 1, as soon as sigmoid(x) rounds to 1. So the rule differentiates
-# the two terms one by one.
+# the probability that the network gives, minus the one that it should have given. But for
+# t = 1, sigmoid(x) - 1 becomes 0 as soon as sigmoid(x) rounds to 1. So the rule keeps the two terms
+# apart: (1 - t) * sigmoid(x) - t * sigmoid(-x).
 def _logits_rule(g: Operand, out: Operand, logits: Operand, targets: Operand) -> Operand:
     too_high = (1.0 - targets) * operations.sigmoid(logits)
     too_low = targets * operations.sigmoid(-logits)
@@ -426,12 +426,13 @@ def _targets_rule(g: Operand, out: Operand, logits: Operand, targets: Operand) -
 @operation(_logits_rule, _targets_rule, name="binary_cross_entropy_with_logits")
 def _binary_cross_entropy(logits: Operand, targets: Operand) -> Operand:
     # Both softplus(x) and softplus(-x) are log(1 + exp(-|x|)), plus |x| for the one whose argument
-    # is positive. So the loss is that logarithm, plus |x| times the part of the target that the
-    # sign of x denies. Nothing is subtracted that could cancel, and exp can't overflow.
-    size = np.abs(logits)
-    denied = np.where(logits > 0, 1.0 - targets, targets)
-    size_where_denied = np.where(denied == 0, 0.0, size)  # 0 * inf would be nan
-    losses = np.log1p(np.exp(-size)) + denied * size_where_denied
+    # is positive. So the loss is that logarithm, plus |x| times the weight of the class that x
+    # speaks against: 1 - t if x > 0, and t otherwise. Nothing is subtracted that could cancel, and
+    # exp can't overflow.
+    magnitude = np.abs(logits)
+    against = np.where(logits > 0, 1.0 - targets, targets)
+    magnitude_where_against = np.where(against == 0, 0.0, magnitude)  # 0 * inf would be nan
+    losses = np.log1p(np.exp(-magnitude)) + against * magnitude_where_against
     return float(np.mean(losses, dtype=np.float64))
 
 

@@ -1,4 +1,4 @@
-"""Optimizers: from the gradients to the next weights. `Optimizer` says how to write one's own."""
+"""Optimizers: from the gradients to the next weights. `Optimizer` says how to write your own."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Optimizer:
     `train.fit` and checkpoints take such an optimizer, and a stopped run goes on with its states.
     Settings may be changed between steps. A parameter whose `grad` is None stays where it is.
 
-    A setting that there is not, and a number that is negative, infinite or nan, is an error at
-    once. So is a nudge in another shape than the parameter's. A name with a leading underscore is
-    no setting.
+    An unknown setting, or one that is negative, infinite or nan, raises an error at once. So does a
+    nudge whose shape differs from the parameter's. Attributes that begin with an underscore are not
+    settings.
     """
 
     parameters: list[Value]
@@ -140,7 +140,7 @@ class Optimizer:
         steps = self._steps()
         if not steps:
             raise ValueError(
-                "no parameter has a gradient: before step() comes loss.backward(), of a loss that "
+                "no parameter has a gradient: call loss.backward() before step(), on a loss that "
                 "was computed with these parameters, and not within no_grad"
             )
         for p, kept, numbers, state in steps:
@@ -266,7 +266,8 @@ class Optimizer:
         for i, p in enumerate(self.parameters):
             layout, always = twin._layout(p)
             needed.append(always)
-            # A state may still hold what was put there before the settings became what they are.
+            # A state may hold entries that only earlier settings have produced, such as a velocity
+            # from before the momentum was set to 0.
             before, _ = self._layout(p)
             for name, x in (before | layout).items():
                 saved_name = f"{name}.{i}"
@@ -296,8 +297,8 @@ class Optimizer:
     def _layout(self, p: Value) -> tuple[dict[str, Any], set[str]]:
         """What a parameter's state looks like, and the names that are always in it.
 
-        By name, this is an array or a number of the same kind, or None if its shape changes from
-        step to step, as that of a history does.
+        Each name comes with an example of what is stored there, or with None if its shape changes
+        from step to step, as that of a history does.
         """
         gradient = np.ones_like(p._numbers) if p.shape else 1.0
         with np.errstate(all="ignore"):
@@ -527,7 +528,7 @@ class SGD(Optimizer):
             is_number = type(numbers) is float
             if not is_number and kept.dtype is not dtype:
                 dtype = kept.dtype
-                # NumPy multiplies by an array without axes sooner than by a Python float.
+                # NumPy multiplies by an array without axes faster than by a Python float.
                 rate_array = np.array(rate, dtype)
                 momentum_array = np.array(momentum, dtype) if momentum else momentum
             state = kept.state
@@ -637,12 +638,13 @@ class AdamW(Adam):
 
 
 def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
-    """Make the gradients shorter if, taken together as one vector, they are longer than `max_norm`.
+    """Scale all gradients down if, taken together as one vector, they are longer than `max_norm`.
 
-    Returns the length of this vector, its Euclidean norm, as it was before. Call it between
-    `backward` and `step`: with a step of bounded length, a steep place does not throw the weights
-    far away. (Pascanu et al., On the difficulty of training recurrent neural networks, 2013.) In
-    `train.fit`, that is `before_step=lambda optimizer: clip_grad_norm(optimizer.parameters, 1.0)`.
+    Returns the length of this vector, its Euclidean norm, as it was before. With `max_norm=inf` it
+    only measures. Call it between `backward` and `step`: with a step of bounded length, a steep
+    place does not throw the weights far away. (Pascanu et al., On the difficulty of training
+    recurrent neural networks, 2013.) In `train.fit`, that is
+    `before_step=lambda optimizer: clip_grad_norm(optimizer.parameters, 1.0)`.
 
     As in PyTorch, each `grad` becomes `grad` * max_norm / (norm + 1e-6). These are new arrays.
     """

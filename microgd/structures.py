@@ -12,7 +12,7 @@ the rules are JAX's:
 - A structure is a list, a tuple, a named tuple or a dictionary, and what it holds may be structures
   again. Named tuples, and subclasses of list and dict, keep their class. Dictionaries keep their
   order (JAX sorts them by key).
-- None is a place without a leaf, such as that of a bias in a layer that has none. It stays None.
+- None marks an empty place, such as the bias of a layer without one. It stays None.
 - Everything else is a leaf: a number, an array, a Value, or anything that `Value` takes. An array
   that stands in two places is two leaves.
 """
@@ -37,7 +37,7 @@ _Path: TypeAlias = tuple[tuple[Any, Any], ...]
 
 _CONTAINERS = (list, tuple, dict)
 _NUMBERS = (int, float, np.integer, np.floating, np.bool)
-_MOST_AXES = 64  # of an array of NumPy's
+_MOST_AXES = 64  # that an array of NumPy's can have
 
 
 def flatten(structure: Any, name: Name) -> list[Any]:
@@ -66,8 +66,8 @@ def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
 def as_structure(argument: Any, name: Name) -> Any:
     """An argument as a structure: if it is a list of numbers, or of lists of them, it is one array.
 
-    This is for users who write [1.0, 2.0] for an array, as in `Value([1.0, 2.0])`. It goes for a
-    whole argument only: inside a structure, each number of a list is a leaf.
+    This is for users who write [1.0, 2.0] for an array, as in `Value([1.0, 2.0])`. It applies
+    only to a whole argument: inside a structure, each number of a list is a leaf.
 
     >>> as_structure([[1, 2], [3, 4]], lambda: "x").shape
     (2, 2)

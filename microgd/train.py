@@ -80,10 +80,10 @@ def fit(
     Between epochs the caller may stop, print, draw, save, or change `optimizer.lr`. In each epoch
     the examples x (n, ...) with targets y (n, ...) come in mini-batches, in a new order that `rng`,
     a `numpy.random.Generator`, draws. Without `rng`, the orders are different in every run.
-    `epochs` is the number of the last epoch, also if `initial_epoch` of them are done already.
+    `epochs` is the number of the last epoch. To go on after `load_checkpoint`, pass the number that
+    it returned as `initial_epoch`.
     `loss(model(x), y)` is the mean over a mini-batch. With `test=(x, y)`, each record also holds
-    the loss and the accuracy on these examples, as `evaluate` computes them. After
-    `load_checkpoint`, `initial_epoch` is the number of epochs that have been trained already.
+    the loss and the accuracy on these examples, as `evaluate` computes them.
 
     `before_step(optimizer)` is called between `backward` and `step`: to clip gradients, as by
     `optim.clip_grad_norm`, or to look at them.
@@ -94,8 +94,8 @@ def fit(
     `TypeError`.
 
     Training begins when the first record is asked for. If none ever is, there is a
-    `RuntimeWarning`. So there is if the features differ in size by more than a thousand: the
-    largest absolute values of the columns of x are compared, without columns of zeros.
+    `RuntimeWarning`. There is one, too, if the columns of x differ in size by a factor above 1,000:
+    their largest absolute values are compared, and columns of zeros left out.
 
     A loss or a gradient that is infinite or nan is a `DivergedError`, raised before it reaches the
     weights. `ValueError` at once if there are no examples, or not as many x as y; and later, if
@@ -218,8 +218,8 @@ def _step(
         cause = _cause(optimizer, x, y, never_moved)
         raise DivergedError(f"the loss became {number} in {where}: {cause}")
     optimizer.zero_grad()
-    is_own = not isinstance(optimizer, Optimizer)
-    if is_own:
+    is_foreign = not isinstance(optimizer, Optimizer)  # then nobody has checked what it does
+    if is_foreign:
         _check_zeroed(optimizer)
     value.backward()
     if not any(p.grad is not None for p in optimizer.parameters):
@@ -232,7 +232,7 @@ def _step(
     if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
         cause = _cause(optimizer, x, y, never_moved)
         raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
-    if is_own and is_first:
+    if is_foreign and is_first:
         _make_first_step(optimizer, where)
     else:
         optimizer.step()
@@ -240,7 +240,7 @@ def _step(
 
 
 def _check_zeroed(optimizer: Any) -> None:
-    """Raise a `ValueError` if `zero_grad()` of a user's own optimizer has left gradients."""
+    """Raise a `ValueError` if `zero_grad()` of a foreign optimizer has left gradients."""
     if any(p.grad is not None and np.any(p.grad) for p in optimizer.parameters):
         raise ValueError(
             "the optimizer's zero_grad() left gradients, to which this step's would be added: "
@@ -249,7 +249,7 @@ def _check_zeroed(optimizer: Any) -> None:
 
 
 def _make_first_step(optimizer: Any, where: str) -> None:
-    """Make the first step of a user's own optimizer, and warn if it changes no parameter."""
+    """Make the first step of a foreign optimizer, and warn if it changes no parameter."""
     before = [np.array(p.data) for p in optimizer.parameters]
     optimizer.step()
     pairs = zip(before, optimizer.parameters, strict=True)

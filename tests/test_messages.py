@@ -220,7 +220,7 @@ MISTAKES = {
     "a step without gradients": (
         lambda: optim.SGD([Value(1.0)], lr=0.1).step(),
         ValueError,
-        "no parameter has a gradient: before step() comes loss.backward(), of a loss that was computed with these parameters, "
+        "no parameter has a gradient: call loss.backward() before step(), on a loss that was computed with these parameters, "
         "and not within no_grad",
     ),
     "a weight that was computed": (

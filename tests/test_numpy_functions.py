@@ -4,7 +4,8 @@ import math
 import pickle
 import re
 import tracemalloc
-from itertools import pairwise
+import warnings
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import pytest
@@ -273,6 +274,14 @@ def test_the_norm_of_huge_tiny_and_infinite_numbers_is_numpys(x, dtype, order):
     np.testing.assert_allclose(found.data, expected, rtol=2 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("ddof", [0, 1, 2, 3])
+def test_a_spread_divides_by_the_number_of_elements_less_ddof_but_by_no_negative_number(ddof):
+    x = np.array([1.0, 3.0])
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(np.std(Value(x), ddof=ddof).data, np.std(x, ddof=ddof))
+
+
 def test_the_slope_of_a_norm_is_a_unit_vector():
     np.testing.assert_allclose(slope(np.linalg.norm, [3.0, -4.0]), [0.6, -0.8], rtol=1e-15)
     np.testing.assert_allclose(
@@ -312,6 +321,14 @@ def test_of_equal_elements_the_first_stays_first_and_nan_comes_last_as_in_numpy(
     np.testing.assert_array_equal(out.data, np.sort(numbers))
     out.backward(np.arange(9.0))
     assert x.grad.tolist() == [4.0, 7.0, 3.0, 5.0, 1.0, 2.0, 6.0, 8.0, 0.0]
+
+
+def test_of_many_equal_elements_each_gets_the_gradient_of_its_own_place():
+    numbers = np.repeat([2.0, 1.0, 2.0, 0.0], 50)
+    x = Value(numbers)
+    g = np.arange(200.0)
+    np.sort(x).backward(g)
+    np.testing.assert_array_equal(x.grad[np.argsort(numbers, kind="stable")], g)
 
 
 # ── Kinks of elementwise functions ────────────────────────────────────────────────────────────────
@@ -578,6 +595,14 @@ def test_a_moving_average_passes_back_how_often_each_element_was_averaged():
     np.testing.assert_allclose(found, np.array([1, 2, 3, 3, 2, 1]) / 3, rtol=1e-15)
 
 
+def test_windows_of_windows_along_one_axis_have_the_derivatives_that_are_measured():
+    x = rng.normal(size=(5, 2))
+    for window, axis in [((2, 2), (0, 0)), ((2, 3), (0, 0)), ((2, 1, 2), (0, 1, 0))]:
+        call = lambda v, w=window, a=axis: sliding_window_view(v, w, a)  # noqa: E731
+        np.testing.assert_array_equal(call(Value(x)).data, call(x))
+        check_gradients(call, x, order=2)
+
+
 def test_a_number_has_one_window_itself():
     x = Value(2.0)
     assert gradients(sliding_window_view(x, ()), [x]) == [1.0]
@@ -611,6 +636,23 @@ def test_arrays_of_thirty_axes_are_arranged_as_by_numpy(call):
     x = np.ones((2,) + (1,) * 29)
     assert call(Value(x)).shape == call(x).shape
     assert slope(call, x).shape == x.shape
+
+
+def test_two_axes_move_anywhere_as_in_numpy():
+    x = np.arange(24.0).reshape(1, 2, 3, 4)
+    value = Value(x)
+    for source, destination in product(permutations(range(4), 2), repeat=2):
+        moved = np.moveaxis(value, source, destination)
+        np.testing.assert_array_equal(moved.data, np.moveaxis(x, source, destination))
+    moved = np.moveaxis(value, (0, 3), (2, 1))
+    moved.backward(moved.data)
+    np.testing.assert_array_equal(value.grad, x)
+
+
+def test_a_number_has_no_edges_to_pad():
+    x = Value(2.0)
+    for mode in ("constant", "edge"):
+        assert gradients(np.pad(x, 1, mode) * 3.0, [x]) == [3.0]
 
 
 @pytest.mark.parametrize(
@@ -718,6 +760,8 @@ def test_weights_that_sum_to_0_are_numpys_error():
     for weights in ([1.0, -1.0, 0.0], Value([1.0, -1.0, 0.0])):
         with pytest.raises(ZeroDivisionError, match="sum to 0"):
             np.average(V, weights=weights)
+    with pytest.raises(ZeroDivisionError, match="sum to 0"):
+        np.average(M, axis=1, weights=[[1.0, 1.0, 1.0], [1.0, -2.0, 1.0]])  # only those of one row
 
 
 def test_weights_alone_may_be_values():

@@ -109,7 +109,7 @@ def test_a_step_before_any_gradient_is_an_error_and_moves_nothing():
     parameters = some_parameters()
     before = copies(parameters)
     with pytest.raises(
-        ValueError, match=r"no parameter has a gradient: before step\(\) comes loss\.backward\(\)"
+        ValueError, match=r"no parameter has a gradient: call loss\.backward\(\) before step\(\)"
     ):
         SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.1).step()
     assert_close(copies(parameters), before, 0.0)

@@ -1,8 +1,8 @@
 """NumPy's further functions: what a learner does not need first.
 
-They are reached by NumPy's names: `np.einsum("ij,jk->ik", x, w)` works on Values. Most are made of
-the operations in operations.py, so they need no rule. Where one of their own is as short, faster or
-more exact, it stands beside the function, as in operations.py.
+Call them by NumPy's names: `np.einsum("ij,jk->ik", x, w)` works on Values. Most are made of the
+operations in operations.py, so they need no rule. Where a rule of its own is shorter, faster or
+more accurate, it stands beside the function.
 
     plain         comparisons, tests, positions, shapes: plain results, without derivatives
     elementwise   arctan2, hypot, cbrt, reciprocal; floor, ceil, round and the like

@@ -38,7 +38,7 @@ hypot   = operation(lambda g, out, x, y: g * divide(x, out),
                     lambda g, out, x, y: g * divide(y, out))(np.hypot)
 cbrt    = operation(lambda g, out, x: divide(divide(g, 3.0 * out), out))(np.cbrt)
 # These are flat between their steps, so the slope is 0. At a step it is taken to be 0, too, as in
-# PyTorch: gradient descent cannot see the steps.
+# PyTorch. So gradient descent gets no signal through them.
 floor   = operation(lambda g, out, x: 0.0)(np.floor)
 ceil    = operation(lambda g, out, x: 0.0)(np.ceil)
 trunc   = operation(lambda g, out, x: 0.0)(np.trunc)

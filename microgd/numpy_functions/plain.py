@@ -1,7 +1,7 @@
 """NumPy's functions whose results have no derivative: they give plain numbers and arrays.
 
-Comparisons and tests jump from False to True, a position or a count jumps from one integer to the
-next, and a shape depends on no number. So nobody asks for their derivatives.
+These return booleans, positions, counts, shapes, or new arrays of constants. No gradient could flow
+back through them, so they work on the numbers alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["PLAIN", "numbers_in", "on_data"]
 
 
 def on_data(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of the operands' numbers. Its results are plain numbers and arrays."""
+    """The function, wrapped so that it gets the numbers of its operands."""
 
     @wraps(function)
     def apply(*operands: Any, **options: Any) -> Any:
@@ -27,7 +27,7 @@ def on_data(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*plain_operands, **plain_options)
 
     apply.__module__ = __name__
-    apply.__doc__ = f"As `numpy.{function.__name__}`, of the numbers alone: a plain result."
+    apply.__doc__ = f"As `numpy.{function.__name__}`, of the numbers; the result is not recorded."
     return apply
 
 

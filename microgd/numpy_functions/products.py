@@ -340,10 +340,14 @@ def euclidean_norm(x: Operand, axis: Axis, keepdims: bool) -> Operand:
 def norm(x: Operand, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Operand:
     """The norm of a vector or a matrix, as `numpy.linalg.norm`.
 
-    `ord` may be None or, for vectors, 2: the square root of the sum of squares, which for matrices
-    is also "fro"; for vectors, 1: the sum of absolute values, or inf: the largest of them; for
-    matrices, the same of the columns' sums (1), or of the rows' (inf). With `axis` x holds many
-    vectors (one axis) or matrices (two).
+    | ord         | of a vector                       | of a matrix                      |
+    | ----------- | --------------------------------- | -------------------------------- |
+    | None        | the root of the sum of squares    | the same                         |
+    | 2 or "fro"  | the root of the sum of squares, 2 | the same, "fro"                  |
+    | 1           | the sum of absolute values        | the largest such sum of a column |
+    | inf         | the largest absolute value        | the largest such sum of a row    |
+
+    With `axis`, x holds many vectors (one axis) or matrices (two).
 
     At 0 the gradient is 0, as in PyTorch, and so is the second derivative. Other orders are a
     `ValueError`.

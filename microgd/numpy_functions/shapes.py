@@ -1,4 +1,4 @@
-"""NumPy's functions that arrange elements: nothing is computed, so gradients find their way back.
+"""NumPy's functions that only move elements: each gradient moves back to where its element was.
 
 Most of these are made of `reshape`, `transpose`, `broadcast_to`, indexing and `concatenate`, whose
 rules are in operations.py.
@@ -85,7 +85,7 @@ def moveaxis(x: Operand, source: Axis, destination: Axis) -> Operand:
     return transpose(x, tuple(order))
 
 
-# ── The elements in another order, some of them several times ────────────────────────────────────
+# ── Reordering and repeating ─────────────────────────────────────────────────────────────────────
 @operation(lambda g, out, x, axis: flip(g, axis))
 def flip(x: Operand, axis: Axis = None) -> Operand:
     """x backwards along an axis, several, or all (None)."""
@@ -188,7 +188,7 @@ def tile(x: Operand, reps: int | Sequence[int]) -> Operand:
     return reshape(broadcast_to(reshape(x, tuple(apart)), tuple(stretched)), joined)
 
 
-# ── Apart and together ───────────────────────────────────────────────────────────────────────────
+# ── Splitting and joining ────────────────────────────────────────────────────────────────────────
 def split(
     x: Operand, indices_or_sections: int | Sequence[int], axis: SupportsIndex = 0
 ) -> list[Operand]:
@@ -243,7 +243,7 @@ def _with_axes(arrays: Sequence[Operand]) -> list[Operand]:
     return [x if shape_of(x) else multiply(x, one) for x in arrays]
 
 
-# ── Larger and smaller ───────────────────────────────────────────────────────────────────────────
+# ── Padding and triangles ────────────────────────────────────────────────────────────────────────
 @operation(
     lambda g, out, x, pad_width, constant_values: getitem(g, _inside(x, pad_width)), name="pad"
 )
@@ -292,8 +292,8 @@ def triu(x: Operand, k: int = 0) -> Operand:
 
 
 # ── Windows ──────────────────────────────────────────────────────────────────────────────────────
-# An element is in several windows, so it gets the sum of the gradients that it has in each. The sum
-# and the view are each other's way back.
+# An element is in several windows, so it gets the sum of the gradients that it has in each. Taking
+# windows and adding them up are the derivative rules of each other.
 @operation(
     lambda g, out, x, window_shape, axis: _sum_of_windows(g, window_shape, axis, shape_of(x)),
     name="sliding_window_view",
@@ -306,7 +306,7 @@ def _windows(x: Operand, window_shape: tuple[int, ...], axis: tuple[int, ...]) -
 def _sum_of_windows(
     x: Operand, window_shape: tuple[int, ...], axis: tuple[int, ...], shape: tuple[int, ...]
 ) -> Operand:
-    """What all windows hold, added up at the places where it came from."""
+    """All windows added up, each at its place in an array of this shape."""
     x = np.asarray(x)
     total = np.zeros(shape, x.dtype)
     counts = np.shape(x)[: len(shape)]  # of windows along each axis

@@ -33,7 +33,7 @@ from microgd.registry import operation
 __all__ = ["average", "cumprod", "cumsum", "prod", "sort", "std"]
 
 
-# ── Along an axis, one after the other ───────────────────────────────────────────────────────────
+# ── Cumulative sums and products ─────────────────────────────────────────────────────────────────
 # An element is in its own partial sum and in all later ones: its gradient is the sum of theirs.
 @operation(lambda g, out, x, axis: flip(cumsum(flip(g, axis), axis), axis), name="cumsum")
 def _cumsum(x: Operand, axis: int) -> Operand:
@@ -52,15 +52,14 @@ def _along(x: Operand, axis: int | None) -> tuple[Operand, int]:
     return (x if shape_of(x) else ravel(x)), axis
 
 
-# An element is a factor of its own partial product and of all later ones. Without that factor these
-# are out / x, but not where x is 0. So nothing is divided: with out[-1] = 1,
+# One could divide each partial product by x to get its derivative, but not where x is 0. So this
+# rule does not divide. It does what backprop.py does: out[i] = x[i] * out[i-1] is used twice, in
+# the result and in out[i+1]. Let total[i] be the gradient of out[i], the sum of both contributions.
+# From the last element to the first,
 #
-#     out[i] = x[i] * out[i-1]
+#     total[i] = g[i] + x[i+1] * total[i+1]
 #
-# is backpropagated as a reader of backprop.py would do it by hand. Let total[i] be the gradient of
-# out[i] when all its uses have contributed. It is used in the result, and for out[i+1]:
-#
-#     total[i] = g[i] + x[i+1] * total[i+1]        the gradient of x[i] is total[i] * out[i-1]
+# and the gradient of x[i] is total[i] * out[i-1], or total[0] for the first.
 @operation(lambda g, out, x, axis: _totals(g, x, axis) * _shifted(out, 1.0, axis), name="cumprod")
 def _cumprod(x: Operand, axis: int) -> Operand:
     return np.cumprod(x, axis)
@@ -87,11 +86,12 @@ def _shifted(x: Operand, first: float, axis: int) -> Operand:
 
 def _totals(g: Operand, x: Operand, axis: int) -> Operand:
     """g[i] + x[i+1] * (g[i+1] + x[i+2] * (g[i+2] + …)), along the axis."""
+    # Rolled by 1, so that place i meets x[i+1]. The first factor is not used.
     factors = roll(flip(x, axis), 1, axis)
     return flip(_recurrence(flip(g, axis), factors, axis), axis)
 
 
-# Backwards, this is another such sum, from the last element to the first.
+# The derivative of this recurrence is the same recurrence, from the last element to the first.
 @operation(
     lambda g, out, x, y, axis: _totals(g, y, axis),
     lambda g, out, x, y, axis: _totals(g, y, axis) * _shifted(out, 0.0, axis),
@@ -114,7 +114,7 @@ def _prod_rule(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool)
     product of all after.
     """
     shape = shape_of(x)
-    if 0 in shape or not shape:
+    if not shape:
         return repeated(g, x, axis, keepdims)
     axes = tuple(range(len(shape))) if axis is None else normalize_axis_tuple(axis, len(shape))
     kept = tuple(i for i in range(len(shape)) if i not in axes)
@@ -144,8 +144,9 @@ def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> Operand:
 def std(x: Operand, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Operand:
     """The standard deviation: the square root of `var`, with `ddof` as there.
 
-    It is the length of x - mean(x), over the square root of n - ddof. Where all elements are equal
-    it is 0, and so is its gradient, as in PyTorch.
+    It is computed as the length of x - mean(x), over the square root of n - ddof. Where all
+    elements are equal it is 0, and so is its gradient, as in PyTorch. (That of sqrt(var(x)) would
+    be nan, because the slope of sqrt is infinite at 0.)
     """
     check_flag("keepdims", keepdims)
     distances = x - mean(x, axis=axis, keepdims=True)
