@@ -162,7 +162,7 @@ def _einsum_rule(
     lambda g, out, x, subscripts, optimize: _einsum_rule(g, (x,), 0, subscripts, optimize),
     name="einsum",
 )
-def _einsum_of_one(x: Operand, subscripts: str, optimize: Any) -> Operand:
+def _einsum_of_one(x: Operand, subscripts: str, optimize: Any = None) -> Operand:
     return np.einsum(subscripts, x, optimize=bool(optimize))
 
 
@@ -171,7 +171,7 @@ def _einsum_of_one(x: Operand, subscripts: str, optimize: Any) -> Operand:
     lambda g, out, x, y, subscripts, optimize: _einsum_rule(g, (x, y), 1, subscripts, optimize),
     name="einsum",
 )
-def _einsum_of_two(x: Operand, y: Operand, subscripts: str, optimize: Any) -> Operand:
+def _einsum_of_two(x: Operand, y: Operand, subscripts: str, optimize: Any = None) -> Operand:
     if isinstance(x, float) and not isinstance(y, float):
         x = np.asarray(x, y.dtype)  # a number widens nothing that it meets
     elif isinstance(y, float) and not isinstance(x, float):
@@ -332,7 +332,7 @@ def _norm_rule(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool)
 
 
 @operation(_norm_rule, name="norm")
-def euclidean_norm(x: Operand, axis: Axis, keepdims: bool) -> Operand:
+def euclidean_norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Operand:
     """The square root of the sum of squares, along axes."""
     return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
