@@ -519,6 +519,38 @@ def test_the_result_of_an_einstein_sum_is_the_same_however_it_is_optimized(optim
     check_gradients(call, x, y, z, order=2)
 
 
+@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ij,jk->ik", [(2, 3), (3, 4)]),
+        ("ij,ij->", [(2, 1), (1, 3)]),
+        ("ii,ij->j", [(3, 3), (3, 2)]),
+        ("...i,ij->...j", [(2, 1, 3), (3, 2)]),
+        ("ij,k->ki", [(2, 3), (4,)]),
+        ("hwij,ij->hw", [(2, 3, 2, 2), (2, 2)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 2), (2, 4)]),
+        (",ij->ji", [(), (2, 3)]),
+        ("ij->j", [(2, 3)]),
+        ("ij,jk->ik", [(2, 0), (0, 3)]),
+    ],
+)
+def test_large_sums_of_products_are_computed_in_another_way_to_the_same_results(
+    subscripts, shapes, is_large, monkeypatch
+):
+    monkeypatch.setattr(products, "_MANY", -1 if is_large else 10**9)
+    operands = [rng.normal(size=shape) for shape in shapes]
+    operands = [x if x.ndim else float(x) for x in map(np.asarray, operands)]
+    found = np.einsum(subscripts, *map(Value, operands))
+    np.testing.assert_allclose(found.data, np.einsum(subscripts, *operands), rtol=1e-12)
+    check_gradients(lambda *v: np.einsum(subscripts, *v), *operands, order=2)
+    narrow = [Value(np.float32(x)) for x in operands]
+    out = np.einsum(subscripts, *narrow)
+    assert out.dtype == (np.float32 if out.shape else np.float64)
+    for x, g in zip(narrow, gradients(out.sum(), narrow), strict=True):
+        assert (np.shape(g), np.asarray(g).dtype) == (x.shape, x.dtype)
+
+
 @pytest.mark.parametrize(
     ("subscripts", "plain"),
     [
