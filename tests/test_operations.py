@@ -25,7 +25,7 @@ from microgd.numpy_functions.plain import PLAIN
 REGISTERED = sorted(name for name, op in OPERATIONS.items() if op.module.startswith("microgd."))
 EXAMPLES = DOMAINS | COMPOSED
 some = settings(
-    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 every_operation = pytest.mark.parametrize("name", sorted(EXAMPLES))
 

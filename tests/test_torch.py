@@ -54,7 +54,7 @@ SOMETIMES_STRAIGHT = {"std", "average", "logsumexp", "softmax", "log_softmax"}
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 @every_dtype
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.data())
 def test_an_operation_and_its_derivatives_of_both_orders_are_pytorchs(name, dtype, data):
     operands, options = data.draw(EXAMPLES[name].cases)
