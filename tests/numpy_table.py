@@ -7,7 +7,7 @@ import inspect
 from pathlib import Path
 
 from microgd import Value
-from microgd.backprop import NUMPY, OPERATIONS
+from microgd.backprop import NUMPY, OPERATIONS, OperationOfOne, OperationOfTwo
 from microgd.numpy_functions.plain import PLAIN
 
 README = Path(__file__).parents[1] / "microgd" / "numpy_functions" / "README.md"
@@ -21,12 +21,13 @@ def numpys_name(function):
     return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
-def arguments(function, ours):
+def arguments(ours):
     """What it takes, without annotations."""
-    try:
+    made = OPERATIONS.get(ours.__name__)
+    if isinstance(made, OperationOfOne | OperationOfTwo):
+        parameters = list(inspect.signature(made.rules[0]).parameters.values())[2:]  # after g, out
+    else:
         parameters = inspect.signature(ours).parameters.values()
-    except ValueError:  # NumPy's ufuncs have no signature before NumPy 2.4
-        return "x, y" if function.nin == 2 else "x"
     bare = [p.replace(annotation=p.empty) for p in parameters]
     text = str(inspect.Signature(bare))
     return text[1:-1].removesuffix(", /")
@@ -52,7 +53,7 @@ def row(function, ours):
     if function in PLAIN:
         call = f"{numpys_name(function)}(…)"
     else:
-        call = f"{numpys_name(function)}({arguments(function, ours)})"
+        call = f"{numpys_name(function)}({arguments(ours)})"
     return f"| `{call}` | {methods(ours)} | {derivative(function, ours)} |"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from math import prod
 from operator import index
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
@@ -97,9 +98,9 @@ def tensordot(x: Operand, y: Operand, axes: int | Sequence[int | Sequence[int]] 
     rows = [x_shape[axis] for axis in x_kept]
     columns = [y_shape[axis] for axis in y_kept]
     # As matrices, so that one matrix product sums over all these axes.
-    count = _product(lengths)
-    left = reshape(transpose(x, (*x_kept, *x_summed)), (_product(rows), count))
-    right = reshape(transpose(y, (*y_summed, *y_kept)), (count, _product(columns)))
+    count = prod(lengths)
+    left = reshape(transpose(x, (*x_kept, *x_summed)), (prod(rows), count))
+    right = reshape(transpose(y, (*y_summed, *y_kept)), (count, prod(columns)))
     return reshape(matmul(left, right), (*rows, *columns))
 
 
@@ -117,10 +118,6 @@ def _summed_axes(axes: Any, x_ndim: int, y_ndim: int) -> tuple[tuple[int, ...], 
     if len(both[0]) != len(both[1]):
         raise ValueError(f"expected as many axes of x as of y, but got axes {shown(axes)}")
     return both
-
-
-def _product(lengths: Sequence[int]) -> int:
-    return int(np.prod(lengths, dtype=np.int64))
 
 
 # ── Einstein's sums ──────────────────────────────────────────────────────────────────────────────
@@ -189,7 +186,7 @@ _MANY = 50_000
 def _multiplications(subscripts: str, shapes: list[tuple[int, ...]]) -> int:
     """How many products of elements there are to add up."""
     given, _ = subscripts.split("->")
-    return _product(list(_lengths(given.split(","), shapes).values()))
+    return prod(_lengths(given.split(","), shapes).values())
 
 
 def einsum(subscripts: Any, *operands: Any, optimize: Any = None) -> Operand:
@@ -243,7 +240,7 @@ def _smallest_product(
         needed = set(result).union(*others)
         both = dict.fromkeys(terms[first] + terms[second])  # each letter once
         kept = "".join(letter for letter in both if letter in needed)
-        size = _product([length_of[letter] for letter in kept])
+        size = prod(length_of[letter] for letter in kept)
         pairs.append((size, first, second, kept))
     return min(pairs)[1:]
 

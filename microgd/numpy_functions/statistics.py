@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -121,16 +122,11 @@ def _prod_rule(g: Operand, out: Operand, x: Operand, axis: Axis, keepdims: bool)
     order = kept + axes
     in_order = transpose(x, order)
     # As one last axis, along which the product goes.
-    groups = reshape(in_order, (*(shape[i] for i in kept), _count(shape, axes)))
+    groups = reshape(in_order, (*(shape[i] for i in kept), math.prod(shape[i] for i in axes)))
     before = _shifted(cumprod(groups, -1), 1.0, -1)
     after = flip(_shifted(cumprod(flip(groups, -1), -1), 1.0, -1), -1)
     others = transpose(reshape(before * after, shape_of(in_order)), tuple(np.argsort(order)))
     return repeated(g, x, axis, keepdims) * others
-
-
-def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
-    """How many elements there are along these axes."""
-    return int(np.prod([shape[i] for i in axes], dtype=np.int64))
 
 
 @operation(_prod_rule)
