@@ -24,7 +24,8 @@ def _arctan2_rule(g: Operand, y: Operand, x: Operand, of_y: bool) -> Operand:
     is_zero = (longer == 0) & (shorter == 0)  # (if one of them is nan, the longer may be 0)
     longer = where(is_zero, 1.0, longer)
     ratio = divide(shorter, longer)
-    leg_over_longer = where(is_x_longer == of_y, 1.0, ratio)
+    is_leg_longer = is_x_longer == of_y
+    leg_over_longer = where(is_leg_longer, 1.0, ratio)  # (as a quotient, inf / inf would be nan)
     slope = divide(divide(g * leg_over_longer, longer), 1.0 + ratio * ratio)
     return where(is_zero, 0.0, slope)
 
@@ -36,6 +37,7 @@ arctan2 = operation(lambda g, out, y, x: _arctan2_rule(g, y, x, True),
 # (`np.linalg.norm` takes 0 there.)
 hypot   = operation(lambda g, out, x, y: g * divide(x, out),
                     lambda g, out, x, y: g * divide(y, out))(np.hypot)
+# In two steps: for a quotient by out² the second derivative at 0 and at infinity would be nan.
 cbrt    = operation(lambda g, out, x: divide(divide(g, 3.0 * out), out))(np.cbrt)
 # These are flat between their steps, so the slope is 0. At a step it is taken to be 0, too, as in
 # PyTorch. So gradient descent gets no signal through them.
