@@ -263,7 +263,9 @@ def test_an_option_that_will_not_do_is_one_clear_line(arguments):
 
 
 def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
-    code = "import os, signal, sys; sys.argv = ['x']; import program; program.options(program.parser('Why?'))"
+    # A shell starts what runs in the background with Ctrl-C switched off, and so might these tests.
+    code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code += "; sys.argv = ['x']; import program; program.options(program.parser('Why?'))"
     code += "; os.kill(os.getpid(), signal.SIGINT)"
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES)}
     done = subprocess.run(
