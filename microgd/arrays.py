@@ -1,6 +1,7 @@
 """What the engine computes with: Python floats, and arrays of float32 or float64."""
 
 import reprlib
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,24 @@ Data: TypeAlias = float | NDArray[Any]
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
+
+
+class StandIn:
+    """The base class of what stands for numbers while a computation is written out (programs/).
+
+    It behaves as the float or the array that it stands for, but is neither. So the functions here
+    pass it on, where NumPy's own would try to make an array of it.
+    """
+
+    __slots__ = ()
+
+    def as_data(self, like: Data) -> Any:
+        """As the function of this name."""
+        raise NotImplementedError
+
+    def applied(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """The function of these arguments, of which this is one."""
+        raise NotImplementedError
 
 
 def as_data(x: Any, like: Data = 0.0) -> Data:
@@ -27,6 +46,9 @@ def as_data(x: Any, like: Data = 0.0) -> Data:
     # is a copy of that object takes the longer path below, to the same result.
     if type(x) is ndarray and (x.dtype is _FLOAT32 or x.dtype is _FLOAT64) and x.ndim:
         return x
+    if isinstance(x, StandIn):
+        data: Data = x.as_data(like)
+        return data
     if isinstance(x, int) and x.bit_length() > 1023:
         raise ValueError(
             f"expected numbers below 9e307, but got an integer of {x.bit_length()} bits"
@@ -56,7 +78,7 @@ def as_plain_array(x: Any) -> NDArray[Any]:
     NumPy cannot make an array of numbers from a sparse matrix, or from rows of different lengths.
     """
     cls = type(x)
-    if cls is ndarray:
+    if cls is ndarray or isinstance(x, StandIn):
         return x  # type: ignore[no-any-return]
     expected = "expected a number or an array of numbers, but got"
     if isinstance(x, np.ma.MaskedArray):
@@ -80,6 +102,23 @@ def as_plain_array(x: Any) -> NDArray[Any]:
         return np.asarray(x)
     except ValueError:  # rows of different lengths
         raise TypeError(f"{expected} a ragged {cls.__name__}") from None
+
+
+def as_array(x: Any) -> Any:
+    """`x` as an array, as by `numpy.asarray`; a stand-in for an array is returned itself."""
+    return x if isinstance(x, StandIn) else np.asarray(x)
+
+
+def of_floats(function: Callable[..., float]) -> Callable[..., float]:
+    """A function of the module `math`, which takes stand-ins for floats, too."""
+
+    def apply(*arguments: Any) -> Any:
+        for x in arguments:
+            if isinstance(x, StandIn):
+                return x.applied(function, arguments)
+        return function(*arguments)
+
+    return apply
 
 
 def _type_and_dtype(x: Any, array: NDArray[Any]) -> str:

@@ -496,15 +496,17 @@ def unbroadcast(contribution: Any, numbers: Any, name: str, create_graph: bool =
     shape = () if isinstance(numbers, float) else numbers.shape
     if not (create_graph and isinstance(contribution, Node)):
         try:
-            contribution = np.asarray(as_data(contribution, numbers))
+            contribution = as_data(contribution, numbers)
         except TypeError as error:
             raise TypeError(f"a rule of {name} gave no gradient: {error}") from None
-    if not contribution.shape and shape:
+    if isinstance(contribution, float) or not contribution.shape:
+        if not shape:
+            return contribution
         contribution = contribution * np.ones(shape, numbers.dtype)  # the same for all elements
     if contribution.shape != shape:
         contribution = _summed_to(shape, contribution, name)
     if isinstance(numbers, float):
-        return contribution if isinstance(contribution, Node) else float(contribution)
+        return contribution if isinstance(contribution, Node) else contribution.item()
     if contribution.dtype == numbers.dtype:
         return contribution
     return contribution.astype(numbers.dtype)
@@ -519,9 +521,13 @@ def _summed_to(shape: tuple[int, ...], contribution: Any, name: str) -> Any:
     added = contribution.ndim - len(shape)
     if added >= 0:
         stretched = [axis for axis, length in enumerate(shape, added) if length == 1]
-        total = contribution.sum(axis=(*range(added), *stretched), keepdims=True)
-        if total.shape[added:] == shape:
-            return total.reshape(shape)
+        if not stretched:
+            total = contribution.sum(axis=tuple(range(added)))
+        else:
+            total = contribution.sum(axis=(*range(added), *stretched), keepdims=True)
+            total = total.reshape(total.shape[added:])
+        if total.shape == shape:
+            return total
     raise ValueError(
         f"a rule of {name} gave a gradient of shape {contribution.shape} for an operand of "
         f"shape {shape}"

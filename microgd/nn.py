@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
-from microgd.arrays import Data, as_data, check_dtype, shown
+from microgd.arrays import Data, as_array, as_data, check_dtype, shown
 from microgd.checks import check_count, check_labels, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, one_hot
 from microgd.module import Module as Module
@@ -87,7 +87,8 @@ _FEW_OUTPUTS = 16
 def _product(x: Operand, y: Operand) -> Operand:
     """x @ y, for a matrix y."""
     if isinstance(x, ndarray) and isinstance(y, ndarray) and x.ndim < 3:
-        return x.dot(y)  # the same result, half a microsecond sooner
+        # The same result as x @ y, half a microsecond sooner. (Only np.dot takes stand-ins.)
+        return x.dot(y) if type(y) is ndarray else np.dot(x, y)
     return x @ y
 
 
@@ -382,7 +383,8 @@ def _cross_entropy(logits: Operand, labels: Any, cache: list[Any]) -> Operand:
     p /= sums  # now p is the softmax
     flat[label_places] -= 1.0  # and now the difference that the rule needs
     cache.append(p.T)
-    return float(np.add.reduce(np.log(sums) - label_logits)) / examples
+    total: float = np.add.reduce(np.log(sums) - label_logits).item()
+    return total / examples
 
 
 def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
@@ -433,7 +435,8 @@ def _binary_cross_entropy(logits: Operand, targets: Operand) -> Operand:
     against = np.where(logits > 0, 1.0 - targets, targets)
     magnitude_where_against = np.where(against == 0, 0.0, magnitude)  # 0 * inf would be nan
     losses = np.log1p(np.exp(-magnitude)) + against * magnitude_where_against
-    return float(np.mean(losses, dtype=np.float64))
+    mean_loss: float = np.mean(losses, dtype=np.float64).item()
+    return mean_loss
 
 
 def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
@@ -460,7 +463,7 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
 
 def _check_probabilities(targets: Any) -> None:
     """A `ValueError` unless all targets are from 0 to 1. The message says how to repair them."""
-    numbers = np.asarray(_numbers(targets))
+    numbers = as_array(_numbers(targets))
     # A nan makes both of these nan, and then neither comparison holds.
     least = np.minimum.reduce(numbers, axis=None)
     most = np.maximum.reduce(numbers, axis=None)

@@ -38,10 +38,9 @@ A function that is made of operations, such as `var` below, needs no rule.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from math import exp as _exp
-from math import hypot
 from math import log as _ln
 from types import EllipsisType
 from typing import Any
@@ -49,7 +48,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgd.arrays import as_data, check_dtype, check_flag
+from microgd.arrays import as_array, as_data, check_dtype, check_flag, of_floats
 from microgd.backprop import NUMPY, Node
 from microgd.registry import operation
 
@@ -279,7 +278,7 @@ def sigmoid(x: Operand) -> Operand:
 def relu(x: Operand) -> Operand:
     """The larger of x and 0, elementwise."""
     if isinstance(x, float):
-        return 0.0 if x <= 0 else x  # in this order nan stays nan
+        return where(x <= 0, 0.0, x)  # in this order nan stays nan
     return np.maximum(x, 0.0)
 
 
@@ -292,7 +291,7 @@ def relu(x: Operand) -> Operand:
 )
 def where(condition: Any, x: Operand, y: Operand) -> Operand:
     """x where the condition holds, else y, elementwise with broadcasting."""
-    if isinstance(condition, bool) and isinstance(x, float) and isinstance(y, float):
+    if type(condition) is bool and isinstance(x, float) and isinstance(y, float):
         return x if condition else y
     return np.where(condition, x, y)
 
@@ -490,7 +489,7 @@ def broadcast_to(x: Operand, shape: int | tuple[int, ...]) -> Operand:
 def astype(x: Operand, dtype: Any) -> Operand:
     """x in float32 or float64; `TypeError` for other dtypes. A Python float stays one."""
     check_dtype(dtype)
-    return x if isinstance(x, float) else np.asarray(x).astype(dtype, copy=False)
+    return x if isinstance(x, float) else as_array(x).astype(dtype, copy=False)
 
 
 # An element that was picked twice was used twice, so its gradients add up; one that was not picked
@@ -498,13 +497,13 @@ def astype(x: Operand, dtype: Any) -> Operand:
 @operation(lambda g, out, x, index: scatter(g, index, shape_of(x)))
 def getitem(x: Operand, index: Any) -> Operand:
     """x[index]: integers, slices, None, `...`, boolean and integer arrays."""
-    return np.asarray(x)[index]
+    return as_array(x)[index]
 
 
 @operation(lambda g, out, x, index, shape: getitem(g, index))
 def scatter(x: Operand, index: Any, shape: tuple[int, ...]) -> Operand:
     """Zeros of the given shape, with x added at the index: the way back from indexing."""
-    zeros = np.zeros(shape, getattr(x, "dtype", np.float64))
+    zeros = np.zeros_like(x, order="C", shape=shape)
     parts = index if isinstance(index, tuple) else (index,)
     if all(isinstance(part, int | slice | None | EllipsisType) for part in parts):
         zeros[index] = x  # such an index picks no element twice
@@ -572,6 +571,10 @@ NUMPY[np.amin] = min
 
 
 # ── Accuracy: functions that rules above are made of ─────────────────────────────────────────────
+_exp = of_floats(math.exp)
+_hypot = of_floats(math.hypot)
+
+
 # Written out in a rule, 1 - tanh(x)² would be 0 as soon as tanh(x) rounds to 1, 1 - x² would lose
 # its digits near x = 1, and in sqrt(1 + x²) the square would overflow. The four operations below
 # avoid these losses. They have rules of their own, so that second derivatives keep their digits.
@@ -602,7 +605,7 @@ def _one_minus_square(x: Operand) -> Operand:
 def _hypotenuse(x: Operand) -> Operand:
     """sqrt(1 + x²), also where x² would overflow: there it is |x|."""
     if isinstance(x, float):
-        return hypot(x, 1.0)
+        return _hypot(x, 1.0)
     size = np.abs(x)
     inside = np.minimum(size, 1e9)  # beyond this, adding 1 to x² does not change it
     return np.maximum(np.sqrt(1.0 + inside * inside), size)

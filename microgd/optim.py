@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from math import inf, sqrt
+from math import inf
 from typing import Any
 
 import numpy as np
 
+from microgd.arrays import of_floats
 from microgd.checks import check_list, check_number
 from microgd.optimizer import Kept, State, own
 from microgd.optimizer import Optimizer as Optimizer
@@ -107,6 +109,9 @@ def _direction(
     return velocity, state
 
 
+_sqrt = of_floats(math.sqrt)
+
+
 class Adam(Optimizer):
     """Adam: every weight has a step length of its own, which adapts to the size of its gradients.
 
@@ -143,7 +148,7 @@ class Adam(Optimizer):
         mean = beta1 * state.get("exp_avg", 0.0) + (1 - beta1) * gradient
         square = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * gradient * gradient
         step_size = self.lr / (1 - beta1**step)
-        size = np.sqrt(square) / sqrt(1 - beta2**step) + self.eps
+        size = np.sqrt(square) / _sqrt(1 - beta2**step) + self.eps
         return -step_size * mean / size, {"step": step, "exp_avg": mean, "exp_avg_sq": square}
 
     def _checked(self, name: str, value: Any) -> Any:
@@ -192,7 +197,7 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     for _, g in gradients:
         flat = np.asarray(g, np.float64).ravel("K")
         total += float(np.dot(flat, flat))
-    norm = sqrt(total)
+    norm = math.sqrt(total)
     coefficient = 1.0 if only_measures else max_norm / (norm + 1e-6)
     if not coefficient >= 1:  # also if it is nan
         with np.errstate(invalid="ignore"):  # 0 times infinity is nan, which `fit` will find

@@ -45,7 +45,7 @@ class Value(Node):
         if not isinstance(name, str | None):
             raise TypeError(f"expected a name that is text, but got {shown(name)}")
         numbers = as_data(data)
-        super().__init__(numbers if isinstance(numbers, float) else np.array(numbers))
+        super().__init__(numbers if isinstance(numbers, float) else numbers.copy("K"))
         self.name = name
 
     backward = backward  # so that `y.backward()` is `backward(y)`
@@ -97,7 +97,7 @@ class Value(Node):
             raise ValueError(
                 f"only a value of one element has an item; this one has shape {self.shape}"
             )
-        return self._numbers if isinstance(self._numbers, float) else float(self._numbers.item())
+        return self._numbers if isinstance(self._numbers, float) else self._numbers.item()
 
     def detach(self) -> Value:
         """A leaf with a copy of the data: no gradient comes back from it to this Value."""

@@ -170,9 +170,9 @@ def _einsum_of_one(x: Operand, subscripts: str, optimize: Any = None) -> Operand
 )
 def _einsum_of_two(x: Operand, y: Operand, subscripts: str, optimize: Any = None) -> Operand:
     if isinstance(x, float) and not isinstance(y, float):
-        x = np.asarray(x, y.dtype)  # a number widens nothing that it meets
+        x = x * np.ones((), y.dtype)  # a number widens nothing that it meets
     elif isinstance(y, float) and not isinstance(x, float):
-        y = np.asarray(y, x.dtype)
+        y = y * np.ones((), x.dtype)
     if optimize is None:
         optimize = _multiplications(subscripts, [np.shape(x), np.shape(y)]) > _MANY
     return np.einsum(subscripts, x, y, optimize=optimize)

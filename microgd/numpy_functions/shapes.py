@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view as _numpys_sliding_window_view
 from numpy.typing import ArrayLike
 
-from microgd.arrays import shown
+from microgd.arrays import as_array, shown
 from microgd.backprop import NUMPY
 from microgd.numpy_functions.plain import numbers_in
 from microgd.operations import (
@@ -122,7 +122,7 @@ def take(x: Operand, indices: ArrayLike, axis: int | None = None) -> Operand:
 
 def _integers(name: str, x: ArrayLike) -> Any:
     """x as an array of integers; `TypeError` for anything else."""
-    array = np.asarray(x)
+    array = as_array(x)
     if not array.size:
         return array.astype(int)  # an empty list has the dtype float64
     if array.dtype.kind not in "iu":
@@ -235,7 +235,7 @@ def _with_axes(arrays: Sequence[Operand]) -> list[Operand]:
     (Neither do integers and booleans: they take the dtype of the Values.)
     """
     arrays = list(arrays)
-    dtypes = [np.asarray(numbers_in(x)).dtype for x in arrays if shape_of(x)]
+    dtypes = [as_array(numbers_in(x)).dtype for x in arrays if shape_of(x)]
     float_dtypes = [dtype for dtype in dtypes if dtype.kind == "f"]
     if not float_dtypes:
         return [reshape(x, 1) if not shape_of(x) else x for x in arrays]
@@ -307,8 +307,8 @@ def _sum_of_windows(
     x: Operand, window_shape: tuple[int, ...], axis: tuple[int, ...], shape: tuple[int, ...]
 ) -> Operand:
     """All windows added up, each at its place in an array of this shape."""
-    x = np.asarray(x)
-    total = np.zeros(shape, x.dtype)
+    x = as_array(x)
+    total = np.zeros_like(x, order="C", shape=shape)
     counts = np.shape(x)[: len(shape)]  # of windows along each axis
     for offsets in np.ndindex(*window_shape):
         starts = [0] * len(shape)

@@ -99,7 +99,7 @@ def _totals(g: Operand, x: Operand, axis: int) -> Operand:
 )
 def _recurrence(x: Operand, y: Operand, axis: int) -> Operand:
     """out[i] = x[i] + y[i] * out[i-1] along the axis, where out[0] = x[0]."""
-    out = np.array(x)
+    out = np.copy(x)
     rows = np.moveaxis(out, axis, 0)
     factors = np.moveaxis(y, axis, 0)
     for i in range(1, len(rows)):

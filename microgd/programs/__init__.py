@@ -1,0 +1,1 @@
+"""A computation written out as a NumPy program, and run as that program."""

@@ -1,0 +1,346 @@
+"""One call of a function, written down with stand-ins: forward, and back by the chain rule.
+
+The function is run as it is, and so is the reverse pass of backprop.py. They get stand-ins
+(stand_ins.py) in place of numbers and arrays, and these write down what is computed.
+
+Values are the engine's own. For the time of the trace, those that exist already show a stand-in in
+place of their numbers: the class of each is replaced by a subclass in which `_numbers` is a
+property. The property asks a context variable, so other threads and tasks see the numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from microgd.backprop import Node, reverse_pass
+from microgd.programs.stand_ins import CannotFollow, Record, StandIn
+from microgd.programs.watch import Watch
+
+# One trace at a time: two threads that replace the class of the same Value would disturb each
+# other.
+_ONE_AT_A_TIME = RLock()
+
+_stand_ins: ContextVar[dict[Any, StandIn] | None] = ContextVar("stand_ins", default=None)
+_numbers_slot: Any = vars(Node)["_numbers"]
+_operands_slot: Any = vars(Node)["_operands"]
+
+
+@lru_cache(maxsize=None)
+def _traced_class(value_class: type) -> type:
+    """The subclass whose Values show a stand-in, while they are traced."""
+
+    def read_numbers(self: Any) -> Any:
+        replaced = _stand_ins.get()
+        if replaced is not None and self in replaced:
+            return replaced[self]
+        return _numbers_slot.__get__(self)
+
+    def write_numbers(self: Any, numbers: Any) -> None:
+        replaced = _stand_ins.get()
+        if replaced is not None and self in replaced:
+            replaced[self]._record.cannot("it changes the data of a Value")
+        _numbers_slot.__set__(self, numbers)
+
+    def read_operands(self: Any) -> Any:
+        replaced = _stand_ins.get()
+        if replaced is not None and self in replaced:
+            return ()  # the reverse pass ends here
+        return _operands_slot.__get__(self)
+
+    attributes = {
+        "__slots__": (),
+        "__module__": value_class.__module__,
+        "_numbers": property(read_numbers, write_numbers),
+        "_operands": property(read_operands, _operands_slot.__set__),
+    }
+    return type(value_class.__name__, (value_class,), attributes)
+
+
+@contextmanager
+def _replaced(stand_ins: dict[Any, StandIn]) -> Iterator[None]:
+    """A context in which these Values show their stand-ins."""
+    classes = {value: type(value) for value in stand_ins}
+    token = _stand_ins.set(stand_ins)
+    try:
+        for value, value_class in classes.items():
+            value.__class__ = _traced_class(value_class)
+        yield
+    finally:
+        for value, value_class in classes.items():
+            value.__class__ = value_class
+        _stand_ins.reset(token)
+
+
+@dataclass
+class Input:
+    """An argument of the program."""
+
+    stand_in: StandIn
+    name: str
+    path: Any = None  # where it is in the arguments of the function, or None
+    value: Any = None  # the Value, or the array, that the function finds by itself
+
+
+@dataclass
+class Trace:
+    """What a call has computed.
+
+    calls         in their order, forward and then backward
+    forward       how many of them are forward
+    blocks        (place, node): from this place on, the calls are the node's contributions
+    inputs        all that the program may need
+    result        what the function returned
+    output        the Value in it that gradients are of, or None
+    gradients     (Value, stand-in): the gradient of each input that is a Value
+    """
+
+    record: Record
+    inputs: list[Input]
+    result: Any = None
+    output: Any = None
+    forward: int = 0
+    blocks: list[tuple[int, Node]] = field(default_factory=list)
+    gradients: list[tuple[Any, StandIn]] = field(default_factory=list)
+    seed: StandIn | None = None  # the gradient that the reverse pass begins with
+    constants: dict[int, tuple[ndarray, str | None]] = field(default_factory=dict)
+    converted: list[Any] = field(default_factory=list)
+
+    @property
+    def calls(self) -> list[Any]:
+        return self.record.calls
+
+
+def trace(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    options: Mapping[str, Any],
+    values: Mapping[Any, str],
+    watch: Watch,
+    *,
+    backward: bool,
+    seeded: bool = False,
+    find_place: Callable[[], Any] | None = None,
+    around: Callable[[], Any] | None = None,
+) -> Trace:
+    """Call the function with stand-ins, and go back from its result.
+
+    `values` are the Values that it finds by itself, with their names. With `seeded`, the reverse
+    pass begins with a gradient that is an argument of the program, and otherwise with 1.
+    """
+    with _ONE_AT_A_TIME, np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        record = Record()
+        record.find_place = find_place
+        made = Trace(record, [])
+        record.check_constant = _check_of_constants(made, watch)
+        stand_ins: dict[Any, StandIn] = {}
+        inner_arguments, inner_options = _with_stand_ins(made, arguments, options, stand_ins)
+        for value, name in values.items():
+            if value not in stand_ins:
+                stand_ins[value] = _add_input(made, name, value._numbers, value=value)
+        try:
+            with _replaced(stand_ins):
+                made.result = function(*inner_arguments, **inner_options)
+                made.forward = len(record.calls)
+                made.output = _first_value(made.result)
+                if backward and made.output is not None:
+                    _go_back(made, seeded)
+        finally:
+            record.is_open = False
+        if record.failure is not None:  # somebody has caught it, and gone another way
+            raise record.failure
+        return made
+
+
+def _add_input(made: Trace, name: str, numbers: Any, path: Any = None, value: Any = None) -> Any:
+    stand_in = made.record.input(name, numbers)
+    made.inputs.append(Input(stand_in, name, path, value))
+    return stand_in
+
+
+def _go_back(made: Trace, seeded: bool) -> None:
+    """Run the reverse pass, and note which node's contributions begin where."""
+    output = made.output
+    record = made.record
+    numbers = output._numbers
+    if not output._operands:
+        return
+    if seeded:
+        shape = np.shape(numbers)
+        like = np.ones(shape, numbers.dtype) if shape else 1.0
+        seed = _add_input(made, "g", like)
+    elif isinstance(numbers, float):
+        seed = record.constant(1.0)
+    else:
+        seed = np.ones_like(numbers)
+    made.seed = seed
+    made.forward = len(record.calls) if seeded else len(record.calls) - 1
+    replaced = _stand_ins.get() or {}
+    for node, gradient in reverse_pass(output, seed):
+        if node in replaced:
+            if type(gradient) is not StandIn:
+                gradient = record.result("constant", gradient, (), None, gradient)
+            made.gradients.append((node, gradient))
+        else:
+            made.blocks.append((len(record.calls), node))
+
+
+def _first_value(result: Any) -> Any:
+    """The first Value in a result that was recorded."""
+    if isinstance(result, Node):
+        return result if result._operands else None
+    parts: Iterable[Any] = ()
+    if isinstance(result, list | tuple):
+        parts = result
+    elif isinstance(result, dict):
+        parts = result.values()
+    for part in parts:
+        found = _first_value(part)
+        if found is not None:
+            return found
+    return None
+
+
+# ── Arguments ────────────────────────────────────────────────────────────────────────────────────
+def _with_stand_ins(
+    made: Trace,
+    arguments: Sequence[Any],
+    options: Mapping[str, Any],
+    stand_ins: dict[Any, StandIn],
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments, with stand-ins in place of arrays and floats. Values stay, and show theirs."""
+
+    def replace(path: tuple[Any, ...], x: Any) -> Any:
+        name = _argument_name(path)
+        if isinstance(x, Node):
+            if x not in stand_ins:
+                stand_ins[x] = _add_input(made, x.name or name, x._numbers, path, x)  # type: ignore[attr-defined]
+            return x
+        return _add_input(made, name, x, path)
+
+    inner = [mapped(replace, x, (i,)) for i, x in enumerate(arguments)]
+    inner_options = {name: mapped(replace, x, (name,)) for name, x in options.items()}
+    return inner, inner_options
+
+
+def mapped(function: Callable[[Any, Any], Any], x: Any, path: tuple[Any, ...]) -> Any:
+    """x, with a function's results in place of the numbers, arrays and Values in it."""
+    if is_number(x):
+        return function(path, x)
+    if type(x) is list or type(x) is tuple:
+        return type(x)(mapped(function, each, (*path, i)) for i, each in enumerate(x))
+    if type(x) is dict:
+        return {key: mapped(function, each, (*path, key)) for key, each in x.items()}
+    return x
+
+
+def is_number(x: Any) -> bool:
+    """Whether it is an argument of the program. An integer is not: it may be a size or a count."""
+    if type(x) is float or type(x) is ndarray or isinstance(x, Node):
+        return True
+    return isinstance(x, np.generic) and x.dtype.kind in "fiub"
+
+
+def _argument_name(path: tuple[Any, ...]) -> str:
+    return "_".join(map(str, path)) if isinstance(path[0], str) else "x_" + "_".join(map(str, path))
+
+
+# ── Constant arrays ──────────────────────────────────────────────────────────────────────────────
+def _check_of_constants(made: Trace, watch: Watch) -> Callable[[ndarray], None]:
+    """A function that finds out where an array comes from that is not computed from arguments.
+
+    Arrays that the function reaches by names are arguments of the program, and so are views of
+    them. Arrays of equal elements, and counts such as 0, 1, 2, are written as they are, and so is
+    what operations make for themselves. Any other array was made by the function, from numbers that
+    can't be followed: that is an error.
+    """
+
+    def check(array: ndarray) -> None:
+        if id(array) in made.constants:
+            return
+        name: str | None = None
+        owner = array
+        while owner is not None and id(owner) not in watch.arrays:
+            owner = owner.base  # type: ignore[assignment]
+        if owner is not None:
+            name = watch.arrays[id(owner)][1] or "constant"
+        elif literal(array) is None and not _was_made_by_microgd(array):
+            made.record.cannot(
+                f"it makes an array of shape {array.shape}, from numbers that can't be followed: "
+                "give it as an argument"
+            )
+        made.constants[id(array)] = array, name
+
+    return check
+
+
+def literal(array: ndarray) -> str | None:
+    """How an array is written that is a plain fill or a range; None if it is neither."""
+    dtype = "" if array.dtype == np.float64 else f", np.{array.dtype.name}"
+    if not array.size:
+        return f"np.zeros({array.shape}{dtype})"
+    first = array.flat[0]
+    if np.array_equal(array, np.full_like(array, first), equal_nan=array.dtype.kind == "f"):
+        shape = str(array.shape[0]) if array.ndim == 1 else str(array.shape)
+        if first == 0 and not np.signbit(first):
+            return f"np.zeros({shape}{dtype})"
+        if first == 1 and array.dtype.kind != "b":
+            return f"np.ones({shape}{dtype})"
+        item = first.item()
+        written = "np." + repr(item) if item != item or abs(item) == np.inf else repr(item)
+        written = written.replace("np.-inf", "-np.inf")
+        return f"np.full({shape}, {written}{dtype})"
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        if array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
+            return f"np.arange({len(array)})"
+    return None
+
+
+def _was_made_by_microgd(array: ndarray) -> bool:
+    """Whether code of microgd's made the array, and not code of the user's.
+
+    It is an argument of all functions that were called with it. So the function that made it, or
+    called something that did, is the innermost of the active ones of which it is no argument.
+    """
+    frame: Any = sys._getframe(3)
+    while frame is not None:
+        if not _is_argument(array, frame):
+            module = frame.f_globals.get("__name__", "")
+            return bool(
+                module.startswith("microgd.") and not module.startswith("microgd.programs.")
+            )
+        frame = frame.f_back
+    return False
+
+
+def _is_argument(array: ndarray, frame: Any) -> bool:
+    """Whether a function got this array, or something that it is in, as an argument."""
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + 2
+    names = code.co_varnames[:count]
+    found = frame.f_locals
+    return any(_contains(found.get(name), array) for name in names)
+
+
+def _contains(x: Any, array: ndarray) -> bool:
+    if x is array:
+        return True
+    if isinstance(x, list | tuple):
+        return any(_contains(each, array) for each in x)
+    if isinstance(x, Node):
+        return _numbers_slot.__get__(x) is array
+    return False
+
+
+__all__ = ["CannotFollow", "Input", "Trace", "is_number", "literal", "mapped", "trace"]
