@@ -335,8 +335,9 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     classes = check_count("number of classes", classes, 0)
-    rows = np.eye(classes, dtype=np.float32)
-    return rows[check_labels(labels, np.size(labels), classes)]
+    integers = check_labels(labels, np.size(labels), classes)
+    is_label = integers[:, None] == np.arange(classes)
+    return is_label.astype(np.float32)
 
 
 def standardize(

@@ -15,7 +15,13 @@ from microgd.checks import check_type
 from microgd.memory import keep
 from microgd.programs.fast import Fast, Program, needed_calls
 from microgd.programs.stand_ins import CannotFollow, StandIn, stand_ins_in
-from microgd.programs.trace import Input, Trace, is_number, mapped, trace
+from microgd.programs.trace import (
+    Input,
+    Trace,
+    gradients_of_a_call,
+    same_bits,
+    trace,
+)
 from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
 from microgd.recording import is_evaluating, is_recording
 from microgd.value import Value
@@ -242,7 +248,8 @@ class _Version:
             result = next(numbers)
             if x is self.output:
                 saved = tuple(map(_now, operands))
-                operation = _CompiledOperation.of(self, found[self.count :])
+                residuals = found[self.count :]
+                operation = _CompiledOperation.of(self, residuals, (arguments, options))
                 return record(type(x), result, operation, operands, saved)
             return record(Value, result, _NOT_DIFFERENTIATED, operands[:1], (None,))
 
@@ -321,15 +328,21 @@ class _CompiledOperation(Operation):
 
     version: _Version
     residuals: tuple[Any, ...]
+    call: tuple[Sequence[Any], Mapping[str, Any]]
 
     @staticmethod
-    def of(version: _Version, residuals: tuple[Any, ...]) -> _CompiledOperation:
+    def of(version: _Version, residuals: tuple[Any, ...], call: Any) -> _CompiledOperation:
         """The operation of one call."""
         made: _CompiledOperation = object.__new__(_CompiledOperation)
         name = getattr(version.function, "__name__", "compiled")
         made.__dict__.update(
-            name=name, forward=version.function, rules=(), options={}, version=version,
+            name=name,
+            forward=version.function,
+            rules=(),
+            options={},
+            version=version,
             residuals=residuals,
+            call=call,
         )
         return made
 
@@ -337,13 +350,18 @@ class _CompiledOperation(Operation):
         self, node: Node, gradient: Any, create_graph: bool = False
     ) -> Iterable[tuple[Node, Any]]:
         """What the backward program computes."""
-        if create_graph:
-            raise RuntimeError(
-                f"{self.name} is compiled, and a program has no second derivatives: "
-                f"differentiate {self.name}.function"
-            )
-        gradients = self.version.backward(gradient, *self.residuals)
-        return zip(node._operands, gradients, strict=True)
+        operands = node._operands
+        if not create_graph:
+            try:
+                return zip(operands, self.version.backward(gradient, *self.residuals), strict=True)
+            except Exception:
+                pass  # another way back: the engine knows it
+        arguments, options = self.call
+        totals = gradients_of_a_call(
+            self.forward, arguments, options, operands, node._numbers, gradient, create_graph
+        )
+        pairs = zip(operands, totals, strict=True)
+        return [(operand, total) for operand, total in pairs if total is not None]
 
 
 class _NotDifferentiated(Operation):
@@ -376,26 +394,7 @@ def _is_same_part(x: Any, y: Any) -> bool:
     return all(same_bits(expected.get(value), gradient) for value, gradient in found.items())
 
 
-def same_bits(x: Any, y: Any) -> bool:
-    """Whether two results are the same, to the last bit; nan counts as equal to nan."""
-    if isinstance(x, ndarray) or isinstance(y, ndarray):
-        if type(x) is not type(y) or x.dtype != y.dtype or x.shape != y.shape:
-            return False
-        if x.tobytes() == y.tobytes():
-            return True
-        if x.dtype.kind != "f":
-            return False
-        is_nan = np.isnan(x)
-        x = np.where(is_nan, 0, x)
-        return np.array_equal(is_nan, np.isnan(y)) and x.tobytes() == np.where(is_nan, 0, y).tobytes()
-    if isinstance(x, float) and isinstance(y, float):
-        return repr(x) == repr(y)
-    return type(x) is type(y) and bool(x == y)
-
-
 def compiled(function: Callable[..., Any]) -> Any:
     """The function, run as a program of NumPy calls that is written of it at its first call."""
     return Compiled(function)
 
-
-__all__ = ["Compiled", "compiled", "is_number", "mapped"]

@@ -27,6 +27,9 @@ from microgd import arrays
 from microgd.backprop import Node
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# What a stand-in for Python's float gives as its dtype. It equals float64, but is another object,
+# so the engine does not take an np.float64 for a number that fits already.
+_DTYPE_OF_FLOAT = np.dtype(np.float64, copy=True)
 
 
 class CannotFollow(TypeError):
@@ -363,6 +366,8 @@ class StandIn(Call, arrays.StandIn):
     @property
     def dtype(self) -> Any:
         value = self._value
+        if type(value) is float:
+            return _DTYPE_OF_FLOAT
         return value.dtype if isinstance(value, ndarray | np.generic) else np.asarray(value).dtype
 
     @property

@@ -23,15 +23,17 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.backprop import Node, reverse_pass
+from microgd.backprop import Node, next_order, reverse_pass
 from microgd.programs.stand_ins import CannotFollow, Record, StandIn
 from microgd.programs.watch import Watch
+from microgd.recording import recording
 
 # One trace at a time: two threads that replace the class of the same Value would disturb each
 # other.
 _ONE_AT_A_TIME = RLock()
 
-_stand_ins: ContextVar[dict[Any, StandIn] | None] = ContextVar("stand_ins", default=None)
+# What Values show in place of their numbers, in this thread and task.
+_stand_ins: ContextVar[dict[Any, Any] | None] = ContextVar("stand_ins", default=None)
 _numbers_slot: Any = vars(Node)["_numbers"]
 _operands_slot: Any = vars(Node)["_operands"]
 
@@ -49,7 +51,7 @@ def _traced_class(value_class: type) -> type:
     def write_numbers(self: Any, numbers: Any) -> None:
         replaced = _stand_ins.get()
         if replaced is not None and self in replaced:
-            replaced[self]._record.cannot("it changes the data of a Value")
+            raise CannotFollow("it changes the data of a Value")
         _numbers_slot.__set__(self, numbers)
 
     def read_operands(self: Any) -> Any:
@@ -68,7 +70,7 @@ def _traced_class(value_class: type) -> type:
 
 
 @contextmanager
-def _replaced(stand_ins: dict[Any, StandIn]) -> Iterator[None]:
+def _replaced(stand_ins: dict[Any, Any]) -> Iterator[None]:
     """A context in which these Values show their stand-ins."""
     classes = {value: type(value) for value in stand_ins}
     token = _stand_ins.set(stand_ins)
@@ -152,8 +154,8 @@ def trace(
         try:
             with _replaced(stand_ins):
                 made.result = function(*inner_arguments, **inner_options)
+                made.output = first_value(made.result)
                 made.forward = len(record.calls)
-                made.output = _first_value(made.result)
                 if backward and made.output is not None:
                     _go_back(made, seeded)
         finally:
@@ -174,8 +176,9 @@ def _go_back(made: Trace, seeded: bool) -> None:
     output = made.output
     record = made.record
     numbers = output._numbers
-    if not output._operands:
-        return
+    if type(numbers) is not StandIn:  # it is the same in every run
+        numbers = record.result("constant", numbers, (), None, numbers)
+        output._numbers = numbers
     if seeded:
         shape = np.shape(numbers)
         like = np.ones(shape, numbers.dtype) if shape else 1.0
@@ -185,7 +188,6 @@ def _go_back(made: Trace, seeded: bool) -> None:
     else:
         seed = np.ones_like(numbers)
     made.seed = seed
-    made.forward = len(record.calls) if seeded else len(record.calls) - 1
     replaced = _stand_ins.get() or {}
     for node, gradient in reverse_pass(output, seed):
         if node in replaced:
@@ -196,7 +198,58 @@ def _go_back(made: Trace, seeded: bool) -> None:
             made.blocks.append((len(record.calls), node))
 
 
-def _first_value(result: Any) -> Any:
+def gradients_of_a_call(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    options: Mapping[str, Any],
+    operands: Sequence[Any],
+    like: Any,
+    gradient: Any,
+    create_graph: bool,
+) -> list[Any]:
+    """Call the function as it is, and go back from its result to these operands, and no further.
+
+    `like` is what the result was before: if it is another now, that is a `RuntimeError`.
+    """
+    with _ONE_AT_A_TIME, recording(True):
+        before = next_order()
+        found: dict[Any, Any] = {}
+        with _replaced({value: _numbers_slot.__get__(value) for value in operands}):
+            result = function(*arguments, **options)
+            output = first_value(result)
+            if output is None or not same_bits(output._numbers, like):
+                raise RuntimeError(
+                    "something has changed since the compiled function was called: call it again, "
+                    "then differentiate"
+                )
+            for node, total in reverse_pass(output, gradient, create_graph):
+                found[node] = total
+        totals = [found.get(value) for value in operands]
+        _restore_classes([output, *totals], before)
+    return totals
+
+
+def _restore_classes(results: Iterable[Any], before: int) -> None:
+    """Give the Values that were computed during a replacement the class that they stand for."""
+    waiting = [x for x in results if isinstance(x, Node)]
+    seen = set(waiting)
+    while waiting:
+        node: Any = waiting.pop()
+        if node._order < before:
+            continue
+        node.__class__ = _own_class(type(node))
+        for x in node._operands:
+            if isinstance(x, Node) and x not in seen:
+                seen.add(x)
+                waiting.append(x)
+
+
+def _own_class(value_class: type) -> type:
+    base = value_class.__mro__[1]
+    return base if _traced_class(base) is value_class else value_class
+
+
+def first_value(result: Any) -> Any:
     """The first Value in a result that was recorded."""
     if isinstance(result, Node):
         return result if result._operands else None
@@ -206,10 +259,27 @@ def _first_value(result: Any) -> Any:
     elif isinstance(result, dict):
         parts = result.values()
     for part in parts:
-        found = _first_value(part)
+        found = first_value(part)
         if found is not None:
             return found
     return None
+
+
+def same_bits(x: Any, y: Any) -> bool:
+    """Whether two results are the same, to the last bit; nan counts as equal to nan."""
+    if isinstance(x, ndarray) or isinstance(y, ndarray):
+        if type(x) is not type(y) or x.dtype != y.dtype or x.shape != y.shape:
+            return False
+        if x.tobytes() == y.tobytes():
+            return True
+        if x.dtype.kind != "f":
+            return False
+        is_nan = np.isnan(x)
+        x = np.where(is_nan, 0, x)
+        return np.array_equal(is_nan, np.isnan(y)) and x.tobytes() == np.where(is_nan, 0, y).tobytes()
+    if isinstance(x, float) and isinstance(y, float):
+        return repr(x) == repr(y)
+    return type(x) is type(y) and bool(x == y)
 
 
 # ── Arguments ────────────────────────────────────────────────────────────────────────────────────
@@ -343,4 +413,3 @@ def _contains(x: Any, array: ndarray) -> bool:
     return False
 
 
-__all__ = ["CannotFollow", "Input", "Trace", "is_number", "literal", "mapped", "trace"]

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import random
 import sys
+import sysconfig
 import zlib
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from operator import is_
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -25,7 +26,7 @@ from numpy import ndarray
 
 from microgd.backprop import Node
 
-_LIBRARIES = (*sys.stdlib_module_names, "numpy", "microgd")
+_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
 _UNSET = object()
 
@@ -142,6 +143,9 @@ class Watch:
 
     def _visit_object(self, name: str, found: Any) -> None:
         cls = found if isinstance(found, type) else type(found)
+        is_microgds = (cls.__module__ or "").startswith("microgd.")
+        if _is_library(cls.__module__) and not is_microgds:
+            return  # an object of another library's
         prefix = f"{name}." if name else ""
         if not isinstance(found, type):
             attributes = getattr(found, "__dict__", None)
@@ -177,7 +181,16 @@ def _is_equal(old: Any, new: Any) -> bool:
 
 
 def _is_library(module_name: str | None) -> bool:
-    return (module_name or "").partition(".")[0] in _LIBRARIES
+    """Whether a module belongs to Python, to microgd or to another package that is installed."""
+    return _is_installed((module_name or "builtins").partition(".")[0])
+
+
+@lru_cache(maxsize=None)
+def _is_installed(package: str) -> bool:
+    if package == "microgd" or package in sys.stdlib_module_names:
+        return package != "__main__"
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return file.startswith(_INSTALLED)
 
 
 def _names_in(code: CodeType) -> set[str]:
