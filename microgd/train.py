@@ -74,6 +74,7 @@ def fit(
     test: tuple[Any, Any] | None = None,
     initial_epoch: int = 0,
     before_step: Callable[[Any], object] | None = None,
+    compiled: bool = False,
 ) -> Iterator[Epoch]:
     """Train: a generator that runs one epoch each time it is asked for the next record.
 
@@ -123,6 +124,12 @@ def fit(
         )
     _warn_of_unequal_features(inputs)
 
+    steps: Any = None
+    if compiled:
+        from microgd.programs.step import CompiledSteps
+
+        steps = CompiledSteps(model, loss, optimizer, before_step)
+
     def run(unused: _Unused) -> Iterator[Epoch]:
         unused.warns = False
         for epoch in range(initial_epoch + 1, epochs + 1):
@@ -133,9 +140,19 @@ def fit(
             for batch, (batch_x, batch_y) in enumerate(batches, 1):
                 is_first = batch == 1 and epoch == initial_epoch + 1
                 where = f"epoch {epoch}, batch {batch}"
-                batch_loss = _step(
-                    model, loss, optimizer, batch_x, batch_y, before_step, where, is_first
-                )
+
+                def make_step(
+                    loss: Function, where: str = where, is_first: bool = is_first,
+                    batch_x: Any = batch_x, batch_y: Any = batch_y
+                ) -> float:
+                    return _step(
+                        model, loss, optimizer, batch_x, batch_y, before_step, where, is_first
+                    )
+
+                if steps is None:
+                    batch_loss = make_step(loss)
+                else:
+                    batch_loss = steps.step(batch_x, batch_y, make_step, batch == 1)
                 total_loss += len(batch_x) * batch_loss
             seconds = perf_counter() - start
             mean_loss = total_loss / len(inputs)

@@ -13,6 +13,7 @@ A program never writes into its arguments, and keeps no array for its next run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,7 +23,6 @@ from numpy import ndarray
 from microgd.programs.stand_ins import Call, StandIn, stand_ins_in
 from microgd.programs.writing import ATOM, Writer
 
-_IN_PLACE_SYMBOLS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 _LONGEST_EXPRESSION = 60  # operations; the compiler of Python goes into them recursively
 
 
@@ -60,15 +60,15 @@ def written_by(call: Call) -> Any:
 
 def _is_settled(guard: Call) -> bool:
     """Whether the answer is the same in every run, since it was computed from constants."""
-    return all(map(_is_constant, guard._arguments))
+    return all(map(is_constant, guard._arguments))
 
 
-def _is_constant(x: Any) -> bool:
+def is_constant(x: Any) -> bool:
     if type(x) is not StandIn:
         return not isinstance(x, ndarray)
     if x._kind == "constant":
         return True
-    return x._kind in ("operator", "function") and all(map(_is_constant, x._arguments))
+    return x._kind in ("operator", "function") and all(map(is_constant, x._arguments))
 
 
 class Program:
@@ -78,6 +78,7 @@ class Program:
         self.name = name
         self.lines: list[str] = []
         self.objects: dict[str, Any] = {}
+        self.held: list[Any] = []  # so that nothing else gets the ids by which they are known
 
     def compiled(self) -> Any:
         """The function."""
@@ -85,6 +86,15 @@ class Program:
         code = compile("\n".join(self.lines), f"<{self.name}>", "exec")
         exec(code, namespace)
         return namespace[self.name]
+
+
+class _ShortWriter(Writer):
+    """Writes dtypes as objects: looking up np.float32 takes time, and making a dtype of it more."""
+
+    def plain(self, x: Any) -> tuple[str, int]:
+        if isinstance(x, np.dtype) or (isinstance(x, type) and issubclass(x, np.generic)):
+            return self.name_of_object(np.dtype(x)), ATOM
+        return super().plain(x)
 
 
 class OtherWayError(Exception):
@@ -101,7 +111,11 @@ class Fast:
         self.inlined: dict[StandIn, tuple[str, int, int]] = {}  # text, binding, operations
         self.object_names: dict[int, str] = {}
         self.function_names: dict[str, str] = {}
-        self.writer = Writer(self._name_of, self._name_of_object, self._name_of_function)
+        self.scalars: dict[tuple[Any, Any], str] = {}  # numbers as arrays without axes
+        self.writer = _ShortWriter(
+            self._name_of, self._name_of_object, self._name_of_function
+        )
+        self.lines: list[str] = []
         self.size = 0  # operations in the expression that is being written
         for i, x in enumerate(arguments):
             self.names[x] = f"a{i}"
@@ -109,14 +123,24 @@ class Fast:
         self.counter = 0
         self.program.objects["OtherWay"] = OtherWayError
 
-    def write(self, results: Sequence[StandIn], kept: Iterable[StandIn] = ()) -> Program:
-        """The program that returns the results. Those in `kept` may not be written into."""
-        body = self._body(results, {*results, *kept})
+    def write(
+        self,
+        results: Sequence[StandIn],
+        kept: Iterable[StandIn] = (),
+        finite: Iterable[StandIn] = (),
+    ) -> Program:
+        """The program that returns the results. Those in `kept` may not be written into.
+
+        If one of those in `finite` is not, the program raises an `OtherWayError`.
+        """
+        self._write_body({*results, *kept})
+        for x in finite:
+            self._check_finite(x)
         returned = ", ".join(self._written(x) for x in results)
         comma = "," if len(results) == 1 else ""
         self.program.lines = [
             f"def {self.program.name}({', '.join(self.arguments)}):",
-            *body,
+            *self.lines,
             f" return ({returned}{comma})",
         ]
         return self.program
@@ -124,6 +148,9 @@ class Fast:
     def _written(self, x: StandIn) -> str:
         self.size = 0
         return self._name_of(x)[0]
+
+    def _line(self, text: str) -> None:
+        self.lines.append(f" {text}")
 
     # ── Names ────────────────────────────────────────────────────────────────────────────────────
     def _name_of(self, x: StandIn) -> tuple[str, int]:
@@ -151,8 +178,7 @@ class Fast:
         if name is None:
             name = dotted.partition(".")[2].replace(".", "_") + "_"
             self.function_names[dotted] = name
-            home = __import__("math") if dotted.startswith("math.") else np
-            function: Any = home
+            function: Any = math if dotted.startswith("math.") else np
             for part in dotted.split(".")[1:]:
                 function = getattr(function, part)
             self.program.objects[name] = function
@@ -163,38 +189,31 @@ class Fast:
         return f"v{self.counter}"
 
     # ── Lines ────────────────────────────────────────────────────────────────────────────────────
-    def _body(self, results: Sequence[StandIn], kept: set[StandIn]) -> list[str]:
-        last_use, uses = self._uses(kept)
-        last_write = self._last_writes()
+    def _write_body(self, kept: set[StandIn]) -> None:
+        last_use, uses = self._uses()
         kept_owners = {x._owner for x in kept}
-        lines = []
         for place, call in enumerate(self.calls):
             self.size = 0
             if type(call) is not StandIn:
-                lines.append(f" {self._statement(call)}")
+                self._line(self._statement(call))
                 continue
             if call._kind in ("input", "constant"):
                 continue
             target = self._target(call, place, last_use, kept_owners)
             if target is not None:
-                name = self.names[target]
-                lines.append(f" {self._in_place(call, target, name)}")
-                self.names[call] = name
+                self._write_in_place(call, target)
                 continue
-            text, binding = self.writer.expression(call)
+            text, binding = self._expression(call)
             size = self.size + 1
             is_used_once = uses.get(call, 0) == 1 and call not in kept
-            if is_used_once and size < _LONGEST_EXPRESSION and self._may_move(
-                call, last_use[call], last_write
-            ):
+            if is_used_once and size < _LONGEST_EXPRESSION and _is_of_numbers(call):
                 self.inlined[call] = text, binding, size
                 continue
             name = self._new_name()
             self.names[call] = name
-            lines.append(f" {name} = {text}")
-        return lines or [" pass"]
+            self._line(f"{name} = {text}")
 
-    def _uses(self, kept: set[StandIn]) -> tuple[dict[StandIn, int], dict[StandIn, int]]:
+    def _uses(self) -> tuple[dict[StandIn, int], dict[StandIn, int]]:
         """For each memory, and each stand-in, the place of its last use; and how many uses."""
         last: dict[StandIn, int] = {}
         uses: dict[StandIn, int] = {}
@@ -205,26 +224,44 @@ class Fast:
                 uses[x] = uses.get(x, 0) + 1
         return last, uses
 
-    def _last_writes(self) -> dict[StandIn, list[int]]:
-        """For each memory, the places where something is written into it."""
-        places: dict[StandIn, list[int]] = {}
-        for place, call in enumerate(self.calls):
-            target = written_by(call)
-            if target is not None:
-                places.setdefault(target._owner, []).append(place)
-        return places
+    def _expression(self, call: StandIn) -> tuple[str, int]:
+        """A call as an expression."""
+        if is_constant(call):
+            return self.writer.plain(call._value)
+        ufunc = _ufunc_of(call)
+        if ufunc is not None and _is_of_array_and_number(call):
+            arguments = [self._operand(x, call) for x in call._arguments]
+            return f"{self.writer.function(ufunc)}({', '.join(arguments)})", ATOM
+        if isinstance(call._name, tuple) and list(call._options) == ["axis"]:
+            arguments = [self.writer.within(x, 0) for x in call._arguments]
+            axis = self.writer.within(call._options["axis"], 0)
+            return f"{self.writer.function(call._name)}({', '.join(arguments)}, {axis})", ATOM
+        return self.writer.expression(call)
 
-    def _may_move(self, call: StandIn, to: int, writes: dict[StandIn, list[int]]) -> bool:
-        """Whether a call may be written where its result is used: numbers only.
+    def _operand(self, x: Any, call: StandIn) -> str:
+        """An operand of an elementwise operation of arrays.
 
-        An array would have to be computed at once: what it is computed from may be written into.
+        A number becomes an array without axes, of the dtype that NumPy would convert it to. NumPy
+        takes such an array in less than half the time.
         """
-        if type(call._value) is ndarray:
-            return False
-        for x in stand_ins_in((call._arguments, call._options)):
-            if type(x._value) is ndarray:
-                return False
-        return True
+        value = x._value if type(x) is StandIn else x
+        if type(value) not in (float, int):
+            return self.writer.within(x, 0)
+        dtype = _dtype_of_arrays(call)
+        if type(x) is not StandIn or is_constant(x):
+            key: Any = (repr(value), dtype)
+            name = self.scalars.get(key)
+            if name is None:
+                name = self.scalars[key] = self._name_of_object(np.array(value, dtype))
+                self.program.held.append(self.program.objects[name])
+            return name
+        text = self.writer.within(x, 0)
+        name = self.scalars.get((text, dtype))
+        if name is None:
+            name = self.scalars[text, dtype] = self._new_name()
+            dtype_name = self._name_of_object(dtype)
+            self._line(f"{name} = {self._name_of_function('np.array')}({text}, {dtype_name})")
+        return name
 
     def _target(
         self, call: StandIn, place: int, last_use: dict[StandIn, int], kept_owners: set[StandIn]
@@ -233,35 +270,61 @@ class Fast:
         value = call._value
         if type(value) is not ndarray or call._owner is not call:
             return None
-        if call._kind == "operator":
-            if call._name not in _IN_PLACE_SYMBOLS or len(call._arguments) != 2:
-                return None
-        elif call._kind != "function" or type(call._name) is not np.ufunc or call._options:
-            return None
-        elif call._name.nout != 1:
+        if _ufunc_of(call) is None and not _selects_zero(call):
             return None
         for x in call._arguments:
-            if type(x) is not StandIn or type(x._value) is not ndarray:
+            if type(x) is not StandIn or type(x._value) is not ndarray or x not in self.names:
                 continue
-            is_own = x._owner is x and x._kind in ("operator", "function", "method")
+            owner = x._owner
+            is_own = owner._kind in ("operator", "function", "method")
             is_alike = (
                 x._value.shape == value.shape
                 and x._value.dtype == value.dtype
                 and x._value.strides == value.strides
+                and x._value.size == owner._value.size
             )
-            is_last = last_use[x] == place
-            if is_own and is_alike and is_last and x not in kept_owners and x in self.names:
-                if x._value.flags.writeable and x._value.base is None:
-                    return x
+            is_last = last_use[owner] == place and owner not in kept_owners
+            is_writable = owner._value.flags.writeable and owner._value.base is None
+            if is_own and is_alike and is_last and is_writable and owner in self.names:
+                return x
         return None
 
-    def _in_place(self, call: StandIn, target: StandIn, name: str) -> str:
-        ufunc = call._name
-        if call._kind == "operator":
-            ufunc = getattr(np, _IN_PLACE_SYMBOLS[call._name])
-        function = self.writer.function(ufunc)
-        arguments = [self.writer.within(x, 0) for x in call._arguments]
-        return f"{function}({', '.join(arguments)}, {name})"
+    def _write_in_place(self, call: StandIn, target: StandIn) -> None:
+        """Write a call whose result goes into the memory of an operand."""
+        name = self.names[target]
+        self.names[call] = name
+        if _selects_zero(call):
+            self._write_selection(call, name)
+            return
+        arguments = [self._operand(x, call) for x in call._arguments]
+        function = self.writer.function(_ufunc_of(call))
+        self._line(f"{function}({', '.join(arguments)}, {name})")
+
+    def _write_selection(self, call: StandIn, name: str) -> None:
+        """np.where(condition, 0.0, x) or np.where(condition, x, 0.0), in the memory of x.
+
+        Few elements are set to 0 one by one. Of many, the bits are multiplied by 0 or 1, as
+        integers: that is exact for infinity and nan, too, and needs no jumps.
+        """
+        condition, if_true, _ = call._arguments
+        sets_where_true = not (type(if_true) is StandIn and type(if_true._value) is ndarray)
+        condition_text = self.writer.within(condition, ATOM)
+        value = call._value
+        is_small = value.size <= _FEW_ELEMENTS
+        if is_small == sets_where_true:
+            mask = condition_text
+        else:
+            mask = self._new_name()
+            self._line(f"{mask} = {self._name_of_function('np.logical_not')}({condition_text})")
+        if is_small:
+            zero = self._operand(0.0, call)
+            self._line(f"{self._name_of_function('np.putmask')}({name}, {mask}, {zero})")
+            return
+        unsigned = self._name_of_object(_UNSIGNED[value.dtype.itemsize])
+        bits = self._new_name()
+        self._line(f"{bits} = {name}.view({unsigned})")
+        multiply = self._name_of_function("np.multiply")
+        self._line(f"{multiply}({bits}, {mask}, {bits})")
 
     def _statement(self, call: Call) -> str:
         writer = self.writer
@@ -278,8 +341,118 @@ class Fast:
             return f"if {text}.shape != {shape} or {text}.dtype != {dtype_text}: raise OtherWay"
         if kind == "in place":
             x, y = call._arguments
-            return f"{writer.within(x, ATOM)} {call._name} {writer.within(y, 0)}"
+            is_number = _is_of_array_and_number(call) and call._name[:-1] in _UFUNCS
+            y_text = self._operand(y, call) if is_number else writer.within(y, 0)
+            return f"{writer.within(x, ATOM)} {call._name} {y_text}"
         if kind == "set":
             x, index, new = call._arguments
             return f"{writer.within(x, ATOM)}[{writer.index(index)}] = {writer.within(new, 0)}"
+        options = dict(call._options or {})
+        if kind == "function" and type(call._name) is np.ufunc and list(options) == ["out"]:
+            arguments = [writer.within(x, 0) for x in (*call._arguments, options["out"])]
+            return f"{writer.function(call._name)}({', '.join(arguments)})"
         return writer.expression(call)[0]
+
+    def _check_finite(self, x: StandIn) -> None:
+        """Check a number or an array.
+
+        The sum of the squares is finite only if all elements are, and BLAS computes it in a
+        fraction of the time of looking at each. (If it is infinite because the squares are too
+        large, the engine makes this step, and looks at each.)
+        """
+        isfinite = self._name_of_function("math.isfinite")
+        name = self._written(x)
+        value = x._value
+        if type(value) is not ndarray:
+            self._line(f"if not {isfinite}({name}): raise OtherWay")
+            return
+        if value.ndim > 1:
+            owner = x._owner
+            is_whole = owner in self.names and owner._value.size == value.size
+            order = "" if value.flags.c_contiguous else "'K'"
+            if is_whole and owner._value.flags.c_contiguous:
+                name = self.names[owner]
+                order = ""
+            flat = self._new_name()
+            self._line(f"{flat} = {name}.ravel({order})")
+            name = flat
+        self._line(f"if not {isfinite}({name}.dot({name})): raise OtherWay")
+
+
+_FEW_ELEMENTS = 1000
+_UNSIGNED = {4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+
+_UFUNCS = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+
+
+def _ufunc_of(call: StandIn) -> Any:
+    """The ufunc that an elementwise operation on arrays is, or None."""
+    if type(call._value) is not ndarray:
+        return None
+    if call._kind == "operator":
+        is_negative = call._name == "-" and len(call._arguments) == 1
+        return np.negative if is_negative else _UFUNCS.get(call._name)
+    is_ufunc = call._kind == "function" and type(call._name) is np.ufunc
+    if is_ufunc and not call._options and call._name.nout == 1 and call._name is not np.matmul:
+        return call._name
+    return None
+
+
+def _selects_zero(call: StandIn) -> bool:
+    """Whether it is np.where of an array and the number 0.0."""
+    if call._kind != "function" or call._name is not np.where or len(call._arguments) != 3:
+        return False
+    _, x, y = call._arguments
+    value = call._value
+    if type(value) is not ndarray or value.dtype.itemsize not in _UNSIGNED:
+        return False
+    condition = call._arguments[0]
+    if type(condition) is not StandIn or np.asarray(condition._value).dtype != bool:
+        return False
+    if condition._value.shape != value.shape:
+        return False
+    zeros = [z for z in (x, y) if type(z) is float and z == 0 and math.copysign(1.0, z) > 0]
+    return len(zeros) == 1
+
+
+def _is_of_array_and_number(call: Call) -> bool:
+    """Whether one operand is an array, and the other a Python number that takes its dtype."""
+    if len(call._arguments) != 2:
+        return False
+    values = [x._value if type(x) is StandIn else x for x in call._arguments]
+    x, y = values if type(values[0]) is ndarray else values[::-1]
+    if type(x) is not ndarray:
+        return False
+    is_small = type(y) is int and abs(y) < 2**24
+    if x.dtype.kind == "f":
+        return type(y) is float or is_small
+    return x.dtype == np.int64 and is_small and call._kind != "function"
+
+
+def _dtype_of_arrays(call: Call) -> Any:
+    for x in call._arguments:
+        value = x._value if type(x) is StandIn else x
+        if type(value) is ndarray:
+            return value.dtype
+    return None
+
+
+def _is_of_numbers(call: StandIn) -> bool:
+    """Whether a call has numbers alone, so that it may be written where its result is used.
+
+    An array has to be computed at once: what it is computed from may be written into.
+    """
+    if type(call._value) is ndarray:
+        return False
+    return all(type(x._value) is not ndarray for x in stand_ins_in((call._arguments, call._options)))

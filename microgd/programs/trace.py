@@ -133,7 +133,7 @@ def trace(
     backward: bool,
     seeded: bool = False,
     find_place: Callable[[], Any] | None = None,
-    around: Callable[[], Any] | None = None,
+    finish: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Call the function with stand-ins, and go back from its result.
 
@@ -158,6 +158,8 @@ def trace(
                 made.forward = len(record.calls)
                 if backward and made.output is not None:
                     _go_back(made, seeded)
+                if finish is not None:
+                    finish(made)
         finally:
             record.is_open = False
         if record.failure is not None:  # somebody has caught it, and gone another way

@@ -32,15 +32,14 @@ _UNSET = object()
 
 
 class _Holder:
-    """Something with parts, and the parts that it had."""
+    """Something with parts, such as a list or the attributes of an object."""
 
-    __slots__ = ("name", "names", "parts", "read")
+    __slots__ = ("name", "names", "parts")
 
-    def __init__(self, name: str, read: Callable[[], Iterable[Any]], names: list[str]) -> None:
+    def __init__(self, name: str, parts: str, names: list[str]) -> None:
         self.name = name
-        self.read = read
-        self.names = names  # of its parts
-        self.parts = list(read())
+        self.parts = parts  # an expression: a list, or what is unpacked into one
+        self.names = names
 
 
 class Watch:
@@ -56,31 +55,50 @@ class Watch:
         self.arrays: dict[int, tuple[ndarray, str]] = {}
         self.generators: list[np.random.Generator] = []
         self._holders: list[_Holder] = []
+        self._objects: dict[str, Any] = {"unset": _UNSET}  # that expressions refer to
         self._seen: dict[int, Any] = {}  # by id; keeping the objects keeps their ids
         self._waiting: list[tuple[str, Any]] = [("", root) for root in roots]
         while self._waiting:
             name, found = self._waiting.pop(0)
             self._visit(name, found)
+        # One list of all parts: comparing it takes about a microsecond for a small network.
+        self._look = self._function(", ".join(holder.parts for holder in self._holders))
+        self._parts = self._look()
 
     # ── Looking again ────────────────────────────────────────────────────────────────────────────
     def is_unchanged(self) -> bool:
         """Whether all names still lead to the same objects, or to equal numbers and strings."""
+        try:
+            parts = self._look()
+        except Exception:  # an attribute is gone
+            return False
+        before = self._parts
+        if len(parts) == len(before) and all(map(is_, parts, before)):
+            return True
         return self.change() is None
 
     def change(self) -> str | None:
         """The name of something that has become something else, or None."""
-        for holder in self._holders:
-            parts = list(holder.read())
-            before = holder.parts
-            if len(parts) == len(before) and all(map(is_, parts, before)):
-                continue
-            if len(parts) != len(before):
-                return holder.name or "a variable"
-            for part_name, old, new in zip(holder.names, before, parts, strict=True):
-                if old is not new and not _is_equal(old, new):
-                    return part_name
-            holder.parts = parts
+        parts = self._look()
+        names = [name for holder in self._holders for name in holder.names]
+        if len(parts) != len(self._parts):
+            return "the length of a list, or the number of attributes,"
+        for name, old, new in zip(names, self._parts, parts, strict=False):
+            if old is not new and not _is_equal(old, new):
+                return name
+        self._parts = parts
         return None
+
+    def _function(self, parts: str) -> Callable[[], list[Any]]:
+        """The function that returns the list of these parts."""
+        function: Callable[[], list[Any]] = eval(f"lambda: [{parts}]", self._objects)
+        return function
+
+    def _named(self, x: Any) -> str:
+        """The name of an object in expressions."""
+        name = f"x{len(self._objects)}"
+        self._objects[name] = x
+        return name
 
     # ── Looking around ───────────────────────────────────────────────────────────────────────────
     def _visit(self, name: str, found: Any) -> None:
@@ -102,44 +120,45 @@ class Watch:
             self._waiting += [("", found.func), ("", found.args), ("", found.keywords)]
         elif isinstance(found, list | tuple | set | frozenset):
             names = [f"{name}[{i}]" for i in range(len(found))]
-            self._hold(name, partial(list, found), names)
+            self._hold(name, f"*{self._named(found)}", names)
         elif isinstance(found, dict):
             names = [f"{name}[{key!r}]" for key in found]
-            self._hold(name, found.values, names)
+            self._hold(name, f"*{self._named(found)}.values()", names)
         elif not isinstance(found, ModuleType | BuiltinFunctionType | CodeType | np.ufunc):
             self._visit_object(name, found)
 
-    def _hold(self, name: str, read: Callable[[], Iterable[Any]], names: list[str]) -> None:
-        """Remember these parts, and look at each of them later."""
-        holder = _Holder(name, read, names)
-        self._holders.append(holder)
-        self._waiting += zip(names, holder.parts, strict=True)
+    def _hold(self, name: str, parts: str, names: list[str]) -> None:
+        """Remember these parts, given as an expression, and look at each of them later."""
+        self._holders.append(_Holder(name, parts, names))
+        found = self._function(parts)()
+        self._waiting += zip(names, found, strict=True)
+
+    def _hold_names(self, name: str, namespace: Any, names: list[str], prefix: str = "") -> None:
+        """Remember what these names stand for in a dictionary."""
+        if names:
+            home = self._named(namespace)
+            parts = ", ".join(f"{home}.get({each!r}, unset)" for each in names)
+            self._hold(name, parts, [f"{prefix}{each}" for each in names])
 
     def _visit_function(self, function: FunctionType) -> None:
         if (function.__module__ or "").startswith("microgd."):
             return
-        cells = function.__closure__
-        if cells:
-            read_cells = partial(map, _content, cells)
-            self._hold("", read_cells, list(function.__code__.co_freevars))  # type: ignore[arg-type]
+        cells = function.__closure__ or ()
+        for cell_name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+            if _content(cell) is not _UNSET:
+                self._hold("", f"{self._named(cell)}.cell_contents", [cell_name])
         self._waiting.append(("", function.__defaults__))
         self._waiting.append(("", function.__kwdefaults__))
         if _is_library(function.__module__):
             return
-        names = sorted(_names_in(function.__code__) & function.__globals__.keys())
-        if names:
-            get = function.__globals__.get
-            self._hold("", lambda: [get(name, _UNSET) for name in names], names)
+        used = _names_in(function.__code__)
+        names = sorted(used & function.__globals__.keys())
+        self._hold_names("", function.__globals__, names)
         for name in names:
             part = function.__globals__[name]
             if isinstance(part, ModuleType) and not _is_library(part.__name__):
-                self._visit_module(name, part, _names_in(function.__code__))
-
-    def _visit_module(self, name: str, module: ModuleType, used: set[str]) -> None:
-        """A module of Python: the attributes that may be used."""
-        names = sorted(used & vars(module).keys())
-        get = vars(module).get
-        self._hold(name, lambda: [get(each, _UNSET) for each in names], names)
+                attributes = sorted(used & vars(part).keys())
+                self._hold_names(name, vars(part), attributes, f"{name}.")
 
     def _visit_object(self, name: str, found: Any) -> None:
         cls = found if isinstance(found, type) else type(found)
@@ -151,17 +170,34 @@ class Watch:
             attributes = getattr(found, "__dict__", None)
             if isinstance(attributes, dict):
                 names = [f"{prefix}{key}" for key in attributes]
-                self._hold(name, attributes.values, names)
-            slots = [slot for slot in _slots_of(cls) if slot not in ("__dict__", "__weakref__")]
-            if slots and not _is_library(cls.__module__):
-                names = [f"{prefix}{slot}" for slot in slots]
-                self._hold(name, lambda: [getattr(found, slot, _UNSET) for slot in slots], names)
+                self._hold(name, f"*{self._named(attributes)}.values()", names)
+            if not _is_library(cls.__module__):
+                self._hold_slots(name, found, prefix)
         for base in cls.__mro__:
             if not _is_library(base.__module__) and id(base) not in self._seen:
                 self._seen[id(base)] = base
-                attributes = vars(base)
-                names = [f"{base.__name__}.{key}" for key in attributes]
-                self._hold(base.__name__, attributes.values, names)
+                names = [f"{base.__name__}.{key}" for key in vars(base)]
+                self._hold(base.__name__, f"*{self._named(vars(base))}.values()", names)
+
+    def _hold_slots(self, name: str, found: Any, prefix: str) -> None:
+        """Remember the attributes of an object that are in slots."""
+        slots = [slot for slot in _slots_of(type(found)) if slot not in _NO_SLOTS]
+        if slots:
+            home = self._named(found)
+            parts = ", ".join(f"getattr({home}, {slot!r}, unset)" for slot in slots)
+            self._hold(name, parts, [f"{prefix}{slot}" for slot in slots])
+
+    def watch_settings(self, holder: Any, left_out: Iterable[str]) -> None:
+        """Remember the attributes of an object as well, but for those that may change."""
+        names = [name for name in vars(holder) if name not in left_out]
+        home = self._named(vars(holder))
+        parts = ", ".join(f"{home}.get({each!r}, unset)" for each in names)
+        self._holders.append(_Holder("", parts, names))
+        self._look = self._function(", ".join(each.parts for each in self._holders))
+        self._parts = self._look()
+
+
+_NO_SLOTS = ("__dict__", "__weakref__")
 
 
 def _content(cell: Any) -> Any:
@@ -217,7 +253,7 @@ class Surroundings:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._before = self._look()
-        self.random_states = _RandomStates(watch.generators)
+        self._random_states = random_states(watch.generators)
 
     def _look(self) -> list[Any]:
         state: list[Any] = [(v._numbers, v.grad) for v in self._watch.values]
@@ -239,7 +275,8 @@ class Surroundings:
         for (array, name), checksum in pairs:
             if _checksum(array) != checksum:
                 return f"it writes into the array {name}"
-        if self.random_states.have_changed():
+        states = random_states(self._watch.generators)
+        if not all(map(_is_same_state, self._random_states, states)):
             return "it draws random numbers"
         return None
 
@@ -250,24 +287,21 @@ def _checksum(array: ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8))
 
 
-class _RandomStates:
-    """The states of random generators: NumPy's global one, Python's, and those given."""
+def random_states(generators: list[np.random.Generator]) -> list[Any]:
+    """The states of Python's random generator, of NumPy's global one, and of those given."""
+    return [
+        random.getstate(),
+        np.random.get_state(),  # noqa: NPY002 (it is the one that old code uses)
+        *(generator.bit_generator.state for generator in generators),
+    ]
 
-    def __init__(self, generators: list[np.random.Generator]) -> None:
-        self._generators = generators
-        self._states = self._look()
 
-    def _look(self) -> list[Any]:
-        numpys = np.random.get_state(legacy=False)
-        return [
-            random.getstate(),
-            repr(numpys),
-            *(repr(g.bit_generator.state) for g in self._generators),
-        ]
-
-    def have_changed(self) -> bool:
-        """Whether any of them has been used since."""
-        return self._look() != self._states
+def _is_same_state(x: Any, y: Any) -> bool:
+    if isinstance(x, dict):
+        return all(_is_same_state(x[name], y[name]) for name in x)
+    if isinstance(x, tuple) and len(x) < 10:
+        return all(map(_is_same_state, x, y))
+    return np.array_equal(x, y) if isinstance(x, ndarray) else bool(x == y)
 
 
 class RandomStatesKept:
@@ -277,12 +311,11 @@ class RandomStatesKept:
         self._generators = generators
 
     def __enter__(self) -> None:
-        self._pythons = random.getstate()
-        self._numpys = np.random.get_state()
-        self._states = [g.bit_generator.state for g in self._generators]
+        self._states = random_states(self._generators)
 
     def __exit__(self, *exception: object) -> None:
-        random.setstate(self._pythons)
-        np.random.set_state(self._numpys)
-        for generator, state in zip(self._generators, self._states, strict=True):
+        pythons, numpys, *others = self._states
+        random.setstate(pythons)
+        np.random.set_state(numpys)  # noqa: NPY002
+        for generator, state in zip(self._generators, others, strict=True):
             generator.bit_generator.state = state
