@@ -5,244 +5,259 @@ that are installed.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import numpy as np
+from benchmark_steps import STEPS, can_compile
+from benchmark_tables import PEERS, machine, means, plot, table_of_peers, table_of_times
 from tqdm import tqdm
-from workloads import GOAL, SETTINGS
+from workloads import GOAL, MOONS_STEPS, SETTINGS
 
-PEERS = {"torch": "PyTorch", "mygrad": "MyGrad", "autograd": "autograd", "micrograd": "micrograd"}
-TITLES = {"hand": "by hand", "microgd": "microgd", **PEERS}
+PACKAGES = {name: name for name in PEERS} | {"torch_compile": "torch"}
 WORKLOADS = str(Path(__file__).with_name("workloads.py"))
+PROCESSORS = os.cpu_count() or 1
+
+# ── Processes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def environment(threads):
+    """Variables that limit the threads of NumPy's BLAS and of PyTorch, which read them when they
+    are imported.
+    """
+    limits = dict.fromkeys(
+        ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), str(threads)
+    )
+    return {**os.environ, **limits}
+
+
+def run(*work):
+    """What a piece of work found out, with one BLAS thread."""
+    command = [sys.executable, WORKLOADS, *map(str, work)]
+    process = subprocess.run(command, env=environment(1), stdout=subprocess.PIPE, check=True)
+    return json.loads(process.stdout)
+
+
+def why_left_out(peer):
+    """Why a peer can't be compared: a reason, or None if it can."""
+    if not find_spec(PACKAGES[peer]):
+        return "not installed"
+    if peer not in STEPS:
+        return None
+    command = [sys.executable, WORKLOADS, "trial", peer]
+    trial = subprocess.run(command, env=environment(1), capture_output=True, check=False)
+    if trial.returncode:
+        return f"its process ended with code {trial.returncode}"
+    return json.loads(trial.stdout)
+
 
 # ── Measuring: processes in turn, medians, ratios ─────────────────────────────────────────────────
 
 
-def run(*work):
-    """What a piece of work found out."""
-    command = [sys.executable, WORKLOADS, *map(str, work)]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+@dataclass(frozen=True)
+class Contestant:
+    """A process: what takes turns in it, and with how many threads."""
+
+    names: tuple[str, ...]
+    threads: int
+
+    def start(self):
+        """The process, which waits for the number of a setting."""
+        return subprocess.Popen(
+            [sys.executable, WORKLOADS, "steps", ",".join(self.names), str(self.threads)],
+            env=environment(self.threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def take_turns(self, process, setting):
+        """For each name the times of its steps, and the loss it arrived at."""
+        process.stdin.write(f"{setting}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer:
+            sys.exit(f"the process of {', '.join(self.names)} ended with code {process.wait()}")
+        return json.loads(answer)
 
 
-def measure_steps(peers, settings, rounds, progress):
-    """For each setting a dictionary: library -> (microseconds a step, times microgd's time).
-
-    microgd and the step by hand share a process and take turns in it. Every other library has one
-    of its own, PyTorch one for each number of threads, and the processes have their turns one after
-    the other, `rounds` times a setting.
+def contestants_of(own, peers):
+    """microgd and the step by hand in one process, with one thread; and each peer in a process for
+    each number of threads.
     """
-    contestants = ["hand,microgd:0"]
+    contestants = [Contestant(own, threads=1)]
     for peer in peers:
-        contestants += [
-            f"{peer}:{threads}"
-            for threads in (sorted({1, 2, os.cpu_count()}) if peer == "torch" else [0])
-        ]
+        counts = {1, PROCESSORS}
+        if PACKAGES[peer] == "torch":
+            counts.add(2)
+        contestants += [Contestant((peer,), threads) for threads in sorted(counts)]
+    return contestants
+
+
+def measure_steps(contestants, settings, rounds, progress):
+    """For each setting a row: name -> times of a step, in microseconds.
+
+    The processes have their turns one after the other, `rounds` times a setting.
+    """
     rows = []
     with ExitStack() as stack:
-        processes = {}
-        for contestant in contestants:
-            command = [sys.executable, WORKLOADS, "steps", *contestant.split(":")]
-            pipes = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            processes[contestant] = stack.enter_context(pipes)
+        processes = [stack.enter_context(contestant.start()) for contestant in contestants]
         for setting in settings:
-            turns = {contestant: [] for contestant in contestants}
+            rounds_of = [[] for _ in contestants]
             for _ in range(rounds):
-                for contestant, process in processes.items():
-                    process.stdin.write(f"{setting}\n")
-                    process.stdin.flush()
-                    turns[contestant].append(json.loads(process.stdout.readline()))
+                for i, contestant in enumerate(contestants):
+                    rounds_of[i].append(contestant.take_turns(processes[i], setting))
                 progress.update()
-            rows.append(compared(turns))
+            rows.append(fastest(contestants, rounds_of))
     return rows
 
 
-def compared(turns):
-    """The medians of times and of ratios; PyTorch's with its best number of threads."""
-    mine = [turn["microgd"] for turn in turns["hand,microgd:0"]]
-    result = {}
-    for contestant, taken in turns.items():
-        for name in contestant.split(":")[0].split(","):
-            times, ratios = [], []
-            for measured, beside in zip((turn[name] for turn in taken), mine, strict=True):
-                if abs(measured["loss"] - beside["loss"]) > 1e-5 * beside["loss"]:
-                    sys.exit(
-                        f"{name} arrived at a loss of {measured['loss']}, microgd at "
-                        f"{beside['loss']}"
-                    )
-                times += measured["times"]
-                ratios += [a / b for a, b in zip(measured["times"], beside["times"], strict=True)]
-            best = statistics.median(times), statistics.median(ratios)
-            result[name] = min(best, result.get(name, best))
-    return result
+def fastest(contestants, rounds_of):
+    """The times of each name, with its best number of threads."""
+    row = {}
+    expected = rounds_of[0][0]["microgd"]["loss"]
+    for contestant, found in zip(contestants, rounds_of, strict=True):
+        for name in contestant.names:
+            times = []
+            for turns in found:
+                check_loss(name, turns[name]["loss"], expected)
+                times += turns[name]["times"]
+            if name not in row or statistics.median(times) < statistics.median(row[name]):
+                row[name] = times
+    return row
+
+
+def check_loss(name, loss, expected):
+    """What computes something else must not be compared."""
+    if not abs(loss - expected) <= 1e-5 * abs(expected):
+        sys.exit(f"{name} arrived at a loss of {loss}, microgd at {expected}")
+
+
+def measure_loops(settings, rounds, progress):
+    """For each setting a row: name -> times of a step of training, in microseconds."""
+    rows = []
+    for setting in settings:
+        found = run("epochs", setting, rounds)
+        for name, turns in found.items():
+            check_loss(name, turns["loss"], found["fit"]["loss"])
+        rows.append({name: turns["times"] for name, turns in found.items()})
+        progress.update()
+    return rows
+
+
+def seconds_of(command):
+    """How long a process takes."""
+    arguments, threads = command
+    start = perf_counter()
+    subprocess.run(
+        [sys.executable, *arguments],
+        env=environment(threads),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return perf_counter() - start
 
 
 def measure_processes(command, other, repeats, progress):
     """How many times longer the other command takes, as a whole process, from its start to its
-    end.
+    end. A command is a pair: Python's arguments, and the number of threads.
     """
     ratios = []
     for turn in range(repeats):
-        times = {}
-        for name in ("command", "other")[:: 1 if turn % 2 else -1]:
-            start = perf_counter()
-            subprocess.run(
-                [sys.executable, *(command if name == "command" else other)],
-                stdout=subprocess.DEVNULL,
-                check=True,
-            )
-            times[name] = perf_counter() - start
-        ratios.append(times["other"] / times["command"])
+        if turn % 2:
+            seconds = seconds_of(command)
+            other_seconds = seconds_of(other)
+        else:
+            other_seconds = seconds_of(other)
+            seconds = seconds_of(command)
+        ratios.append(other_seconds / seconds)
         progress.update()
     return statistics.median(ratios)
 
 
-# ── Tables and the picture ────────────────────────────────────────────────────────────────────────
-
-
-def machine():
-    """What it was measured on."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        names = [
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ]
-        model = names[0] if names else model
-    return (
-        f"{model}, {os.cpu_count()} processors, "
-        f"Python {platform.python_version()}, NumPy {np.__version__}"
-    )
-
-
-def network(sizes):
-    """784→16→16→10."""
-    return "→".join(map(str, sizes))
-
-
-def step_table(rows, settings):
-    """The times of a step, and in brackets how many times microgd's that is."""
-    names = list(rows[0])
-    head = ["network", "batch", *(TITLES[name] for name in names), "microgd / by hand"]
-    lines = [head, ["---"] * len(head)]
-    for i, row in zip(settings, rows, strict=True):
-        sizes, batch = SETTINGS[i]
-        cells = [
-            f"{time:,.0f} µs" + (f" ({ratio:.1f} ×)" if name in PEERS else "")
-            for name, (time, ratio) in row.items()
-        ]
-        lines.append([network(sizes), str(batch), *cells, f"{1 / row['hand'][1]:.2f}"])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines[1] = ["-" * width for width in widths]
-    return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
-        for line in lines
-    )
-
-
-def plot(rows, settings, path):
-    """A picture of the table: each library's time as a multiple of the time by hand."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    looks = {
-        "microgd": ("o", "#0072B2"),
-        "torch": ("s", "#D55E00"),
-        "mygrad": ("^", "#009E73"),
-        "autograd": ("D", "#CC79A7"),
-    }
-    figure, axes = plt.subplots(figsize=(8, 1.6 + 0.4 * len(rows)), layout="constrained")
-    for name, (marker, color) in looks.items():
-        if name in rows[0]:
-            ratios = [row[name][1] / row["hand"][1] for row in rows]
-            axes.plot(
-                ratios, range(len(rows)), marker, color=color, markersize=8, label=TITLES[name]
-            )
-    axes.axvline(1, color="black", linewidth=1)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g} ×")
-    axes.set_yticks(
-        range(len(rows)), [f"{network(SETTINGS[i][0])}, batch {SETTINGS[i][1]}" for i in settings]
-    )
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel(
-        "time of one SGD step, as a multiple of the time by hand in NumPy (left is faster)"
-    )
-    axes.set_title("One step of training, the same computation in each library", fontsize=11)
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=len(looks),
-        frameon=False,
-    )
-    figure.savefig(path, dpi=150)
-
-
-# ── The command line ──────────────────────────────────────────────────────────────────────────────
+# ── Reports ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def report_steps(options, peers, progress):
-    """The table, and the picture."""
-    settings, repeats = ([0], 1) if options.quick else (list(range(len(SETTINGS))), options.repeats)
-    rows = measure_steps(
-        [peer for peer in peers if peer != "micrograd"], settings, repeats, progress
-    )
+    """The tables, and the picture."""
+    settings = list(range(len(SETTINGS)))
+    repeats = options.repeats
+    if options.quick:
+        settings = [0]
+        repeats = 1
+
+    with_steps = [peer for peer in peers if peer in STEPS]
+    own = ["hand", "microgd"]
+    if can_compile():
+        own.append("drop_in")
+    contestants = contestants_of(tuple(own), with_steps)
+    rows = measure_steps(contestants, settings, repeats, progress)
     progress.write(
         "One step of stochastic gradient descent, float32. Medians; in brackets the time divided "
-        "by microgd's,"
+        "by microgd's,\nwhere turns that lie close to each other are compared, and then the median "
+        "is taken.\n"
     )
+    compared = [name for name in own if name != "hand"]
+    progress.write(table_of_times(rows, settings, compared))
+    progress.write("\n" + means(rows, compared))
+    if with_steps:
+        progress.write("\nGeometric means over the settings, and in brackets the extremes:\n")
+        progress.write(table_of_peers(rows, compared))
+
+    loops = measure_loops(settings, repeats, progress)
     progress.write(
-        "where a library's and microgd's turns that lie close to each other are compared, and then "
-        "the median is taken.\n"
+        "\nThe same step as part of three epochs of training on 6,000 examples, everything "
+        "included: the loop,\nthe mini-batches, and what microgd checks and compiles.\n"
     )
-    progress.write(step_table(rows, settings))
-    progress.write(
-        "\nmicrogd / by hand, geometric mean: "
-        f"{statistics.geometric_mean([1 / row['hand'][1] for row in rows]):.2f}"
-    )
+    compared = [name for name in loops[0] if name != "hand"]
+    progress.write(table_of_times(loops, settings, compared))
+    progress.write("\n" + means(loops, compared))
     if options.plot:
-        plot(rows, settings, options.plot)
+        plot(rows, loops, settings, options.plot)
         progress.write(f"\nThe picture is in {options.plot}.")
 
 
-def report_numbers(options, peers, progress):
-    """micrograd's own examples, and how the cost of a graph grows."""
-    if "micrograd" in peers:
-        found = []
-        for _ in range(options.repeats):
-            found.append(run("numbers"))
-            progress.update()
-        expression, moons = (
-            statistics.median(ratios[work] for ratios in found) for work in ("expression", "moons")
-        )
-        progress.write("\nmicrograd's time divided by microgd's:")
-        progress.write(f"{expression:7.2f}  the expression in its README, forward and backward")
+def report_micrograd(options, progress):
+    """micrograd's own examples."""
+    found = []
+    for _ in range(options.repeats):
+        found.append(run("expression"))
+        progress.update()
+    kinds = [kind for kind in found[0] if kind != "micrograd"]
+    progress.write("\nmicrograd's time divided by microgd's:")
+    for kind in kinds:
+        ratio = statistics.median(ratios[kind] for ratios in found)
+        progress.write(f"{ratio:7.2f}  {kind}: the expression in its README, and its gradients")
+
+    moons = {}
+    for kind in ("micrograd", *kinds):
+        moons[kind] = run("moons", kind)
+        progress.update()
+    for kind in kinds:
+        check_loss(kind, moons[kind]["loss"], moons["micrograd"]["loss"])
+        ratio = moons["micrograd"]["seconds"] / moons[kind]["seconds"]
         progress.write(
-            f"{moons:7.2f}  a step of its network on two moons, its own classes with microgd's "
-            "Value"
+            f"{ratio:7.2f}  {kind}: {MOONS_STEPS} steps of its network on two moons, its own "
+            "classes with microgd's Value"
         )
+
+
+def report_chains(progress):
+    """How the cost of a graph grows."""
     progress.write("\nA chain of operations on numbers, forward and backward. A node takes")
     for length in (10**3, 10**4, 10**5, 10**6):
         chains = [run("chain", length) for _ in range(3)]
-        off, on, held = (
-            statistics.median(chain[key] for chain in chains) for key in ("off", "on", "bytes")
-        )
+        off = statistics.median(chain["off"] for chain in chains)
+        on = statistics.median(chain["on"] for chain in chains)
+        held = statistics.median(chain["bytes"] for chain in chains)
         progress.write(
             f"  of {length:9,}: {off:.2f} µs, {on:.2f} µs with Python's garbage collector on, and "
             f"{held:.0f} bytes"
@@ -251,37 +266,37 @@ def report_numbers(options, peers, progress):
 
 def report_processes(options, peers, progress):
     """What takes a process of its own: importing, and a whole program."""
-    ratio = measure_processes(
-        ["-c", "import numpy"], ["-c", "import microgd"], 2 * options.repeats, progress
-    )
+    numpy = ["-c", "import numpy"], 1
+    microgd = ["-c", "import microgd"], 1
+    ratio = measure_processes(numpy, microgd, 2 * options.repeats, progress)
     progress.write(
         f"\nA process that imports microgd takes {ratio:.2f} × the time of one that imports NumPy."
     )
-    if options.data and "torch" in peers:
-        mine = [WORKLOADS, "train_microgd", options.data]
-        theirs = [
-            [WORKLOADS, "train_torch", options.data, str(threads)]
-            for threads in (1, os.cpu_count())
-        ]
-        ratio = min(
-            measure_processes(mine, command, min(options.repeats, 5), progress)
-            for command in theirs
-        )
-        progress.write(
-            f"A program that loads MNIST and trains 784→10 to {GOAL:.0%} takes {ratio:.2f} × as "
-            "long in PyTorch, imports"
-        )
-        (epochs, right), (their_epochs, their_right) = (
-            run(*command[1:]) for command in (mine, theirs[0])
-        )
-        progress.write(
-            f"included. (microgd: {right:.2%} after {epochs} epochs, PyTorch: {their_right:.2%} "
-            f"after {their_epochs}.)"
-        )
+    if not options.data or "torch" not in peers:
+        return
+    mine = [WORKLOADS, "train_microgd", options.data], 1
+    repeats = min(options.repeats, 5)
+    ratios = []
+    for threads in (1, PROCESSORS):
+        theirs = [WORKLOADS, "train_torch", options.data, str(threads)], threads
+        ratios.append(measure_processes(mine, theirs, repeats, progress))
+    progress.write(
+        f"A program that loads MNIST and trains 784→10 to {GOAL:.0%} takes {min(ratios):.2f} × as "
+        "long in PyTorch, imports"
+    )
+    epochs, right = run("train_microgd", options.data)
+    their_epochs, their_right = run("train_torch", options.data, 1)
+    progress.write(
+        f"included. (microgd: {right:.2%} after {epochs} epochs, PyTorch: {their_right:.2%} "
+        f"after {their_epochs}.)"
+    )
 
 
-def main(arguments=None):
-    """Find the peers that are here, measure, and say so."""
+# ── The command line ──────────────────────────────────────────────────────────────────────────────
+
+
+def parsed(arguments):
+    """The options, which are checked before anything is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="only the smallest network and batch, once, alone"
@@ -292,7 +307,7 @@ def main(arguments=None):
         default=10,
         help="rounds, of which the medians are shown (default: %(default)s)",
     )
-    parser.add_argument("--plot", metavar="FILE", help="draw the table too, as PNG, SVG or PDF")
+    parser.add_argument("--plot", metavar="FILE", help="draw the tables too, as PNG, SVG or PDF")
     parser.add_argument(
         "--data", metavar="FOLDER", help="where MNIST's files lie: time a whole program too"
     )
@@ -303,21 +318,49 @@ def main(arguments=None):
         parser.error(f"--plot: there is no folder {Path(options.plot).resolve().parent}")
     if options.data and not Path(options.data, "train-images-idx3-ubyte.gz").exists():
         parser.error(f"--data: there is no train-images-idx3-ubyte.gz in {options.data}")
-    peers = [] if options.quick else [name for name in PEERS if find_spec(name)]
+    return options
+
+
+def introduce(quick):
+    """Say what is measured, and where; the peers that can be compared."""
     print(f"{date.today()}: {machine()}")
-    for name in () if options.quick else PEERS:
-        print(
-            f"{PEERS[name]}: {version(name)}"
-            if name in peers
-            else f"{PEERS[name]}: not installed, left out"
-        )
+    print("The step by hand and microgd run with one BLAS thread, others with their best number.")
+    if not can_compile():
+        print("This microgd has no microgd.compiled, so nothing is measured of compiled programs.")
+    peers = []
+    for peer in () if quick else PEERS:
+        reason = why_left_out(peer)
+        if reason is None:
+            peers.append(peer)
+            print(f"{PEERS[peer]}: {version(PACKAGES[peer])}")
+        else:
+            print(f"{PEERS[peer]}: left out ({reason})")
     print()
+    return peers
+
+
+def measure(options):
+    """Find the peers that are here, measure, and say so."""
+    peers = introduce(options.quick)
+    with tqdm(unit="round", leave=False, disable=None) as progress:
+        report_steps(options, peers, progress)
+        if options.quick:
+            return
+        if "micrograd" in peers:
+            report_micrograd(options, progress)
+        report_chains(progress)
+        report_processes(options, peers, progress)
+
+
+def main(arguments=None):
+    """Measure in processes that see no graphics card, and leave no compiled files behind."""
+    options = parsed(arguments)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no processes beside those that take turns
     try:
-        with tqdm(unit="round", leave=False, disable=None) as progress:
-            report_steps(options, peers, progress)
-            if not options.quick:
-                report_numbers(options, peers, progress)
-                report_processes(options, peers, progress)
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+            measure(options)
     except KeyboardInterrupt:
         print("\nstopped")
         return 130

@@ -4,6 +4,7 @@ NAME ARGUMENT ...
 
 import gc
 import json
+import os
 import random
 import signal
 import statistics
@@ -14,166 +15,38 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import numpy as np
+from benchmark_steps import LEARNING_RATE, STEPS, by_hand, can_compile, microgd_model
 
-SETTINGS = [
-    (sizes, batch)
-    for sizes in ((784, 10), (784, 16, 16, 10), (784, 128, 10))
-    for batch in (10, 32, 256)
-]
-LEARNING_RATE = 0.01
+NETWORKS = ((784, 10), (784, 16, 16, 10), (784, 128, 10))
+BATCH_SIZES = (10, 32, 256)
+SETTINGS = [(sizes, batch) for sizes in NETWORKS for batch in BATCH_SIZES]
+FIRST_STEPS = 10  # these compile, and fill caches
 CHECKED_STEPS = 50  # after these all must have arrived at the same loss
 
 # ── One step of gradient descent, the same in each library ────────────────────────────────────────
-# Each function takes the weights (out, in) and biases (out,) to start from, layer by layer, and
-# returns a function that makes one step on a mini-batch and returns its loss as a float.
 
 
-def by_hand(layers):
-    """What somebody writes who derives the gradients on paper: no graph, no gradient for the
-    pixels.
-    """
-    weights, biases = [w.T.copy() for w, _ in layers], [b.copy() for _, b in layers]
-    last = len(layers) - 1
-
-    def step(x, y):
-        inputs = []
-        for i in range(last + 1):
-            inputs.append(x)
-            x = x @ weights[i]
-            x += biases[i]
-            if i < last:
-                np.maximum(x, 0, out=x)
-        x -= x.max(axis=1, keepdims=True)
-        p = np.exp(x)
-        sums = p.sum(axis=1, keepdims=True)
-        rows = np.arange(len(y))
-        loss = (np.log(sums[:, 0]) - x[rows, y]).mean()
-        p /= sums
-        p[rows, y] -= 1
-        p /= len(y)
-        for i in range(last, -1, -1):
-            weights_gradient, biases_gradient = inputs[i].T @ p, p.sum(axis=0)
-            if i:
-                p = p @ weights[i].T
-                p *= inputs[i] > 0
-            weights[i] -= LEARNING_RATE * weights_gradient
-            biases[i] -= LEARNING_RATE * biases_gradient
-        return float(loss)
-
-    return step
-
-
-def by_microgd(layers):
-    """As in the README."""
-    from microgd import nn, optim
-
-    parts = []
-    for w, b in layers:
-        linear = nn.Linear(*w.T.shape)
-        linear.load_state_dict({"weight": w, "bias": b})
-        parts += [linear, nn.ReLU()]
-    model = nn.Sequential(*parts[:-1])
-    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
-
-    def step(x, y):
-        loss = nn.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
-
-
-def by_torch(layers):
-    """As in PyTorch's documentation."""
-    import torch
-
-    parts = []
-    for w, b in layers:
-        linear = torch.nn.Linear(*w.T.shape)
-        linear.load_state_dict(
-            {"weight": torch.from_numpy(w.copy()), "bias": torch.from_numpy(b.copy())}
-        )
-        parts += [linear, torch.nn.ReLU()]
-    model, cross_entropy = torch.nn.Sequential(*parts[:-1]), torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-
-    def step(x, y):
-        loss = cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
-
-
-def by_mygrad(layers):
-    """With MyGrad's own loss, and without its guards against changed memory, which cost it time."""
-    import mygrad
-    from mygrad.nnet.activations import relu
-    from mygrad.nnet.losses import softmax_crossentropy
-
-    mygrad.turn_memory_guarding_off()
-    weights, biases = (
-        [mygrad.tensor(w.T.copy()) for w, _ in layers],
-        [mygrad.tensor(b.copy()) for _, b in layers],
-    )
-
-    def step(x, y):
-        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            x = mygrad.matmul(relu(x, constant=False) if i else x, w) + b
-        loss = softmax_crossentropy(x, y)
-        loss.backward()
-        for parameter in (*weights, *biases):
-            parameter.data -= LEARNING_RATE * parameter.grad
-        return loss.item()
-
-    return step
-
-
-def by_autograd(layers):
-    """With autograd's value_and_grad of a function of all weights and biases."""
-    import autograd.numpy as anp
-    from autograd import value_and_grad
-    from autograd.tracer import getval
-
-    parameters = [(w.T.copy(), b.copy()) for w, b in layers]
-
-    def loss_of(parameters, x, y):
-        for i, (w, b) in enumerate(parameters):
-            x = anp.dot(anp.maximum(x, 0) if i else x, w) + b
-        x = x - getval(x).max(axis=1, keepdims=True)  # which the loss does not depend on
-        return anp.mean(anp.log(anp.sum(anp.exp(x), axis=1)) - x[np.arange(len(y)), y])
-
-    both = value_and_grad(loss_of)
-
-    def step(x, y):
-        loss, gradients = both(parameters, x, y)
-        for layer, layer_gradients in zip(parameters, gradients, strict=True):
-            for parameter, gradient in zip(layer, layer_gradients, strict=True):
-                parameter -= LEARNING_RATE * gradient
-        return float(loss)
-
-    return step
+def first_layers(sizes, rng):
+    """Weights and biases to start from."""
+    layers = []
+    for inputs, outputs in pairwise(sizes):
+        bound = inputs**-0.5
+        weights = rng.uniform(-bound, bound, (outputs, inputs)).astype(np.float32)
+        biases = rng.uniform(-bound, bound, outputs).astype(np.float32)
+        layers.append((weights, biases))
+    return layers
 
 
 def problem(sizes, batch):
     """Weights and biases to start from, and 20 mini-batches: the same ones in every process."""
-    rng, layers = np.random.default_rng(0), []
-    for inputs, outputs in pairwise(sizes):
-        bound = inputs**-0.5
-        layers.append(
-            [
-                rng.uniform(-bound, bound, shape).astype(np.float32)
-                for shape in ((outputs, inputs), outputs)
-            ]
-        )
-    return layers, [
-        (rng.random((batch, sizes[0]), np.float32), rng.integers(0, sizes[-1], batch))
-        for _ in range(20)
-    ]
+    rng = np.random.default_rng(0)
+    layers = first_layers(sizes, rng)
+    batches = []
+    for _ in range(20):
+        x = rng.random((batch, sizes[0]), np.float32)
+        y = rng.integers(0, sizes[-1], batch)
+        batches.append((x, y))
+    return layers, batches
 
 
 def prepare(names, sizes, batch):
@@ -181,13 +54,21 @@ def prepare(names, sizes, batch):
     steps make a turn.
     """
     layers, batches = problem(sizes, batch)
-    prepared, start = {}, perf_counter()
+    prepared = {}
+    seconds = 0.0
     for name in names:
-        step, endless = globals()[f"by_{name}"](layers), cycle(batches)
-        losses = [step(*next(endless)) for _ in range(CHECKED_STEPS)]
-        prepared[name] = step, endless, losses[-1]
-    # 5 milliseconds
-    return prepared, max(5, int(0.005 * CHECKED_STEPS * len(names) / (perf_counter() - start)))
+        step = STEPS[name](layers)
+        endless = cycle(batches)
+        for _ in range(FIRST_STEPS):
+            step(*next(endless))
+        start = perf_counter()
+        for _ in range(CHECKED_STEPS - FIRST_STEPS):
+            loss = step(*next(endless))
+        seconds += perf_counter() - start
+        prepared[name] = step, endless, loss
+    mean_seconds = seconds / (CHECKED_STEPS - FIRST_STEPS) / len(names)
+    steps_in_5_milliseconds = int(0.005 / mean_seconds)
+    return prepared, max(5, steps_in_5_milliseconds)
 
 
 def work_steps(names, threads):
@@ -197,36 +78,130 @@ def work_steps(names, threads):
     Several libraries take turns at going first. Other processes are at work while this one waits,
     so it lets the first turns go by until caches are warm again.
     """
-    if threads != "0":
-        import torch
-
-        torch.set_num_threads(int(threads))
+    names = names.split(",")
+    if names == ["jax"] and threads == "1":
+        stay_on_one_processor()
     setting = None
     for line in sys.stdin:
         if int(line) != setting:
             setting = int(line)
-            prepared, count = prepare(names.split(","), *SETTINGS[setting])
+            prepared, count = prepare(names, *SETTINGS[setting])
         # the threads of the process that was at work before go on turning for a while, in the way
         # of this one
         sleep(0.1)
-        times = {name: [] for name in prepared}
+        times = {name: [] for name in names}
         for turn in range(-6, 8):
-            for name in list(prepared)[:: 1 if turn % 2 else -1]:
+            for name in in_turn(names, turn):
                 step, endless, _ = prepared[name]
                 start = perf_counter()
                 for _ in range(count):
                     step(*next(endless))
+                seconds = perf_counter() - start
                 if turn >= 0:
-                    times[name].append((perf_counter() - start) / count * 1e6)
-        yield {name: {"times": times[name], "loss": prepared[name][2]} for name in prepared}
+                    times[name].append(seconds / count * 1e6)
+        yield {name: {"times": times[name], "loss": prepared[name][2]} for name in names}
+
+
+def in_turn(names, turn):
+    """The names, in the opposite order every other time."""
+    return names if turn % 2 else names[::-1]
+
+
+def stay_on_one_processor():
+    """JAX makes as many threads as it finds processors, and has no setting for their number."""
+    if hasattr(os, "sched_setaffinity"):  # not on macOS or Windows
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def work_trial(name):
+    """Make a step with this library: None, or why it does not work on this machine."""
+    layers, batches = problem(*SETTINGS[0])
+    try:
+        step = STEPS[name](layers)
+        step(*batches[0])
+    except Exception as error:
+        message = str(error).strip() or "no message"
+        yield f"{type(error).__name__}: {message.splitlines()[0]}"
+    else:
+        yield None
+
+
+# ── Three epochs of training, the loop included ───────────────────────────────────────────────────
+# Each function trains on 6,000 examples, and returns the mean loss of the last epoch.
+
+EXAMPLES, EPOCHS = 6_000, 3
+
+
+def loop_by_hand(layers, x, y, batch):
+    """The loop that one writes around the step by hand: it draws an order, and takes slices."""
+    step = by_hand(layers)
+    rng = np.random.default_rng(0)
+    for _ in range(EPOCHS):
+        order = rng.permutation(len(x))
+        total = 0.0
+        for start in range(0, len(x), batch):
+            chosen = order[start : start + batch]
+            total += len(chosen) * step(x[chosen], y[chosen])
+    return total / len(x)
+
+
+def loop_fit(layers, x, y, batch, **options):
+    """microgd's loop, eager, with all that it checks."""
+    from microgd import nn, optim, train
+
+    model = microgd_model(layers)
+    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    training = train.fit(
+        model,
+        nn.cross_entropy,
+        optimizer,
+        x,
+        y,
+        epochs=EPOCHS,
+        batch_size=batch,
+        rng=np.random.default_rng(0),
+        **options,
+    )
+    *_, last = training
+    return last.loss
+
+
+def loop_fit_compiled(layers, x, y, batch):
+    """microgd's loop as a compiled program; its time includes compiling."""
+    return loop_fit(layers, x, y, batch, compiled=True)
+
+
+def work_epochs(setting, rounds):
+    """The loops take turns: for each the microseconds a step of every round, and the loss."""
+    sizes, batch = SETTINGS[int(setting)]
+    rng = np.random.default_rng(0)
+    layers = first_layers(sizes, rng)
+    x = rng.random((EXAMPLES, sizes[0]), np.float32)
+    y = rng.integers(0, sizes[-1], EXAMPLES)
+    steps = EPOCHS * -(-EXAMPLES // batch)
+
+    names = ["hand", "fit"]
+    loops = {"hand": loop_by_hand, "fit": loop_fit}
+    if can_compile():
+        names.append("fit_compiled")
+        loops["fit_compiled"] = loop_fit_compiled
+    times = {name: [] for name in names}
+    losses = {}
+    for turn in range(-1, int(rounds)):
+        for name in in_turn(names, turn):
+            start = perf_counter()
+            losses[name] = loops[name](layers, x, y, batch)
+            seconds = perf_counter() - start
+            if turn >= 0:
+                times[name].append(seconds / steps * 1e6)
+    yield {name: {"times": times[name], "loss": losses[name]} for name in names}
 
 
 # ── Numbers: micrograd's expression and network, with its Value and with microgd's ────────────────
 
 
-def expression(number):
-    """The expression in micrograd's README, and its gradients."""
-    a, b = number(-4.0), number(2.0)
+def expression(a, b):
+    """The expression in micrograd's README."""
     c = a + b
     d = a * b + b**3
     c += c + 1
@@ -237,64 +212,99 @@ def expression(number):
     f = e**2
     g = f / 2.0
     g += 10.0 / f
-    g.backward()
-    return [g.data, a.grad, b.grad]
+    return g
 
 
-def two_moons(number, steps):
-    """micrograd's network learns to tell two crescents apart: the time of a step in seconds, and
-    the last loss.
-    """
-    import micrograd.nn
+def work_expression():
+    """How many times microgd's time micrograd takes for the expression and its gradients: eager,
+    and as a compiled program.
 
-    micrograd.nn.Value = number  # its classes take whatever has this name
-    rng = np.random.default_rng(0)
-    angle, side = rng.random(100) * np.pi, np.repeat([1, -1], 50)
-    points = np.stack(
-        [np.cos(angle) * side + (side < 0), np.sin(angle) * side + 0.5 * (side < 0)], axis=1
-    )
-    points += rng.normal(0, 0.1, points.shape)
-    random.seed(0)
-    model, times = micrograd.nn.MLP(2, [16, 16, 1]), []
-    for step in range(steps):
-        start = perf_counter()
-        scores = [model([number(x) for x in point]) for point in points.tolist()]
-        margins = [
-            (1 + -sign * score).relu() for sign, score in zip(side.tolist(), scores, strict=True)
-        ]
-        loss = sum(margins) * (1.0 / len(margins)) + 1e-4 * sum(p * p for p in model.parameters())
-        model.zero_grad()
-        loss.backward()
-        for p in model.parameters():
-            p.data -= (1.0 - 0.01 * step) * p.grad
-        times.append(perf_counter() - start)
-    return statistics.median(times), loss.data
-
-
-def work_numbers():
-    """How many times microgd's time micrograd takes for each. Neither has threads, so they take
-    turns in one process.
-
-    The turns are long, since micrograd's graphs are cycles: the collector comes for them later, in
-    whoever's turn it is.
+    None of them has threads, so they take turns in one process. The turns are long, since
+    micrograd's graphs are cycles: the collector comes for them later, in whoever's turn it is.
     """
     from micrograd.engine import Value as Theirs
 
+    import microgd
     from microgd import Value as Mine
 
-    ratios = []
+    contestants = {"micrograd": (Theirs, expression), "eager": (Mine, expression)}
+    if can_compile():
+        contestants["compiled"] = (Mine, microgd.compiled(expression))
+
+    def gradients(number, function):
+        a = number(-4.0)
+        b = number(2.0)
+        g = function(a, b)
+        g.backward()
+        return [g.data, a.grad, b.grad]
+
+    expected = gradients(Theirs, expression)
+    ratios = {name: [] for name in contestants}
     for _ in range(15):
         times = {}
-        for number in (Mine, Theirs):
+        for name, (number, function) in contestants.items():
             start = perf_counter()
             for _ in range(1000):
-                results = expression(number)
-            times[number] = perf_counter() - start, results
-        ratios.append(times[Theirs][0] / times[Mine][0])
-    (mine, loss), (theirs, their_loss) = two_moons(Mine, steps=3), two_moons(Theirs, steps=3)
-    if not np.allclose([*times[Mine][1], loss], [*times[Theirs][1], their_loss]):
-        sys.exit("microgd and micrograd do not compute the same")
-    yield {"expression": statistics.median(ratios), "moons": theirs / mine}
+                found = gradients(number, function)
+            times[name] = perf_counter() - start
+            if not np.allclose(found, expected):
+                sys.exit(f"the expression of {name} has gradients {found}, not {expected}")
+        for name, seconds in times.items():
+            ratios[name].append(times["micrograd"] / seconds)
+    yield {name: statistics.median(found) for name, found in ratios.items()}
+
+
+MOONS_STEPS = 100
+
+
+def work_moons(name):
+    """micrograd's network learns to tell two crescents apart, with micrograd's Value or microgd's,
+    eager or compiled: seconds for 100 steps, compiling included, and the last loss.
+    """
+    import micrograd.engine
+    import micrograd.nn
+
+    import microgd
+
+    number = micrograd.engine.Value if name == "micrograd" else microgd.Value
+    micrograd.nn.Value = number  # its classes take whatever has this name
+    points, sides = two_moons()
+    inputs = [[number(x) for x in point] for point in points.tolist()]
+    signs = sides.tolist()
+    random.seed(0)
+    model = micrograd.nn.MLP(2, [16, 16, 1])
+
+    def loss_of_model():
+        scores = [model(point) for point in inputs]
+        margins = [(1 + -sign * score).relu() for sign, score in zip(signs, scores, strict=True)]
+        data_loss = sum(margins) * (1.0 / len(margins))
+        penalty = 1e-4 * sum(p * p for p in model.parameters())
+        return data_loss + penalty
+
+    if name == "compiled":
+        loss_of_model = microgd.compiled(loss_of_model)
+    start = perf_counter()
+    for step in range(MOONS_STEPS):
+        loss = loss_of_model()
+        model.zero_grad()
+        loss.backward()
+        rate = 1.0 - 0.9 * step / MOONS_STEPS
+        for p in model.parameters():
+            p.data -= rate * p.grad
+    yield {"seconds": perf_counter() - start, "loss": loss.data}
+
+
+def two_moons():
+    """100 points on two crescents, and the side of each: 1 or -1."""
+    rng = np.random.default_rng(0)
+    angle = rng.random(100) * np.pi
+    side = np.repeat([1, -1], 50)
+    is_lower = side < 0
+    x = np.cos(angle) * side + is_lower
+    y = np.sin(angle) * side + 0.5 * is_lower
+    points = np.stack([x, y], axis=1)
+    points += rng.normal(0, 0.1, points.shape)
+    return points, side
 
 
 def work_chain(length):

@@ -137,11 +137,10 @@ def test_the_benchmark_runs_and_finds_that_both_steps_compute_the_same():
 
 def test_the_benchmark_refuses_a_step_that_computes_something_else(tmp_path):
     pytest.importorskip("tqdm")
-    for name in ("benchmark.py", "workloads.py"):
+    for name in ("benchmark.py", "benchmark_tables.py", "benchmark_steps.py", "workloads.py"):
         source = BENCHMARK.with_name(name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(
-            source.replace("p[rows, y] -= 1\n", "p[rows, y] -= 1.01\n"), encoding="utf-8"
-        )
+        changed = source.replace("p[rows, y] -= 1\n", "p[rows, y] -= 1.01\n")
+        (tmp_path / name).write_text(changed, encoding="utf-8")
     failed = subprocess.run(
         [sys.executable, tmp_path / "benchmark.py", "--quick"],
         capture_output=True,
