@@ -46,6 +46,27 @@ def run(*work):
     return json.loads(process.stdout)
 
 
+def start(*work, threads):
+    """A process that waits for questions, each a line."""
+    return subprocess.Popen(
+        [sys.executable, WORKLOADS, *map(str, work)],
+        env=environment(threads),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ask(process, question):
+    """What the process found out."""
+    process.stdin.write(f"{question}\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        sys.exit(f"{' '.join(process.args[2:])} ended with code {process.wait()}")
+    return json.loads(answer)
+
+
 def why_left_out(peer):
     """Why a peer can't be compared: a reason, or None if it can."""
     if not find_spec(PACKAGES[peer]):
@@ -69,25 +90,6 @@ class Contestant:
     names: tuple[str, ...]
     threads: int
 
-    def start(self):
-        """The process, which waits for the number of a setting."""
-        return subprocess.Popen(
-            [sys.executable, WORKLOADS, "steps", ",".join(self.names), str(self.threads)],
-            env=environment(self.threads),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def take_turns(self, process, setting):
-        """For each name the times of its steps, and the loss it arrived at."""
-        process.stdin.write(f"{setting}\n")
-        process.stdin.flush()
-        answer = process.stdout.readline()
-        if not answer:
-            sys.exit(f"the process of {', '.join(self.names)} ended with code {process.wait()}")
-        return json.loads(answer)
-
 
 def contestants_of(own, peers):
     """microgd and the step by hand in one process, with one thread; and each peer in a process for
@@ -109,12 +111,16 @@ def measure_steps(contestants, settings, rounds, progress):
     """
     rows = []
     with ExitStack() as stack:
-        processes = [stack.enter_context(contestant.start()) for contestant in contestants]
+        processes = []
+        for contestant in contestants:
+            names = ",".join(contestant.names)
+            process = start("steps", names, contestant.threads, threads=contestant.threads)
+            processes.append(stack.enter_context(process))
         for setting in settings:
             rounds_of = [[] for _ in contestants]
             for _ in range(rounds):
-                for i, contestant in enumerate(contestants):
-                    rounds_of[i].append(contestant.take_turns(processes[i], setting))
+                for process, turns in zip(processes, rounds_of, strict=True):
+                    turns.append(ask(process, setting))
                 progress.update()
             rows.append(fastest(contestants, rounds_of))
     return rows
@@ -151,6 +157,25 @@ def measure_loops(settings, rounds, progress):
         rows.append({name: turns["times"] for name, turns in found.items()})
         progress.update()
     return rows
+
+
+def measure_moons(kinds, progress):
+    """Seconds of all steps for each kind. Their processes take turns of ten steps."""
+    seconds = dict.fromkeys(kinds, 0.0)
+    with ExitStack() as stack:
+        processes = {}
+        for kind in kinds:
+            processes[kind] = stack.enter_context(start("moons", kind, threads=1))
+        for _ in range(MOONS_STEPS // 10):
+            losses = {}
+            for kind, process in processes.items():
+                turn = ask(process, 10)
+                seconds[kind] += turn["seconds"]
+                losses[kind] = turn["loss"]
+            for kind in kinds:
+                check_loss(f"two moons, {kind},", losses[kind], losses["eager"])
+            progress.update()
+    return seconds
 
 
 def seconds_of(command):
@@ -237,13 +262,9 @@ def report_micrograd(options, progress):
         ratio = statistics.median(ratios[kind] for ratios in found)
         progress.write(f"{ratio:7.2f}  {kind}: the expression in its README, and its gradients")
 
-    moons = {}
-    for kind in ("micrograd", *kinds):
-        moons[kind] = run("moons", kind)
-        progress.update()
+    seconds = measure_moons(["micrograd", *kinds], progress)
     for kind in kinds:
-        check_loss(kind, moons[kind]["loss"], moons["micrograd"]["loss"])
-        ratio = moons["micrograd"]["seconds"] / moons[kind]["seconds"]
+        ratio = seconds["micrograd"] / seconds[kind]
         progress.write(
             f"{ratio:7.2f}  {kind}: {MOONS_STEPS} steps of its network on two moons, its own "
             "classes with microgd's Value"
