@@ -1,5 +1,6 @@
 """What computing costs: bytes, and operations. examples/benchmark.py measures the seconds."""
 
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -133,6 +134,21 @@ def test_the_benchmark_runs_and_finds_that_both_steps_compute_the_same():
     ).stdout
     assert "784→10" in shown
     assert "microgd / by hand" in shown
+    assert "fit eager / by hand" in shown
+
+
+def test_the_benchmark_says_why_a_library_is_left_out(tmp_path):
+    pytest.importorskip("tqdm")
+    (tmp_path / "jax.py").write_text("raise ImportError('no such processor')")
+    folders = [str(tmp_path), str(BENCHMARK.parent)]
+    shown = subprocess.run(
+        [sys.executable, "-c", "import benchmark; print(benchmark.why_left_out('jax'))"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown == "ImportError: no such processor\n"
 
 
 def test_the_benchmark_refuses_a_step_that_computes_something_else(tmp_path):
