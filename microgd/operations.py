@@ -238,8 +238,10 @@ def _power_x(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
     nan. So where y is 0, the exponent stays 0. (In a second derivative y may be a Value. Then it
     stays 0 only where x is 0, too: elsewhere the formula has a derivative with respect to y.)
     """
-    is_lowered = (y != 0) | ((x != 0) & isinstance(y, Node))  # in the next line, True counts as 1
-    return g * (y * power(x, y - is_lowered))
+    is_lowered = y != 0
+    if isinstance(y, Node):
+        is_lowered = is_lowered | (x != 0)
+    return g * (y * power(x, y - is_lowered))  # True counts as 1
 
 
 def _power_y(g: Operand, out: Operand, x: Operand, y: Operand) -> Operand:
