@@ -549,7 +549,7 @@ def require_unchanged(operand: Any, saved: Any) -> Any:
     return operand
 
 
-# ── Fast: operations of one and of two operands, without options ─────────────────────────────────
+# ── Fast: operations without options ─────────────────────────────────────────────────────────────
 # Most nodes of a graph of numbers come from such operations. These classes do for them what the
 # methods above do for all operations, but without loops, generators and packing of arguments. How
 # much does it save? For the expression in micrograd's README, `as_function` above would take 45 %
@@ -632,4 +632,38 @@ class OperationOfTwo(RegisteredOperation):
             if type(contribution) is not float or type(saved_y) is not float:
                 contribution = unbroadcast(contribution, saved_y, self.name)
             pairs.append((y, contribution))
+        return pairs
+
+
+class OperationOfMany(RegisteredOperation):
+    """An operation of three or more operands, such as a layer: x @ weight.T + bias."""
+
+    def as_function(self) -> Function:
+        """A function of all operands, by position."""
+        forward = self.forward
+        rules = self.rules
+        in_general = super().as_function()  # it also says what is wrong with the arguments
+
+        def apply(*operands: Any, **named: Any) -> Any:
+            leading = leading_node(operands)
+            if leading is None or named or len(operands) != len(rules):
+                return in_general(*operands, **named)
+            saved = numbers_of(operands, rules, leading)
+            return record(type(leading), forward(*saved), self, operands, saved)
+
+        return apply
+
+    def contributions(
+        self, node: Node, gradient: Any, create_graph: bool = False
+    ) -> Iterable[tuple[Node, Any]]:
+        """The contributions to those operands that are nodes."""
+        if create_graph:
+            return super().contributions(node, gradient, True)
+        result = node._numbers
+        arguments = node._saved
+        pairs = []
+        for operand, rule, saved in zip(node._operands, self.rules, arguments):
+            if isinstance(operand, Node):
+                contribution = rule(gradient, result, *arguments)
+                pairs.append((operand, unbroadcast(contribution, saved, self.name)))
         return pairs

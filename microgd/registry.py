@@ -17,6 +17,7 @@ from microgd.backprop import (
     OPERATIONS,
     Function,
     JointOperation,
+    OperationOfMany,
     OperationOfOne,
     OperationOfTwo,
     OperationWithConstants,
@@ -114,6 +115,7 @@ def _made(
             return OperationOfOne(rules=rules, **details)
         if len(rules) == 2:
             return OperationOfTwo(rules=rules, **details)
+        return OperationOfMany(rules=rules, **details)
     if None in rules:
         return OperationWithConstants(rules=rules, **details)
     return RegisteredOperation(rules=rules, **details)
