@@ -143,10 +143,12 @@ def separate(gradients: Iterable[Any]) -> list[Any]:
     separated = []
     for gradient in gradients:
         own = gradient
-        if type(own) is ndarray:
-            memory = own if own.base is None else own.base
-            if id(memory) in memory_taken or not own.flags.writeable:
-                own = memory = own.copy()
-            memory_taken.add(id(memory))
+        if type(gradient) is ndarray:
+            base = gradient.base
+            memory = id(gradient if base is None else base)
+            if memory in memory_taken or not gradient.flags.writeable:
+                own = gradient.copy()
+                memory = id(own)
+            memory_taken.add(memory)
         separated.append(own)
     return separated

@@ -82,6 +82,7 @@ def _rows(x: Operand) -> Operand:
 # With fewer outputs than this, a layer keeps its weight in memory row by row, otherwise column by
 # column.
 _FEW_OUTPUTS = 16
+_MANY_OUTPUTS = 64  # from here on, a weight's gradient is faster by @ than by `dot`
 
 
 def _product(x: Operand, y: Operand) -> Operand:
@@ -115,9 +116,12 @@ def _positions(examples: int) -> NDArray[Any]:
 def _weight_rule(g: Operand, out: Operand, x: Operand, weight: Operand, bias: Operand) -> Operand:
     x = _rows(x)
     g = _rows(g)
-    if g.shape[1] < _FEW_OUTPUTS:
+    outputs = g.shape[1]
+    if outputs < _FEW_OUTPUTS:
         return _product(g.T, x)
-    return _product(x.T, g).T
+    if outputs < _MANY_OUTPUTS:
+        return _product(x.T, g).T
+    return (x.T @ g).T  # `dot` first fills its result with zeros, which takes longer here
 
 
 # Every example uses the bias once, so its gradient is the sum of g over the examples. A product

@@ -41,12 +41,15 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from math import copysign
 from math import log as _ln
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.typing import NDArray
 
 from microgd.arrays import as_array, as_data, check_dtype, check_flag, of_floats
 from microgd.backprop import NUMPY, Node
@@ -121,6 +124,16 @@ def shape_of(x: Operand) -> tuple[int, ...]:
     if isinstance(x, float):
         return ()
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+_BOOL = np.dtype(np.bool)
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+_UNSIGNED: dict[Any, Any] = {  # integers of the same width
+    _FLOAT32: np.dtype(np.uint32),
+    _FLOAT64: np.dtype(np.uint64),
+}
+_FEW = 512  # for fewer elements, np.where is as fast as `_masked`
 
 
 # ── Elementwise, with broadcasting ───────────────────────────────────────────────────────────────
@@ -295,7 +308,33 @@ def where(condition: Any, x: Operand, y: Operand) -> Operand:
     """x where the condition holds, else y, elementwise with broadcasting."""
     if type(condition) is bool and isinstance(x, float) and isinstance(y, float):
         return x if condition else y
+    if type(condition) is ndarray and condition.size >= _FEW and condition.dtype is _BOOL:
+        if _is_zero(x) and _is_maskable(y):
+            return _masked(y, ~condition)
+        if _is_zero(y) and _is_maskable(x):
+            return _masked(x, condition)
     return np.where(condition, x, y)
+
+
+def _is_zero(x: Any) -> bool:
+    """Whether it is Python's 0.0, and not -0.0."""
+    return type(x) is float and x == 0 and copysign(1, x) == 1
+
+
+def _is_maskable(x: Any) -> bool:
+    """Whether `_masked` takes it."""
+    return type(x) is ndarray and x.dtype in _UNSIGNED
+
+
+def _masked(x: NDArray[Any], is_kept: NDArray[Any]) -> Any:
+    """x where it is kept, and elsewhere 0.0, as most rules want it that use `where`.
+
+    np.where decides for each element, and a processor can't foresee random decisions. This takes a
+    fifth of the time: the bits of x, read as an unsigned integer, are multiplied by 1 or 0. (With
+    the floats it would not do: inf * 0 is nan, and -1 * 0 is -0.0.)
+    """
+    bits = x.view(_UNSIGNED[x.dtype])
+    return (bits * is_kept).view(x.dtype)
 
 
 def _clip_x(g: Operand, out: Operand, x: Operand, min: Any, max: Any) -> Operand:

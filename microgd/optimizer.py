@@ -323,6 +323,7 @@ class Kept(Spare):
         super().__init__()
         self.state: State = {}
         numbers: Any = p._numbers
+        self.shape = self.strides = self.dtype = None
         if p.shape:
             self.shape = numbers.shape
             self.strides = numbers.strides
@@ -332,12 +333,11 @@ class Kept(Spare):
         """The parameter's `grad`, in its shape, dtype and layout. Nobody may write into it."""
         g: Any = p.grad
         numbers: Any = p._numbers
-        if type(g) is type(numbers):
-            if type(g) is float:
+        if type(g) is ndarray and g.dtype is self.dtype:
+            if g.shape == self.shape and g.strides == self.strides:
                 return g
-            is_same_layout = g.shape == self.shape and g.strides == self.strides
-            if is_same_layout and g.dtype is self.dtype:
-                return g
+        elif type(g) is type(numbers) is float:
+            return g
         g = gradient_so_far(p)  # the user may have put anything there
         if type(numbers) is float:
             return g

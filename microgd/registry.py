@@ -17,8 +17,8 @@ from microgd.backprop import (
     OPERATIONS,
     Function,
     JointOperation,
-    OperationOfMany,
     OperationOfOne,
+    OperationOfThree,
     OperationOfTwo,
     OperationWithConstants,
     RegisteredOperation,
@@ -115,7 +115,8 @@ def _made(
             return OperationOfOne(rules=rules, **details)
         if len(rules) == 2:
             return OperationOfTwo(rules=rules, **details)
-        return OperationOfMany(rules=rules, **details)
+        if len(rules) == 3:
+            return OperationOfThree(rules=rules, **details)
     if None in rules:
         return OperationWithConstants(rules=rules, **details)
     return RegisteredOperation(rules=rules, **details)

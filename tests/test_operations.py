@@ -17,6 +17,7 @@ from microgd.backprop import (
     OPERATIONS,
     Operation,
     OperationOfOne,
+    OperationOfThree,
     OperationOfTwo,
     RegisteredOperation,
 )
@@ -80,8 +81,11 @@ FUNCTIONS = {name: getattr(operations, name, None) for name in REGISTERED}
 FUNCTIONS |= {name: getattr(numpy_functions, name) for name in ("arctan2", "hypot", "cbrt")}
 FUNCTIONS |= {name: getattr(numpy_functions, name) for name in ("floor", "ceil", "trunc", "rint")}
 FUNCTIONS["binary_cross_entropy_with_logits"] = nn._binary_cross_entropy
+FUNCTIONS["linear"] = nn.linear
 FAST = [
-    name for name in REGISTERED if isinstance(OPERATIONS[name], OperationOfOne | OperationOfTwo)
+    name
+    for name in REGISTERED
+    if isinstance(OPERATIONS[name], OperationOfOne | OperationOfTwo | OperationOfThree)
 ]
 
 
@@ -96,7 +100,7 @@ def same_bits(x, y):
 
 
 def test_most_operations_have_a_fast_form():
-    assert {"add", "multiply", "power", "matmul", "exp", "relu"} <= set(FAST)
+    assert {"add", "multiply", "power", "matmul", "exp", "relu", "linear"} <= set(FAST)
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -550,6 +554,56 @@ def test_arrays_are_stacked_along_a_new_first_axis_and_joined_along_the_first():
 def test_every_matrix_in_a_stack_of_stacks_gets_its_own_gradient():
     rng = np.random.default_rng(0)
     check_gradients(operations.matmul, rng.normal(size=(2, 2, 1, 3)), rng.normal(size=(2, 2, 3, 2)))
+
+
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "backward": lambda x: np.flip(np.flip(x).copy()),
+    "spread out": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "axes swapped": lambda x: np.swapaxes(np.swapaxes(x, 0, -1).copy(), 0, -1),
+    "one row again and again": lambda x: np.broadcast_to(x[:1], x.shape),
+}
+shapes = st.sampled_from(
+    [(512,), (511,), (7,), (0,), (32, 16), (1, 600), (600, 1), (0, 600), (3, 4), (4, 15, 11)]
+)
+
+
+@st.composite
+def conditions_and_branches(draw):
+    """A condition, and an array that it broadcasts with, in any layout."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = draw(shapes)
+    dtype = draw(st.sampled_from(["f4", "f8", "f4", "f8", ">f4", "f2", "i8", "?"]))
+    x = rng.standard_normal(shape)
+    nan_with_a_payload = np.array(0xFFF8_1234_5678_9ABC, np.uint64).view(np.float64)
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, nan_with_a_payload, 1e-310, 1e-40, 1.0]
+    if dtype in ("f4", "f8", ">f4", "f2"):
+        x = np.where(rng.random(shape) < 0.5, x, rng.choice(special, shape))
+    x = x.astype(dtype)
+    condition_shape = draw(
+        st.sampled_from([shape, shape[1:], (1, *shape[1:]), (*shape[:-1], 1), (3, *shape), (1, 1)])
+    )
+    condition = rng.random(condition_shape) < draw(st.sampled_from([0.0, 0.5, 1.0]))
+    if condition.ndim:
+        condition = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))](condition)
+    return condition, LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))](x)
+
+
+@settings(some, max_examples=1000)
+@given(conditions_and_branches(), st.sampled_from([0.0, 0.0, -0.0, 1.0, 0, np.float32(0)]))
+def test_where_gives_the_bits_and_the_layout_that_numpys_gives(drawn, number):
+    condition, x = drawn
+    for branches in ((number, x), (x, number)):
+        result = operations.where(condition, *branches)
+        expected = np.where(condition, *branches)
+        assert type(result) is type(expected)
+        assert result.dtype == expected.dtype
+        assert result.shape == expected.shape
+        assert result.strides == expected.strides
+        assert result.tobytes() == expected.tobytes()
+        assert result.flags.writeable
+        assert not np.shares_memory(result, x)
 
 
 def test_where_selects_the_upstream_gradient_and_never_multiplies_it():

@@ -582,6 +582,42 @@ def test_a_gradient_that_overflows_stops_training_before_it_reaches_the_weights(
     assert all(np.isfinite(p.data).all() for p in model.parameters())
 
 
+class _Still(train.Optimizer):
+    """Moves nothing, and keeps the numbers as they are."""
+
+    def nudge(self, number, gradient, state):
+        return 0.0 * number, state
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [None, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_a_gradient_whose_squares_overflow_is_finite_unless_an_element_is_not(dtype, bad, layout):
+    gradient = np.full((20, 30), np.finfo(dtype).max, dtype, order=layout)
+    gradient[::2] *= -1
+    if bad is not None:
+        gradient[3, 4] = bad
+    weight = Value(np.ones((20, 30), dtype))
+
+    def put(optimizer):
+        weight.grad = gradient.copy("K")
+
+    training = train.fit(
+        lambda x: x * weight.sum(),
+        nn.mse_loss,
+        _Still([weight], lr=1.0),
+        np.ones(2, dtype),
+        np.ones(2, dtype),
+        epochs=1,
+        before_step=put,
+    )
+    if bad is None:
+        assert [epoch.number for epoch in training] == [1]
+    else:
+        with pytest.raises(train.DivergedError, match="a gradient became infinite or nan"):
+            next(training)
+
+
 def test_a_result_that_a_module_keeps_is_no_parameter_even_when_it_was_not_recorded():
     class Keeping(nn.Module):
         def __init__(self):
