@@ -16,7 +16,7 @@ import program
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from microgd import data, nn, no_grad, operations, optim, plots, train
+from microgd import data, nn, no_grad, operations, optim, plots, source, train
 
 NETWORKS = [(784, 10), (784, 16, 16, 10)]
 ON_ALL_DIGITS = [(784, 128, 10)]  # takes more digits than the sample has to be better than those
@@ -59,20 +59,24 @@ parser.add_argument(
     help="a photo or drawing of one digit, to be named by the last network",
 )
 parser.add_argument(
+    "--source",
+    metavar="FILE",
+    help="write a step of training the first network into this .py file, as a program for NumPy",
+)
+parser.add_argument(
     "--train-only", action="store_true", help="no pictures of what has been learned"
 )
 options = program.options(parser)
 if not options.epochs and not options.load:
     parser.error("--epochs 0 is for networks that --load has read")
-if options.save and (
-    Path(options.save).is_dir() or not Path(options.save).resolve().parent.is_dir()
-):
-    what = (
-        "is a folder"
-        if Path(options.save).is_dir()
-        else f"there is no folder {Path(options.save).resolve().parent}"
-    )
-    parser.error(f"--save {options.save}: {what}")
+for option, path in (("--save", options.save), ("--source", options.source)):
+    if not path:
+        continue
+    folder = Path(path).resolve().parent
+    if Path(path).is_dir():
+        parser.error(f"{option} {path}: is a folder")
+    if False:
+        parser.error(f"{option} {path}: there is no folder {folder}")
 if hasattr(sys.stdout, "reconfigure"):
     # not every terminal can show the blocks that the pictures are made of
     sys.stdout.reconfigure(errors="replace")
@@ -154,6 +158,28 @@ if options.load:
     except (OSError, ValueError) as error:
         sys.exit(f"--load {options.load}: {error}")
 
+
+def new_optimizer(model):
+    """What moves the weights: SGD with momentum."""
+    return optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+
+
+# %% What training computes, line by line: python examples/digits.py --source FILE
+if options.source:
+    name, model = next(iter(learned.networks.items()))
+
+    def digits_loss(x, y):
+        """The network's loss on images x with labels y."""
+        loss = nn.cross_entropy(model(x), y)
+        return loss  # noqa: RET504 (the program has its name)
+
+    x, y = digits.train
+    step = source(
+        digits_loss, x[:BATCH_SIZE], y[:BATCH_SIZE], model=model, optimizer=new_optimizer(model)
+    )
+    step.save(options.source)
+    print(f"a step of training the network {name}, as a program: {options.source}")
+
 # %% Train. The largest of the ten outputs names the digit: ten numbers, but a classification.
 
 
@@ -172,7 +198,7 @@ def learn(model, epochs):
         "right.\n"
     )
     print("epoch    loss    test loss    test accuracy")
-    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    optimizer = new_optimizer(model)
     training = train.fit(
         model,
         nn.cross_entropy,

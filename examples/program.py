@@ -17,8 +17,10 @@ import numpy as np
 from PIL import Image
 
 
-def parser(documentation):
-    """A parser of the command line with --out, the folder to save pictures in."""
+def parser(documentation, saved="pictures"):
+    """A parser of the command line with --out, the folder to save pictures in, or what else is
+    saved.
+    """
     new = argparse.ArgumentParser(
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -28,8 +30,8 @@ def parser(documentation):
         "--out",
         metavar="FOLDER",
         type=Path,
-        default=Path("pictures"),
-        help="the folder for the pictures (default: %(default)s)",
+        default=Path(saved),
+        help=f"the folder for the {saved} (default: %(default)s)",
     )
     return new
 
@@ -51,7 +53,7 @@ def arguments():
 
 
 def options(parser):
-    """What the command line says or, in Jupyter, the defaults; the folder for pictures is there
+    """What the command line says or, in Jupyter, the defaults; the folder of --out is there
     afterwards.
     """
     chosen = parser.parse_args(arguments())

@@ -26,6 +26,11 @@ To look at a computation graph:
     draw             a picture of the graph that computed a value
     film             a page that plays the computation and the reverse pass, step by step
 
+To see a computation and its backward pass as NumPy, and to run it as that:
+
+    source           the program of NumPy calls that a function and its gradients are
+    compiled         the same function, run as that program
+
 To add an operation:
 
     operation        the decorator that makes an operation of a function and its derivative rules
@@ -51,6 +56,8 @@ if TYPE_CHECKING:
     from microgd.gradcheck import GradientError, check_gradients
     from microgd.pictures.draw import draw
     from microgd.pictures.film import film
+    from microgd.programs.program import source
+    from microgd.programs.run import compiled
 
 __version__ = "0.1.0"
 
@@ -58,6 +65,7 @@ __all__ = [
     "GradientError",
     "Value",
     "check_gradients",
+    "compiled",
     "data",
     "draw",
     "film",
@@ -73,6 +81,7 @@ __all__ = [
     "operations",
     "optim",
     "plots",
+    "source",
     "train",
     "value_and_grad",
 ]
@@ -80,8 +89,10 @@ __all__ = [
 _HOME = {
     "GradientError": "gradcheck",
     "check_gradients": "gradcheck",
+    "compiled": "programs.run",
     "draw": "pictures.draw",
     "film": "pictures.film",
+    "source": "programs.program",
 }
 
 

@@ -142,8 +142,12 @@ def fit(
                 where = f"epoch {epoch}, batch {batch}"
 
                 def make_step(
-                    loss: Function, where: str = where, is_first: bool = is_first,
-                    batch_x: Any = batch_x, batch_y: Any = batch_y
+                    loss: Function,
+                    model: Function = model,
+                    where: str = where,
+                    is_first: bool = is_first,
+                    batch_x: Any = batch_x,
+                    batch_y: Any = batch_y,
                 ) -> float:
                     return _step(
                         model, loss, optimizer, batch_x, batch_y, before_step, where, is_first
@@ -246,7 +250,7 @@ def _step(
         )
     if before_step is not None:
         before_step(optimizer)
-    if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
+    if not _are_finite([p.grad for p in optimizer.parameters if p.grad is not None]):
         cause = _cause(optimizer, x, y, never_moved)
         raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
     if is_foreign and is_first:
@@ -375,12 +379,21 @@ def _checked_loss(loss: Any) -> Value:
     return loss
 
 
+def _are_finite(gradients: list[Data]) -> bool:
+    """Whether all elements of the gradients are finite."""
+    with np.errstate(over="ignore"):  # once for all of them, since it takes a microsecond
+        return all(map(_is_finite, gradients))
+
+
 def _is_finite(g: Data) -> bool:
-    """Whether all elements of a gradient are finite."""
-    # If the sum is finite, so are all elements, and it costs a fraction of looking at each.
-    # Finite elements may have an infinite sum, so then each of them is looked at.
-    total = g if isinstance(g, float) else np.add.reduce(g, axis=None)
-    return isfinite(total) or bool(np.isfinite(g).all())
+    """Whether all elements of a gradient are finite. (NumPy may warn of an overflow.)"""
+    if isinstance(g, float):
+        return isfinite(g)
+    # If the sum of the squares is finite, so are all elements, and BLAS computes it in a fraction
+    # of the time that looking at each would take. But squares of finite elements may overflow. So
+    # if the sum is not finite, each element is looked at.
+    flat = np.asarray(g).ravel("K")
+    return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
 
 
 # ── Evaluation ───────────────────────────────────────────────────────────────────────────────────

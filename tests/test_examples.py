@@ -24,7 +24,7 @@ from PIL import Image
 from rendered import lines, needs_program
 
 import microgd
-from microgd import Value, data, draw, gradients, hvp, nn, train
+from microgd import Value, data, draw, gradients, hvp, nn, optim, train
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SEVEN = ["slope", "line", "learning_rate", "two_weights", "baskets", "digits", "words"]
@@ -124,7 +124,7 @@ seven = pytest.mark.parametrize(
 )
 
 
-# ── All seven programs ────────────────────────────────────────────────────────────────────────────
+# ── All seven programs with pictures (test_written_out.py is about the eighth) ────────────────────
 
 
 @seven
@@ -1123,10 +1123,64 @@ def test_a_saved_network_names_a_digit_without_more_training(tmp_path):
 
 
 @needs_tqdm
-def test_a_folder_to_save_in_is_an_error_before_training(tmp_path, capsys):
+@pytest.mark.parametrize("option", ["--save", "--source"])
+def test_a_folder_to_save_in_is_an_error_before_training(option, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        run("digits", "--save", tmp_path)
-    assert "is a folder" in capsys.readouterr().err
+        run("digits", option, tmp_path)
+    assert f"error: {option} {tmp_path}: is a folder\n" in capsys.readouterr().err
+
+
+@needs_tqdm
+@pytest.mark.parametrize("option", ["--save", "--source"])
+def test_a_file_in_no_folder_is_an_error_before_training(option, tmp_path, capsys):
+    path = tmp_path / "none" / "file"
+    with pytest.raises(SystemExit):
+        run("digits", option, path)
+    expected = f"error: {option} {path}: there is no folder {path.parent}\n"
+    assert expected in capsys.readouterr().err
+
+
+@needs_tqdm
+def test_source_writes_the_training_step_of_the_first_network_before_training(tmp_path):
+    path = tmp_path / "step.py"
+    _, printed, _, _ = run("digits", "--train-only", "--epochs", 1, "--source", path)
+    said = printed.index(f"a step of training the network 784-10, as a program: {path}\n")
+    assert said < printed.index("before training")
+
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(784, 10, rng=rng))
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    x, y = (array[-64:] for array in data.digits().train)
+    weight, bias = (p.data for p in model.parameters())
+    loss, *state = runpy.run_path(str(path))["step"](
+        x=x,
+        y=y,
+        weight_0=weight,
+        bias_0=bias,
+        lr=0.05,
+        velocity_weight_0=np.zeros_like(weight),
+        velocity_bias_0=np.zeros_like(bias),
+    )
+    own_loss = nn.cross_entropy(model(x), y)
+    own_loss.backward()
+    optimizer.step()
+    assert loss == own_loss.item()
+    # each parameter twice: itself and its velocity, which is the gradient after the first step
+    parameters = {p.shape: p for p in model.parameters()}
+    assert len(state) == 4
+    for p in parameters.values():
+        found = [x for x in state if x.shape == p.shape]
+        assert sum(np.array_equal(x, p.data) for x in found) == 1
+        assert sum(np.array_equal(x, p.grad) for x in found) == 1
+
+
+@needs_tqdm
+def test_with_source_training_is_the_same_as_without(tmp_path):
+    arguments = ["digits", "--train-only", "--epochs", 1]
+    without = run(*arguments)[1]
+    _, *lines_with = run(*arguments, "--source", tmp_path / "step.py")[1].splitlines()
+    lines_without = without.splitlines()[1:]
+    assert lines_with[1:] == lines_without
 
 
 @of["digits"]

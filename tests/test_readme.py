@@ -18,6 +18,7 @@ READMES = [
     "README.md",
     "microgd/README.md",
     "microgd/numpy_functions/README.md",
+    "microgd/programs/README.md",
     "examples/README.md",
     "tests/README.md",
 ]
@@ -174,7 +175,8 @@ def files_in_order():
 
 def test_the_list_of_files_is_complete():
     engine = ROOT / "microgd"
-    paths = [*engine.glob("*.py"), *(engine / "numpy_functions").glob("*.py")]
+    folders = (engine, engine / "numpy_functions", engine / "programs")
+    paths = [path for folder in folders for path in folder.glob("*.py")]
     modules = {path.relative_to(engine).as_posix() for path in paths} - {"__init__.py"}
     assert set(files_in_order()) == modules
 

@@ -20,31 +20,35 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.programs.stand_ins import Call, StandIn, stand_ins_in
-from microgd.programs.writing import ATOM, Writer
+from microgd.programs.stand_ins import Call, StandIn, parts_of
+from microgd.programs.trace import literal
+from microgd.programs.writing import ATOM, Writer, dotted
 
 _LONGEST_EXPRESSION = 60  # operations; the compiler of Python goes into them recursively
 
 
 def needed_calls(calls: Sequence[Call], results: Iterable[StandIn]) -> list[Call]:
     """The calls that the results depend on, and the checks."""
-    needed = set(results)
-    owners = {x._owner for x in needed}
+    is_needed = [False] * len(calls)
+    is_memory_needed = [False] * len(calls)
+    fixed = constants_among(calls)
+    for x in results:
+        is_needed[x._index] = True
+        is_memory_needed[x._owner._index] = True
     kept = []
     for call in reversed(calls):
-        if type(call) is StandIn:
-            is_needed = call in needed
-        elif call._kind in ("guard", "form"):
-            is_needed = not _is_settled(call)
-        else:
+        if type(call) is not StandIn:
             target = written_by(call)
-            is_needed = target is not None and target._owner in owners
-        if not is_needed:
+            if target is not None:
+                is_needed[call._index] = is_memory_needed[target._owner._index]
+            else:
+                is_needed[call._index] = not all(x._index in fixed for x in parts_of(call))
+        if not is_needed[call._index]:
             continue
         kept.append(call)
-        for x in stand_ins_in((call._arguments, call._options)):
-            needed.add(x)
-            owners.add(x._owner)
+        for x in parts_of(call):
+            is_needed[x._index] = True
+            is_memory_needed[x._owner._index] = True
     kept.reverse()
     return kept
 
@@ -58,20 +62,21 @@ def written_by(call: Call) -> Any:
     return call._arguments[0]
 
 
-def _is_settled(guard: Call) -> bool:
-    """Whether the answer is the same in every run, since it was computed from constants."""
-    return all(map(is_constant, guard._arguments))
+def constants_among(calls: Iterable[Call]) -> set[int]:
+    """The places of numbers that are the same in every run: constants alone lead to them."""
+    fixed: set[int] = set()
+    for call in calls:
+        if call._kind == "constant":
+            if type(call._value) is float:  # type: ignore[attr-defined]
+                fixed.add(call._index)
+        elif fixed and (call._kind == "operator" or call._name is abs):
+            parts = parts_of(call)
+            if parts and all(x._index in fixed for x in parts):
+                fixed.add(call._index)
+    return fixed
 
 
-def is_constant(x: Any) -> bool:
-    if type(x) is not StandIn:
-        return not isinstance(x, ndarray)
-    if x._kind == "constant":
-        return True
-    return x._kind in ("operator", "function") and all(map(is_constant, x._arguments))
-
-
-class Program:
+class Code:
     """The text of a function, and the objects that it refers to by names."""
 
     def __init__(self, name: str) -> None:
@@ -79,6 +84,22 @@ class Program:
         self.lines: list[str] = []
         self.objects: dict[str, Any] = {}
         self.held: list[Any] = []  # so that nothing else gets the ids by which they are known
+
+    def text(self) -> str:
+        """The function, after the objects that it refers to."""
+        head = []
+        for name, x in self.objects.items():
+            if isinstance(x, type):
+                continue
+            written = dotted(x)
+            if isinstance(x, ndarray):
+                is_short = not x.ndim or literal(x) is not None
+                written = repr(x) if not x.ndim else literal(x)
+                written = f"np.{written}" if not x.ndim else written
+                if not is_short:
+                    written = f"...  # an array of shape {x.shape}"
+            head.append(f"{name} = {written or repr(x)}")
+        return "\n".join([*head, "", "", *self.lines]) + "\n"
 
     def compiled(self) -> Any:
         """The function."""
@@ -106,9 +127,11 @@ class Fast:
 
     def __init__(self, calls: Sequence[Call], name: str, arguments: Sequence[StandIn]) -> None:
         self.calls = calls
-        self.program = Program(name)
-        self.names: dict[StandIn, str] = {}
-        self.inlined: dict[StandIn, tuple[str, int, int]] = {}  # text, binding, operations
+        self.program = Code(name)
+        # All of these are by the places of calls in the record.
+        self.names: dict[int, str] = {x._index: f"a{i}" for i, x in enumerate(arguments)}
+        self.inlined: dict[int, tuple[str, int, int]] = {}  # text, binding, operations
+        self.fixed = constants_among(calls)
         self.object_names: dict[int, str] = {}
         self.function_names: dict[str, str] = {}
         self.scalars: dict[tuple[Any, Any], str] = {}  # numbers as arrays without axes
@@ -117,9 +140,7 @@ class Fast:
         )
         self.lines: list[str] = []
         self.size = 0  # operations in the expression that is being written
-        for i, x in enumerate(arguments):
-            self.names[x] = f"a{i}"
-        self.arguments = [self.names[x] for x in arguments]
+        self.arguments = list(self.names.values())
         self.counter = 0
         self.program.objects["OtherWay"] = OtherWayError
 
@@ -128,12 +149,12 @@ class Fast:
         results: Sequence[StandIn],
         kept: Iterable[StandIn] = (),
         finite: Iterable[StandIn] = (),
-    ) -> Program:
-        """The program that returns the results. Those in `kept` may not be written into.
+    ) -> Code:
+        """The code that returns the results. Those in `kept` may not be written into.
 
         If one of those in `finite` is not, the program raises an `OtherWayError`.
         """
-        self._write_body({*results, *kept})
+        self._write_body([*results, *kept])
         for x in finite:
             self._check_finite(x)
         returned = ", ".join(self._written(x) for x in results)
@@ -154,12 +175,12 @@ class Fast:
 
     # ── Names ────────────────────────────────────────────────────────────────────────────────────
     def _name_of(self, x: StandIn) -> tuple[str, int]:
-        name = self.names.get(x)
+        name = self.names.get(x._index)
         if name is not None:
             return name, ATOM
         if x._kind == "constant":
             return self.writer.plain(x._name)
-        text, binding, size = self.inlined.pop(x)
+        text, binding, size = self.inlined.pop(x._index)
         self.size += size
         return text, binding
 
@@ -189,9 +210,11 @@ class Fast:
         return f"v{self.counter}"
 
     # ── Lines ────────────────────────────────────────────────────────────────────────────────────
-    def _write_body(self, kept: set[StandIn]) -> None:
+    def _write_body(self, kept: Sequence[StandIn]) -> None:
         last_use, uses = self._uses()
-        kept_owners = {x._owner for x in kept}
+        for x in kept:
+            last_use[x._owner._index] = len(self.calls)  # it is used at the end
+            uses[x._index] = 2
         for place, call in enumerate(self.calls):
             self.size = 0
             if type(call) is not StandIn:
@@ -199,35 +222,37 @@ class Fast:
                 continue
             if call._kind in ("input", "constant"):
                 continue
-            target = self._target(call, place, last_use, kept_owners)
+            target = self._target(call, place, last_use)
             if target is not None:
                 self._write_in_place(call, target)
                 continue
             text, binding = self._expression(call)
             size = self.size + 1
-            is_used_once = uses.get(call, 0) == 1 and call not in kept
+            is_used_once = uses.get(call._index, 0) == 1
             if is_used_once and size < _LONGEST_EXPRESSION and _is_of_numbers(call):
-                self.inlined[call] = text, binding, size
+                self.inlined[call._index] = text, binding, size
                 continue
             name = self._new_name()
-            self.names[call] = name
+            self.names[call._index] = name
             self._line(f"{name} = {text}")
 
-    def _uses(self) -> tuple[dict[StandIn, int], dict[StandIn, int]]:
-        """For each memory, and each stand-in, the place of its last use; and how many uses."""
-        last: dict[StandIn, int] = {}
-        uses: dict[StandIn, int] = {}
+    def _uses(self) -> tuple[dict[int, int], dict[int, int]]:
+        """For each memory, the place of its last use; and for each result, how many uses."""
+        last: dict[int, int] = {}
+        uses: dict[int, int] = {}
         for place, call in enumerate(self.calls):
-            for x in stand_ins_in((call._arguments, call._options)):
-                last[x] = place
-                last[x._owner] = place
-                uses[x] = uses.get(x, 0) + 1
+            for x in parts_of(call):
+                index = x._index
+                last[x._owner._index] = place
+                uses[index] = uses.get(index, 0) + 1
         return last, uses
 
     def _expression(self, call: StandIn) -> tuple[str, int]:
         """A call as an expression."""
-        if is_constant(call):
+        if call._index in self.fixed:
             return self.writer.plain(call._value)
+        if type(call._value) is float:
+            return self.writer.expression(call)
         ufunc = _ufunc_of(call)
         if ufunc is not None and _is_of_array_and_number(call):
             arguments = [self._operand(x, call) for x in call._arguments]
@@ -248,7 +273,7 @@ class Fast:
         if type(value) not in (float, int):
             return self.writer.within(x, 0)
         dtype = _dtype_of_arrays(call)
-        if type(x) is not StandIn or is_constant(x):
+        if type(x) is not StandIn or x._index in self.fixed or x._kind == "constant":
             key: Any = (repr(value), dtype)
             name = self.scalars.get(key)
             if name is None:
@@ -264,7 +289,7 @@ class Fast:
         return name
 
     def _target(
-        self, call: StandIn, place: int, last_use: dict[StandIn, int], kept_owners: set[StandIn]
+        self, call: StandIn, place: int, last_use: dict[int, int]
     ) -> StandIn | None:
         """An operand in whose memory the result may be put, or None."""
         value = call._value
@@ -273,26 +298,27 @@ class Fast:
         if _ufunc_of(call) is None and not _selects_zero(call):
             return None
         for x in call._arguments:
-            if type(x) is not StandIn or type(x._value) is not ndarray or x not in self.names:
+            if type(x) is not StandIn or type(x._value) is not ndarray:
                 continue
             owner = x._owner
             is_own = owner._kind in ("operator", "function", "method")
+            is_own = is_own and owner._index in self.names and x._index in self.names
             is_alike = (
                 x._value.shape == value.shape
                 and x._value.dtype == value.dtype
                 and x._value.strides == value.strides
                 and x._value.size == owner._value.size
             )
-            is_last = last_use[owner] == place and owner not in kept_owners
+            is_last = last_use[owner._index] == place
             is_writable = owner._value.flags.writeable and owner._value.base is None
-            if is_own and is_alike and is_last and is_writable and owner in self.names:
+            if is_own and is_alike and is_last and is_writable:
                 return x
         return None
 
     def _write_in_place(self, call: StandIn, target: StandIn) -> None:
         """Write a call whose result goes into the memory of an operand."""
-        name = self.names[target]
-        self.names[call] = name
+        name = self.names[target._index]
+        self.names[call._index] = name
         if _selects_zero(call):
             self._write_selection(call, name)
             return
@@ -368,10 +394,10 @@ class Fast:
             return
         if value.ndim > 1:
             owner = x._owner
-            is_whole = owner in self.names and owner._value.size == value.size
+            is_whole = owner._index in self.names and owner._value.size == value.size
             order = "" if value.flags.c_contiguous else "'K'"
             if is_whole and owner._value.flags.c_contiguous:
-                name = self.names[owner]
+                name = self.names[owner._index]
                 order = ""
             flat = self._new_name()
             self._line(f"{flat} = {name}.ravel({order})")
@@ -455,4 +481,4 @@ def _is_of_numbers(call: StandIn) -> bool:
     """
     if type(call._value) is ndarray:
         return False
-    return all(type(x._value) is not ndarray for x in stand_ins_in((call._arguments, call._options)))
+    return all(type(x._value) is not ndarray for x in parts_of(call))

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
+from threading import RLock
+from types import MethodType
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from microgd.backprop import Node, Operation, next_order, record, reverse_pass
+from microgd.backprop import Node, Operation, next_order, record, require_unchanged
 from microgd.checks import check_type
 from microgd.memory import keep
-from microgd.programs.fast import Fast, Program, needed_calls
-from microgd.programs.stand_ins import CannotFollow, StandIn, stand_ins_in
+from microgd.programs.fast import Code, Fast, needed_calls
+from microgd.programs.stand_ins import CannotFollow, StandIn, parts_of
 from microgd.programs.trace import (
     Input,
     Trace,
-    gradients_of_a_call,
+    contributions,
+    contributions_of_a_call,
+    is_number,
+    is_tracing,
     same_bits,
     trace,
 )
-from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
+from microgd.programs.watch import Asked, RandomStatesKept, Surroundings, Watch
 from microgd.recording import is_evaluating, is_recording
-from microgd.value import Value
 
 MOST_PROGRAMS = 8  # of one function, for arguments of the same shapes
+MOST_SHAPES = 64  # for which there are programs at the same time
+MOST_DIFFERENCES = 3  # between a program's results and the function's
+CALLS_BEFORE = 3  # a program is written at the third call with arguments of further shapes
 _COMPARED = {2, 3, *(10**n for n in range(1, 19))}  # calls that are compared with the function's
 
 
@@ -38,53 +47,96 @@ def is_compared(call: int) -> bool:
 class Compiled:
     """A function of Values, run as a program."""
 
+    _stands_for = "function"  # what a watch looks at in its place
+
     def __init__(self, function: Callable[..., Any]) -> None:
         check_type("a function", Callable, function)
+        update_wrapper(self, function, updated=())
         self.function = function
         self._versions: dict[Any, list[_Version]] = {}
+        self._calls: Counter[Any] = Counter()  # with arguments for which there is no program yet
+        self._lock = RLock()
         self.differences = 0
+        self.compares_next = False  # whether the next call is compared with the function's
         self._reason: str | None = None  # why it runs as it is
-        update_wrapper(self, function)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """The function's result."""
-        if self._reason is not None:
+        if self._reason is not None or is_tracing():
             return self.function(*arguments, **options)
         key = key_of_call(arguments, options)
-        versions = self._versions.setdefault(key, [])
+        versions = self._versions.get(key, ())
         for version in versions:
-            if version.watch.is_unchanged():
+            if version.fits(arguments, options):
                 return version.run(self, arguments, options)
-        return self._first_run(versions, arguments, options)
+        if versions or self._is_worth_a_program(key):
+            return self._first_run(key, arguments, options)
+        return self.function(*arguments, **options)
+
+    def _is_worth_a_program(self, key: Any) -> bool:
+        """Whether to write one for arguments of these shapes.
+
+        The last mini-batch of an epoch, say, may be smaller, and an integer may count. So after
+        the first program, another is written only for what comes again and again.
+        """
+        if not self._versions:
+            return True
+        if len(self._calls) > 1000:
+            self._calls.clear()
+        self._calls[key] += 1
+        return self._calls[key] >= CALLS_BEFORE
 
     def __get__(self, instance: Any, owner: type) -> Any:
         # As a decorator of a method.
         if instance is None:
             return self
-        return lambda *arguments, **options: self(instance, *arguments, **options)
+        return MethodType(self, instance)
 
-    def _first_run(
-        self, versions: list[_Version], arguments: Sequence[Any], options: Mapping[str, Any]
-    ) -> Any:
+    def _first_run(self, key: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Run the function itself, and write down a program for the next time."""
-        watch = Watch(self.function, arguments, options)
+        watch = Watch(self.function, *objects_in((arguments, options)))
         surroundings = Surroundings(watch)
         before = next_order()
-        result = self.function(*arguments, **options)
-        change = surroundings.change()
-        if change is not None:
-            self.give_up(change)
-            return result
-        if len(versions) >= MOST_PROGRAMS:
-            name = versions[-1].watch.change()
-            self.give_up(f"{name} changes again and again: give it as an argument")
-            return result
+        asked = Asked()
+        with asked.observed():
+            result = self.function(*arguments, **options)
+        with self._lock:
+            if self._reason is None:
+                versions = self._versions.get(key, [])
+                reason = watch.unseen or asked.what or surroundings.change()
+                if reason is None and len(versions) >= MOST_PROGRAMS:
+                    name = versions[-1].watch.change() or "a Value"
+                    reason = f"{name} changes again and again: give it as an argument"
+                if reason is None:
+                    reason = self._write(key, watch, before, result, arguments, options)
+                if reason is None:
+                    reason = surroundings.change()
+                if reason is not None:
+                    self.give_up(reason)
+        return result
+
+    def _write(
+        self,
+        key: Any,
+        watch: Watch,
+        before: int,
+        result: Any,
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
+    ) -> str | None:
+        """Write the program; or say why that can't be done."""
         try:
             made = self._trace(watch, before, result, arguments, options)
-            versions.insert(0, _Version(self.function, made, watch))
+            version = _Version(self.function, made, watch)
         except CannotFollow as error:
-            self.give_up(str(error))
-        return result
+            return str(error)
+        except Exception as error:
+            return f"it can't be followed: {type(error).__name__}: {error}"
+        if key not in self._versions and len(self._versions) >= MOST_SHAPES:
+            del self._versions[next(iter(self._versions))]
+        self._versions[key] = [version, *self._versions.get(key, ())]
+        self._calls.pop(key, None)
+        return None
 
     def _trace(
         self,
@@ -94,7 +146,7 @@ class Compiled:
         arguments: Sequence[Any],
         options: Mapping[str, Any],
     ) -> Trace:
-        values = values_found(watch, result, before)
+        values = values_found(watch, result, before, (arguments, options))
         with RandomStatesKept(watch.generators):
             return trace(
                 self.function,
@@ -109,69 +161,116 @@ class Compiled:
     def give_up(self, reason: str) -> None:
         """From now on, run the function as it is, and say why."""
         self._reason = reason
-        self._versions.clear()
-        name = getattr(self.function, "__qualname__", "the function")
-        warnings.warn(f"{name} is not compiled, but runs as it is: {reason}", RuntimeWarning, 4)
+        self._versions = {}
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        warn_user(f"{name} is not compiled, but runs as it is: {reason}")
+
+    def differ(self, version: _Version) -> None:
+        """Drop a program whose results are not those of the function."""
+        with self._lock:
+            kept = {}
+            for key, versions in self._versions.items():
+                others = [each for each in versions if each is not version]
+                if others:
+                    kept[key] = others
+            self._versions = kept
+            self.differences += 1
+            if self.differences >= MOST_DIFFERENCES and self._reason is None:
+                self.give_up(DIFFERENCE)
 
 
-def values_found(watch: Watch, result: Any, before: int) -> dict[Any, str]:
+DIFFERENCE = "its results depend on something besides its arguments that can't be watched"
+
+
+def warn_user(message: str) -> None:
+    """Give a `RuntimeWarning` at the user's line: the innermost one that is not microgd's."""
+    level = 1
+    frame: Any = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("microgd."):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
+
+
+def values_found(watch: Watch, result: Any, before: int, arguments: Any = ()) -> dict[Any, str]:
     """The Values that a function has found by itself, with their names.
 
-    These are the ones that are reached by names, and those that its result was computed from and
-    that are older than the call.
+    If its result was computed from one that is neither given nor reached by names, that is a
+    `CannotFollow` error: nobody would notice if the function found another one next time.
     """
-    values = dict(watch.values)
-    waiting = [x for x in _parts(result) if isinstance(x, Node)]
+    given = {x for x in flattened(arguments) if isinstance(x, Node)}
+    waiting = [x for x in flattened(result) if isinstance(x, Node)]
     seen = set(waiting)
     while waiting:
         node = waiting.pop()
-        if node._order < before:
-            values.setdefault(node, node.name or "value")
+        if node in watch.values or node in given:
             continue
+        if node._order < before:
+            raise CannotFollow(
+                f"it finds {node.name or 'a Value'} where nobody can watch it: give it as an "
+                "argument"
+            )
         for x in node._operands:
             if isinstance(x, Node) and x not in seen:
                 seen.add(x)
                 waiting.append(x)
-    return values
+    return dict(watch.values)
 
 
-def _parts(result: Any) -> Iterable[Any]:
-    """The results in nested lists, tuples and dictionaries."""
+def flattened(result: Any) -> Iterable[Any]:
+    """What is in nested lists, tuples and dictionaries."""
     if isinstance(result, list | tuple):
         for each in result:
-            yield from _parts(each)
+            yield from flattened(each)
     elif isinstance(result, dict):
         for each in result.values():
-            yield from _parts(each)
+            yield from flattened(each)
     else:
         yield result
 
 
+def objects_in(arguments: Any) -> list[Any]:
+    """The arguments that are no numbers, arrays or Values: a program belongs to these objects."""
+    return [x for x in flattened(arguments) if not is_number(x)]
+
+
 # ── What a program belongs to ────────────────────────────────────────────────────────────────────
 def key_of_call(arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
-    """Shapes and dtypes of the arguments, and everything in them that is no number."""
-    keys = tuple(map(key_of, arguments))
-    if options:
-        keys += tuple((name, key_of(x)) for name, x in options.items())
-    return keys, is_recording(), is_evaluating()
+    """Shapes and dtypes of the arguments, and everything in them that is no number.
+
+    Besides, which of them are the same Value, or the same array: a program for f(a, a) is not one
+    for f(a, b).
+    """
+    seen: dict[int, int] = {}
+    keys = [key_of(x, seen) for x in arguments]
+    for name, x in options.items():
+        keys.append((name, key_of(x, seen)))
+    return tuple(keys), is_recording(), is_evaluating()
 
 
-def key_of(x: Any) -> Any:
+def key_of(x: Any, seen: dict[int, int]) -> Any:
     """What all arguments that one program takes have in common with this one."""
     cls = type(x)
     if cls is ndarray:
-        return x.shape, x.dtype, x.strides
+        return x.shape, x.dtype, x.strides, seen.setdefault(id(x), len(seen))
     if cls is float:
         return cls
     if isinstance(x, Node):
-        return cls, key_of(x._numbers)
-    if isinstance(x, np.generic):
-        return cls
+        numbers: Any = x._numbers
+        cls = getattr(cls, "_own_class", cls)  # another thread may be tracing it
+        place = seen.setdefault(id(x), len(seen))
+        if type(numbers) is float:
+            return cls, bool(x._operands), place
+        return cls, bool(x._operands), place, numbers.shape, numbers.dtype, numbers.strides
     if cls is list or cls is tuple:
-        return cls, tuple(map(key_of, x))
+        return cls, tuple([key_of(each, seen) for each in x])
     if cls is dict:
-        return cls, tuple((name, key_of(each)) for name, each in x.items())
-    if isinstance(x, int | str | bytes | None):
+        return cls, tuple([(name, key_of(each, seen)) for name, each in x.items()])
+    if is_number(x):
+        return cls
+    if isinstance(x, complex | np.generic):
+        return cls, repr(x)
+    if isinstance(x, int | str | bytes | None | np.dtype):
         return cls, x
     return cls, id(x)
 
@@ -179,10 +278,10 @@ def key_of(x: Any) -> Any:
 # ── A program and how it is run ──────────────────────────────────────────────────────────────────
 def used_inputs(made: Trace, calls: Iterable[Any], results: Iterable[StandIn]) -> list[Input]:
     """The arguments that these calls need."""
-    used = set(results)
+    used = {x._index for x in results}
     for call in calls:
-        used.update(stand_ins_in((call._arguments, call._options)))
-    return [each for each in made.inputs if each.stand_in in used]
+        used.update(x._index for x in parts_of(call))
+    return [each for each in made.inputs if each.stand_in._index in used]
 
 
 class _Version:
@@ -192,99 +291,224 @@ class _Version:
         self.function = function
         self.watch = watch
         self.runs = 1
-        self.differences = 0
-        self.watch_of_contents = made.converted
         self.structure = made.result
-        forward_calls = made.calls[: made.forward]
-        backward_calls = made.calls[made.forward :]
-        self._results = [x for x in _numbers_in_result(made.result) if type(x) is StandIn]
-        gradients = [x for _, x in made.gradients]
-        calls = needed_calls(made.calls, [*self._results, *gradients])
+        self.output = made.output
+        self.given = {each.value: each for each in made.inputs if each.value is not None}
+        _mapped_result(_check_of_results(made, watch, self.given), made.result)
+        self._check_leaves()
+        found = numbers_in_result(made.result)
+        results = [x for x in dict.fromkeys(map(_Same, found)) if type(x.x) is StandIn]
+        self._results = [each.x for each in results]
+        self._places = {x: i for i, x in enumerate(self._results)}
+        terms = [x for _, x in made.gradients]
+        calls = needed_calls(made.calls, [*self._results, *terms])
         needed = set(calls)
-        forward_calls = [call for call in forward_calls if call in needed]
-        backward_calls = [call for call in backward_calls if call in needed]
-        self._residuals = _residuals(forward_calls, made, backward_calls, gradients)
+        forward_calls = [call for call in made.calls[: made.forward] if call in needed]
+        backward_calls = [call for call in made.calls[made.forward :] if call in needed]
+        self._residuals = _residuals(forward_calls, made, backward_calls, terms)
         outputs = [*self._results, *self._residuals]
         self.inputs = used_inputs(made, forward_calls, outputs)
         arguments = [each.stand_in for each in self.inputs]
         self.forward_program = Fast(forward_calls, "forward", arguments).write(outputs)
         self.forward = self.forward_program.compiled()
-        self.backward: Any = None
-        self.backward_program: Program | None = None
-        self.operands: list[Input] = []
-        if made.seed is not None:
-            inputs = {each.value: each for each in made.inputs if each.value is not None}
-            self.operands = [inputs[value] for value, _ in made.gradients]
-            fast = Fast(backward_calls, "backward", [made.seed, *self._residuals])
-            self.backward_program = fast.write(gradients, kept=self._residuals)
-            self.backward = self.backward_program.compiled()
-        self.output = made.output
         self.count = len(self._results)
+        self._copied = self._shared(self._results, forward_calls)
+
+        self.backward: Any = None
+        self.backward_program: Code | None = None
+        # The Values that get gradients; and for each term that is computed, the place of its Value.
+        self.operands: list[Input] = []
+        self.targets: list[int] = []
+        if made.seed is not None:
+            order = {
+                value: i for i, value in enumerate(dict.fromkeys(v for v, _ in made.gradients))
+            }
+            self.operands = [self.given[value] for value in order]
+            self.targets = [order[value] for value, _ in made.gradients]
+            fast = Fast(backward_calls, "backward", [made.seed, *self._residuals])
+            self.backward_program = fast.write(terms, kept=self._residuals)
+            self.backward = self.backward_program.compiled()
+        # The engine may store a term as a gradient, for its user to write into. So it gets no
+        # array that a later run of the backward program needs.
+        residuals = {x._owner for x in self._residuals}
+        self._kept_terms = [i for i, x in enumerate(terms) if x._owner in residuals]
+        places = {id(each): i for i, each in enumerate(self.inputs)}
+        self._saved_places = [places.get(id(each)) for each in self.operands]
+
+        self._arguments = [each for each in made.inputs if each.path and each.value is not None]
+        watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
+
+    def _check_leaves(self) -> None:
+        """Raise a `CannotFollow` error for a leaf that is made inside, and is returned, too.
+
+        Nobody could tell its gradient.
+        """
+        returned = {x for x in flattened(self.structure) if isinstance(x, Node)} - {self.output}
+        waiting = [self.output] if self.output is not None else []
+        seen = set(waiting)
+        while waiting:
+            node = waiting.pop()
+            if node in returned and node not in self.given and not node._operands:
+                raise CannotFollow("it returns a Value that it has made and computed with")
+            for x in () if node in self.given else node._operands:
+                if isinstance(x, Node) and x not in seen:
+                    seen.add(x)
+                    waiting.append(x)
+
+    def _shared(self, results: Sequence[StandIn], forward_calls: Sequence[Any]) -> set[StandIn]:
+        """Results that are arrays for the caller to write into, but that something else needs."""
+        arrays = {x for x in flattened(self.structure) if type(x) is StandIn}
+        own = {call for call in forward_calls if type(call) is StandIn}
+        return {x for x in arrays if type(x._value) is ndarray and x._owner in own}
+
+    def fits(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
+        """Whether the program is one for these arguments, and nothing has changed."""
+        values = self.watch.values
+        for each in self._arguments if values else ():
+            found = _value(each, arguments, options)
+            if (each.value in values or found in values) and found is not each.value:
+                return False  # it is also a Value that the function finds by itself
+        return self.watch.is_unchanged()
 
     def run(self, compiled: Compiled, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """The function's result."""
         self.runs += 1
-        numbers = [_numbers(each, arguments, options) for each in self.inputs]
         try:
+            numbers = [_numbers(each, arguments, options) for each in self.inputs]
             found = self.forward(*numbers)
         except Exception:
             return self.function(*arguments, **options)  # whose messages are the engine's
-        if is_compared(self.runs):
-            return self._compared(compiled, found, arguments, options)
-        return self._as_result(found, arguments, options)
+        if is_compared(self.runs) or compiled.compares_next:
+            return self._compared(compiled, numbers, found, arguments, options)
+        return self._as_result(numbers, found, arguments, options)
 
     def _as_result(
-        self, found: Any, arguments: Sequence[Any], options: Mapping[str, Any]
+        self,
+        numbers: Sequence[Any],
+        found: Any,
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
     ) -> Any:
         """What the program has computed, in the form in which the function returns it."""
-        numbers = iter(found[: self.count])
-        operands = tuple(_value(each, arguments, options) for each in self.operands)
+        operands = tuple([_value(each, arguments, options) for each in self.operands])
+        done: dict[int, Any] = {}  # the same object, returned twice, is the same object again
 
-        def replace(path: Any, x: Any) -> Any:
+        def replace(x: Any) -> Any:
+            if id(x) not in done:
+                done[id(x)] = new_result(x)
+            return done[id(x)]
+
+        def new_result(x: Any) -> Any:
+            if isinstance(x, ndarray) and type(x) is not StandIn:
+                return x if self.watch.knows(x) or x.base is not None else x.copy("K")
+            if type(x) is StandIn:
+                result = found[self._places[x]]
+                return result.copy("K") if x in self._copied else result
             if not isinstance(x, Node):
-                return next(numbers) if type(x) is StandIn else x
-            if type(x._numbers) is not StandIn:
-                return Value(x._numbers)
-            result = next(numbers)
+                return x
+            if x in self.given:
+                return _value(self.given[x], arguments, options)
+            result = x._numbers
+            if type(result) is StandIn:
+                result = found[self._places[result]]
             if x is self.output:
-                saved = tuple(map(_now, operands))
+                saved = self._saved(numbers, operands)
                 residuals = found[self.count :]
-                operation = _CompiledOperation.of(self, residuals, (arguments, options))
-                return record(type(x), result, operation, operands, saved)
-            return record(Value, result, _NOT_DIFFERENTIATED, operands[:1], (None,))
+                operation = _CompiledOperation.of(self, residuals, saved, (arguments, options))
+                value = record(type(x), result, operation, operands, saved)
+            elif x._operation is None:
+                value = type(x)(result)
+            else:
+                # (Within no_grad, x has no operands.)
+                others = operands[:1] if x._operands else ()
+                operation = _NOT_DIFFERENTIATED if others else x._operation
+                value = record(type(x), result, operation, others, (None,) * len(others))
+            value.name = x.name
+            return value
 
         return _mapped_result(replace, self.structure)
 
+    def _saved(self, numbers: Sequence[Any], operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The numbers that the operands hold; None where they don't matter."""
+        return tuple([None if i is None else numbers[i] for i in self._saved_places])
+
+    def terms(self, gradient: Any, residuals: Sequence[Any]) -> list[Any]:
+        """What the backward program computes."""
+        found = list(self.backward(gradient, *residuals))
+        for i in self._kept_terms:
+            if type(found[i]) is ndarray:
+                found[i] = found[i].copy("K")
+        return found
+
     def _compared(
-        self, compiled: Compiled, found: Any, arguments: Sequence[Any], options: Mapping[str, Any]
+        self,
+        compiled: Compiled,
+        numbers: Sequence[Any],
+        found: Any,
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
     ) -> Any:
         """The function's own result. If the program's is another, the program is dropped."""
         result = self.function(*arguments, **options)
-        mine = self._as_result(found, arguments, options)
+        mine = self._as_result(numbers, found, arguments, options)
         if not _is_same_result(result, mine):
-            for versions in compiled._versions.values():
-                if self in versions:
-                    versions.remove(self)
-            compiled.differences += 1
+            compiled.differ(self)
         return result
+
+
+class _Same:
+    """Tells objects apart by their identity."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __hash__(self) -> int:
+        return id(self.x)
+
+    def __eq__(self, other: Any) -> bool:
+        return self.x is other.x
+
+
+def memory_of(arrays: Iterable[ndarray]) -> set[int]:
+    """The ids of arrays, and of those that they are views of."""
+    ids = set()
+    for array in arrays:
+        owner: Any = array
+        while owner is not None:
+            ids.add(id(owner))
+            owner = getattr(owner, "base", None)
+    return ids
+
+
+def _check_of_results(
+    made: Trace, watch: Watch, given: Mapping[Any, Input]
+) -> Callable[[Any], None]:
+    """A function that raises a `CannotFollow` error for a result that is another in each call."""
+
+    def check(x: Any) -> None:
+        if type(x) is StandIn or isinstance(x, Node | bool | int | float | complex | str | bytes):
+            return
+        if isinstance(x, ndarray):
+            made.record.check_constants(x)
+        elif not (x is None or isinstance(x, np.generic | np.dtype) or watch.knows(x)):
+            raise CannotFollow(f"it returns an object of type {type(x).__name__}")
+
+    return check
 
 
 def _residuals(
     forward_calls: Sequence[Any], made: Trace, backward_calls: Sequence[Any], gradients: Any
 ) -> list[StandIn]:
     """What the backward program needs of the forward one."""
-    own = {call for call in backward_calls if type(call) is StandIn}
+    own = {call._index for call in backward_calls}
     if made.seed is not None:
-        own.add(made.seed)
-    needed: dict[StandIn, None] = {}
-    for call in backward_calls:
-        for x in stand_ins_in((call._arguments, call._options)):
-            if x not in own and x._kind != "constant":
-                needed[x] = None
-    for x in gradients:
-        if x not in own and x._kind != "constant":
-            needed[x] = None
-    return list(needed)
+        own.add(made.seed._index)
+    needed: dict[int, StandIn] = {}
+    parts = [x for call in backward_calls for x in parts_of(call)]
+    for x in [*parts, *gradients]:
+        if x._index not in own and x._kind != "constant":
+            needed[x._index] = x
+    return list(needed.values())
 
 
 def _numbers(each: Input, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
@@ -302,25 +526,22 @@ def _value(each: Input, arguments: Sequence[Any], options: Mapping[str, Any]) ->
     return found
 
 
-def _now(operand: Any) -> Any:
-    return operand._numbers
-
-
-def _numbers_in_result(result: Any) -> list[Any]:
+def numbers_in_result(result: Any) -> list[Any]:
+    """The numbers and arrays in a result, also those that Values hold."""
     found = []
-    for x in _parts(result):
+    for x in flattened(result):
         found.append(x._numbers if isinstance(x, Node) else x)
     return found
 
 
-def _mapped_result(function: Callable[[Any, Any], Any], result: Any) -> Any:
+def _mapped_result(function: Callable[[Any], Any], result: Any) -> Any:
     if isinstance(result, tuple) and hasattr(result, "_fields"):
         return type(result)(*(_mapped_result(function, each) for each in result))
     if type(result) in (list, tuple):
         return type(result)(_mapped_result(function, each) for each in result)
     if type(result) is dict:
         return {key: _mapped_result(function, each) for key, each in result.items()}
-    return function(None, result)
+    return function(result)
 
 
 class _CompiledOperation(Operation):
@@ -328,10 +549,13 @@ class _CompiledOperation(Operation):
 
     version: _Version
     residuals: tuple[Any, ...]
+    saved: tuple[Any, ...]
     call: tuple[Sequence[Any], Mapping[str, Any]]
 
     @staticmethod
-    def of(version: _Version, residuals: tuple[Any, ...], call: Any) -> _CompiledOperation:
+    def of(
+        version: _Version, residuals: tuple[Any, ...], saved: tuple[Any, ...], call: Any
+    ) -> _CompiledOperation:
         """The operation of one call."""
         made: _CompiledOperation = object.__new__(_CompiledOperation)
         name = getattr(version.function, "__name__", "compiled")
@@ -342,6 +566,7 @@ class _CompiledOperation(Operation):
             options={},
             version=version,
             residuals=residuals,
+            saved=saved,
             call=call,
         )
         return made
@@ -351,17 +576,26 @@ class _CompiledOperation(Operation):
     ) -> Iterable[tuple[Node, Any]]:
         """What the backward program computes."""
         operands = node._operands
+        version = self.version
         if not create_graph:
             try:
-                return zip(operands, self.version.backward(gradient, *self.residuals), strict=True)
+                terms = version.terms(gradient, self.residuals)
             except Exception:
                 pass  # another way back: the engine knows it
+            else:
+                return [(operands[i], term) for i, term in zip(version.targets, terms, strict=True)]
+        for operand, saved in zip(operands, self.saved, strict=True):
+            if saved is not None:
+                require_unchanged(operand, saved)
+        if not version.watch.is_unchanged():
+            raise RuntimeError(
+                f"{version.watch.change()} has changed since the compiled function was called: "
+                "call it again, then differentiate"
+            )
         arguments, options = self.call
-        totals = gradients_of_a_call(
+        return contributions_of_a_call(
             self.forward, arguments, options, operands, node._numbers, gradient, create_graph
         )
-        pairs = zip(operands, totals, strict=True)
-        return [(operand, total) for operand, total in pairs if total is not None]
 
 
 class _NotDifferentiated(Operation):
@@ -376,25 +610,35 @@ _NOT_DIFFERENTIATED = _NotDifferentiated("compiled", forward=lambda: None, rules
 
 
 def _is_same_result(result: Any, mine: Any) -> bool:
-    pairs = zip(_parts(result), _parts(mine), strict=True)
-    return all(_is_same_part(x, y) for x, y in pairs)
+    found = list(flattened(result))
+    others = list(flattened(mine))
+    return len(found) == len(others) and all(map(_is_same_part, found, others))
 
 
 def _is_same_part(x: Any, y: Any) -> bool:
+    if isinstance(x, ndarray) and isinstance(y, ndarray):
+        return same_bits(x.view(ndarray), y.view(ndarray))
     if not isinstance(x, Node):
-        return same_bits(x, y)
+        return not isinstance(y, Node) and same_bits(x, y)
     if not isinstance(y, Node) or not same_bits(x._numbers, y._numbers):
         return False
-    if not y._operands or isinstance(y._operation, _NotDifferentiated):
+    if not isinstance(y._operation, _CompiledOperation):
         return True
     numbers = x._numbers
     seed = 1.0 if isinstance(numbers, float) else np.ones_like(numbers)
-    expected = dict(reverse_pass(x, seed))
-    found = dict(y._operation.contributions(y, seed))
-    return all(same_bits(expected.get(value), gradient) for value, gradient in found.items())
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = list(contributions(x, seed, set(y._operands)))
+            found = list(y._operation.contributions(y, seed))
+    except Exception:  # a rule raises an error, as it will when the user goes back
+        return True
+    if len(expected) != len(found):
+        return False
+    pairs = zip(expected, found, strict=True)
+    return all(value is other and same_bits(g, h) for (value, g), (other, h) in pairs)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The function, run as a program of NumPy calls that is written of it at its first call."""
     return Compiled(function)
-

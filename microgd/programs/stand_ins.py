@@ -17,6 +17,8 @@ stand-in is neither a float nor a kind of ndarray: C code would take the numbers
 from __future__ import annotations
 
 import operator
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -29,6 +31,7 @@ from microgd.backprop import Node
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # What a stand-in for Python's float gives as its dtype. It equals float64, but is another object,
 # so the engine does not take an np.float64 for a number that fits already.
+_READ_ONLY = np.broadcast_to(0.0, ()).flags
 _DTYPE_OF_FLOAT = np.dtype(np.float64, copy=True)
 
 
@@ -58,7 +61,7 @@ class Call:
     A function with an option `out` writes into that stand-in, and has no result of its own.
     """
 
-    __slots__ = ("_arguments", "_kind", "_name", "_options", "_place", "_record")
+    __slots__ = ("_arguments", "_index", "_kind", "_name", "_options", "_place", "_record")
 
     def __init__(
         self, record: Record, kind: str, name: Any, arguments: tuple[Any, ...], options: Any = None
@@ -69,6 +72,7 @@ class Call:
         self._arguments = arguments
         self._options = options
         self._place: Any = None if record.find_place is None else record.find_place()
+        self._index = len(record.calls)  # its place in the record
         record.calls.append(self)
 
 
@@ -80,6 +84,7 @@ class Record:
         self.failure: CannotFollow | None = None  # the first, even if somebody has caught it
         self.is_open = True
         self.check_constant: Callable[[ndarray], None] = lambda array: None
+        self._treatment = _treatment_of_errors()
         self.find_place: Callable[[], Any] | None = None
 
     def cannot(self, what: str) -> NoReturn:
@@ -88,6 +93,54 @@ class Record:
         if self.failure is None:
             self.failure = error
         raise error
+
+    def of_floats(
+        self,
+        symbol: str,
+        function: Callable[..., float],
+        arguments: tuple[Any, ...],
+        numbers: tuple[float, ...],
+    ) -> Any:
+        """What an operator gives for Python's floats. A graph of numbers is made of these calls."""
+        try:
+            value = function(*numbers)
+        except Exception as error:
+            self._note(error)
+            raise
+        if type(value) is not float or not self.is_open:
+            return self.result("operator", symbol, arguments, None, value)
+        stand_in = StandIn(self, "operator", symbol, arguments)
+        stand_in._value = value
+        stand_in._owner = stand_in
+        return stand_in
+
+    def _note(self, error: Exception) -> None:
+        """An error: with other numbers there may be none, and another way."""
+        if self.failure is None:
+            self.failure = CannotFollow(f"it comes to a {type(error).__name__}: {error}")
+
+    def compute(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """A result. If there is none, but an error, other numbers may lead another way."""
+        if _treatment_of_errors() != self._treatment:
+            self.cannot("it changes how NumPy's errors, or warnings, are treated")
+        try:
+            return function(*arguments, **options)
+        except CannotFollow:
+            raise
+        except Exception as error:
+            self._note(error)
+            raise
+
+    def check_constants(self, x: Any) -> None:
+        """Look at all arrays in nested lists, tuples, dictionaries and slices."""
+        if type(x) is ndarray:
+            self.check_constant(x)
+        elif type(x) is list or isinstance(x, tuple):
+            for each in x:
+                self.check_constants(each)
+        elif type(x) is dict:
+            for each in x.values():
+                self.check_constants(each)
 
     def input(self, name: str, value: Any) -> StandIn:
         """A stand-in for an argument of the program."""
@@ -112,9 +165,8 @@ class Record:
             stand_in._value = value
             stand_in._owner = stand_in
             return stand_in
-        for x in arguments:
-            if type(x) is ndarray:
-                self.check_constant(x)
+        self.check_constants(arguments)
+        self.check_constants(options)
         if value_type is tuple or value_type is list or isinstance(value, tuple):
             whole = StandIn(self, kind, name, arguments, options)
             whole._value = value
@@ -138,10 +190,14 @@ class Record:
         """Write down a call that has no result."""
         if not self.is_open:
             raise CannotFollow("a stand-in was kept and used after its function had returned")
-        for x in arguments:
-            if type(x) is ndarray:
-                self.check_constant(x)
+        self.check_constants(arguments)
+        self.check_constants(options)
         Call(self, kind, name, arguments, options)
+
+
+def _treatment_of_errors() -> Any:
+    """How NumPy treats errors, and which list of filters there is for warnings."""
+    return np.geterr(), id(warnings.filters)
 
 
 def _owner_of(result: StandIn, arguments: tuple[Any, ...]) -> StandIn:
@@ -165,6 +221,13 @@ def stand_ins_in(x: Any) -> Iterator[StandIn]:
             yield from stand_ins_in(each)
     elif type(x) is slice:
         yield from stand_ins_in((x.start, x.stop, x.step))
+
+
+def parts_of(call: Call) -> list[StandIn]:
+    """The stand-ins that a call needs."""
+    if call._kind in ("operator", "choice", "float"):
+        return [x for x in call._arguments if type(x) is StandIn]
+    return list(stand_ins_in((call._arguments, call._options)))
 
 
 def has_stand_ins(x: Any) -> bool:
@@ -197,12 +260,13 @@ def _described(name: Any) -> str:
 # ── Operators ────────────────────────────────────────────────────────────────────────────────────
 def _binary(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def apply(self: StandIn, other: Any) -> Any:
-        if type(other) is StandIn:
-            value = function(self._value, other._value)
-        elif isinstance(other, Node):
+        if type(other) is not StandIn and isinstance(other, Node):
             return NotImplemented  # its own operator records it, and comes back here with numbers
-        else:
-            value = function(self._value, concrete(other))
+        x = self._value
+        y = other._value if type(other) is StandIn else other
+        if type(x) is float and type(y) is float:
+            return self._record.of_floats(symbol, function, (self, other), (x, y))
+        value = self._record.compute(function, self._value, concrete(other))
         return self._record.result("operator", symbol, (self, other), None, value)
 
     return apply
@@ -210,7 +274,9 @@ def _binary(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[..., A
 
 def _reflected(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def apply(self: StandIn, other: Any) -> Any:
-        value = function(concrete(other), self._value)
+        if type(self._value) is float and type(other) is float:
+            return self._record.of_floats(symbol, function, (other, self), (other, self._value))
+        value = self._record.compute(function, concrete(other), self._value)
         return self._record.result("operator", symbol, (other, self), None, value)
 
     return apply
@@ -224,7 +290,7 @@ def _in_place(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[...,
         if type(self._value) is not ndarray or isinstance(other, Node):
             return plain(self, other)  # numbers never change: the name on the left gets another
         self._check_writable()
-        function(self._value, concrete(other))
+        self._record.compute(function, self._value, concrete(other))
         self._record.statement("in place", f"{symbol}=", (self, other))
         return self
 
@@ -233,7 +299,10 @@ def _in_place(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[...,
 
 def _unary(symbol: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
     def apply(self: StandIn) -> Any:
-        return self._record.result("operator", symbol, (self,), None, function(self._value))
+        if type(self._value) is float:
+            return self._record.of_floats(symbol, function, (self,), (self._value,))
+        value = self._record.compute(function, self._value)
+        return self._record.result("operator", symbol, (self,), None, value)
 
     return apply
 
@@ -260,7 +329,16 @@ class StandIn(Call, arrays.StandIn):
     def __class__(self) -> Any:
         return type(self._value)
 
-    __hash__ = object.__hash__
+    # Another number would be found elsewhere in a user's dictionary or set. Code of this package
+    # finds stand-ins by their identity.
+    def __hash__(self) -> int:
+        if self._record.is_open:
+            home = sys._getframe(1).f_globals.get("__name__", "")
+            if not home.startswith("microgd.programs."):
+                self._record.cannot(
+                    "the use of x as a key, or as an element of a set, can't be followed"
+                )
+        return object.__hash__(self)
 
     # ── What the engine asks ─────────────────────────────────────────────────────────────────────
     def as_data(self, like: Any) -> Any:
@@ -281,7 +359,7 @@ class StandIn(Call, arrays.StandIn):
 
     def applied(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """A function of the module `math`."""
-        value = function(*concrete(arguments))
+        value = self._record.compute(function, *concrete(arguments))
         return self._record.result("function", function, arguments, None, value)
 
     def _check_writable(self) -> None:
@@ -296,11 +374,11 @@ class StandIn(Call, arrays.StandIn):
         compute = getattr(ufunc, method)
         if method == "at":
             self._written_into(operands[0])
-            compute(*concrete(operands))
+            self._record.compute(compute, *concrete(operands))
             self._record.statement("function", name, operands, options)
             return None
         outs = options.pop("out", None)
-        value = compute(*concrete(operands), **concrete(options))
+        value = self._record.compute(compute, *concrete(operands), **concrete(options))
         if outs is None:
             return self._record.result("function", name, operands, options, value)
         (target,) = outs
@@ -323,13 +401,13 @@ class StandIn(Call, arrays.StandIn):
             self._record.cannot(f"{_described(function)} can't be followed")
         if function in _WRITING:
             self._written_into(operands[0])
-            function(*concrete(operands), **concrete(options))
+            self._record.compute(function, *concrete(operands), **concrete(options))
             self._record.statement("function", function, operands, options)
             return None
         if function is np.where and len(operands) == 3:
             if all(np.ndim(x) == 0 for x in concrete(operands)):
                 return self._choice(*operands)
-        value = function(*concrete(operands), **concrete(options))
+        value = self._record.compute(function, *concrete(operands), **concrete(options))
         result = self._record.result("function", function, operands, options, value)
         is_free = function not in _SHAPED_BY_SHAPES
         if function in _SHAPED_BY_THEIR_FIRST:
@@ -353,11 +431,11 @@ class StandIn(Call, arrays.StandIn):
     # ── Attributes and methods of arrays ─────────────────────────────────────────────────────────
     @property
     def shape(self) -> tuple[int, ...]:
-        return np.shape(self._value)
+        return () if type(self._value) is float else np.shape(self._value)
 
     @property
     def ndim(self) -> int:
-        return np.ndim(self._value)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
@@ -373,6 +451,8 @@ class StandIn(Call, arrays.StandIn):
     @property
     def flags(self) -> Any:
         # Read-only, so that nobody makes a copy: what is written into it is an error anyway.
+        if type(self._value) is float:
+            return _READ_ONLY
         return np.broadcast_to(self._value, np.shape(self._value)).flags
 
     def setflags(self, *flags: Any, **named: Any) -> None:
@@ -409,11 +489,11 @@ class StandIn(Call, arrays.StandIn):
                 self._record.cannot(f".{name} with out can't be followed")
             if name in _WRITING_METHODS:
                 self._check_writable()
-                attribute(*concrete(arguments), **concrete(options))
+                self._record.compute(attribute, *concrete(arguments), **concrete(options))
                 self._record.statement("method", name, (self, *arguments), options)
                 return None
-            result_value = attribute(*concrete(arguments), **concrete(options))
-            result = self._record.result("method", name, (self, *arguments), options, result_value)
+            found = self._record.compute(attribute, *concrete(arguments), **concrete(options))
+            result = self._record.result("method", name, (self, *arguments), options, found)
             if name not in _SHAPED_METHODS or has_stand_ins((arguments, options)):
                 if name not in ("dot", "take", "clip"):
                     self._fix_form(result)
@@ -421,14 +501,9 @@ class StandIn(Call, arrays.StandIn):
 
         return method
 
-    def __setattr__(self, name: str, new: Any) -> None:
-        if not name.startswith("_"):
-            self._record.cannot(f"setting .{name} can't be followed")
-        object.__setattr__(self, name, new)
-
     # ── Items ────────────────────────────────────────────────────────────────────────────────────
     def __getitem__(self, index: Any) -> Any:
-        value = self._value[concrete(index)]
+        value = self._record.compute(operator.getitem, self._value, concrete(index))
         result = self._record.result("item", None, (self, index), None, value)
         if any(_selects(x) for x in stand_ins_in(index)) or _has_bounds(index):
             self._fix_form(result)
@@ -436,7 +511,7 @@ class StandIn(Call, arrays.StandIn):
 
     def __setitem__(self, index: Any, new: Any) -> None:
         self._check_writable()
-        self._value[concrete(index)] = concrete(new)
+        self._record.compute(operator.setitem, self._value, concrete(index), concrete(new))
         self._record.statement("set", None, (self, index, new))
 
     def __len__(self) -> int:
@@ -447,7 +522,7 @@ class StandIn(Call, arrays.StandIn):
 
     # ── Truth: another answer would lead another way, so the program has to check it ─────────────
     def __bool__(self) -> bool:
-        answer = bool(self._value)
+        answer = self._record.compute(bool, self._value)
         self._record.statement("guard", answer, (self,))
         return answer
 
@@ -515,7 +590,8 @@ class StandIn(Call, arrays.StandIn):
     __invert__ = _unary("~", operator.invert)
 
     def __abs__(self) -> Any:
-        return self._record.result("function", abs, (self,), None, abs(self._value))
+        value = self._record.compute(abs, self._value)
+        return self._record.result("function", abs, (self,), None, value)
 
 
 def _selects(index: StandIn) -> bool:

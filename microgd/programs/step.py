@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from copy import copy
-from math import isfinite
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
-from microgd.arrays import as_data
 from microgd.backprop import next_order
-from microgd.checks import check_type
 from microgd.memory import replace
 from microgd.optimizer import Optimizer
-from microgd.programs.fast import Fast, Program, needed_calls
-from microgd.programs.run import MOST_PROGRAMS, is_compared, used_inputs, values_found
-from microgd.programs.stand_ins import CannotFollow, StandIn
-from microgd.programs.trace import Input, Trace, same_bits, trace
-from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
+from microgd.programs.fast import Fast, needed_calls
+from microgd.programs.run import (
+    CALLS_BEFORE,
+    DIFFERENCE,
+    MOST_DIFFERENCES,
+    MOST_PROGRAMS,
+    MOST_SHAPES,
+    Compiled,
+    is_compared,
+    memory_of,
+    used_inputs,
+    values_found,
+    warn_user,
+)
+from microgd.programs.stand_ins import CannotFollow
+from microgd.programs.trace import Trace, same_bits, trace
+from microgd.programs.update import Update
+from microgd.programs.watch import Asked, RandomStatesKept, Surroundings, Watch
+from microgd.recording import is_evaluating, is_recording
 from microgd.value import Value
 
 Loss = Callable[[Any, Any], Any]
+MakeStep = Callable[..., float]
 
 
 class CompiledSteps:
-    """Makes the steps of `train.fit`, each as one program."""
+    """Makes the steps of `train.fit`, each as one program.
+
+    Some steps are made in two parts: the loss and its gradients as programs, and what follows as
+    without compiling. They are those with a `before_step`, with an optimizer whose step is the
+    user's own, and with gradients for others than the optimizer's parameters.
+    """
 
     def __init__(
         self,
@@ -39,209 +55,220 @@ class CompiledSteps:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
-        self.before_step = before_step
-        self._versions: dict[Any, list[_StepVersion]] = {}
         self.reason: str | None = None  # why the steps are made as without compiling
+        self.differences = 0
+        self._versions: dict[Any, list[_StepVersion]] = {}
+        self._calls: Counter[Any] = Counter()  # with shapes for which there is no program yet
+        self._has_begun = False
+        self._tries = 0
+        self._in_parts: _CompiledLoss | None = None
+        if before_step is not None or not _moves_as_ours(optimizer):
+            self._in_parts = _CompiledLoss(self)
 
-    def step(
-        self, x: Any, y: Any, make_step: Callable[[Loss], float], is_first_of_epoch: bool
-    ) -> float:
-        """Make a step, and return its loss. `make_step(loss)` makes it without a program."""
+    def step(self, x: Any, y: Any, make_step: MakeStep, is_first_of_epoch: bool) -> float:
+        """Make a step, and return its loss.
+
+        `make_step(loss)` and `make_step(loss, model)` make it without a program.
+        """
         if self.reason is not None:
             return make_step(self.loss)
-        key = (x.shape, x.dtype, x.strides, y.shape, y.dtype, y.strides)
-        versions = self._versions.setdefault(key, [])
+        if self._in_parts is not None:
+            return self._step_in_parts(self._in_parts, x, y, make_step, is_first_of_epoch)
+        self._has_begun = True
+        key = (
+            (x.shape, x.dtype, x.strides, y.shape, y.dtype, y.strides),
+            is_recording(),
+            is_evaluating(),
+        )
+        versions = self._versions.get(key, [])
         for version in versions:
             if version.fits():
-                return self._step_with(version, versions, x, y, make_step, is_first_of_epoch)
-        return self._first_step(versions, x, y, make_step)
+                return self._step_with(version, x, y, make_step, is_first_of_epoch)
+        if not versions and self._versions:
+            # The last mini-batch, for example, may be smaller. A program takes longer than a step.
+            self._calls[key] += 1
+            if self._calls[key] < CALLS_BEFORE:
+                return make_step(self.loss)
+        return self._first_step(key, versions, x, y, make_step)
 
-    def _step_with(
+    def _step_in_parts(
         self,
-        version: _StepVersion,
-        versions: list[_StepVersion],
+        compiled: _CompiledLoss,
         x: Any,
         y: Any,
-        make_step: Callable[[Loss], float],
+        make_step: MakeStep,
         is_first_of_epoch: bool,
+    ) -> float:
+        """Make a step: the loss and its gradients are programs, and the rest is as always."""
+        if not self._has_begun:
+            self._has_begun = True
+            return make_step(self.loss)  # which checks the model
+        compiled.compares_next = is_first_of_epoch
+        return make_step(compiled, _itself)
+
+    def _step_with(
+        self, version: _StepVersion, x: Any, y: Any, make_step: MakeStep, is_first_of_epoch: bool
     ) -> float:
         version.runs += 1
         try:
             results = version.compute(x, y)
         except Exception:  # another way, or an error: then its message is the engine's
             return make_step(self.loss)
-        if results is None:  # a loss or a gradient is not finite
-            return make_step(self.loss)
         if is_first_of_epoch or is_compared(version.runs):
             loss = make_step(self.loss)
             if not version.agrees(results, loss):
-                versions.remove(version)
+                self._differ(version)
             return loss
         return version.store(results)
 
+    def _differ(self, version: _StepVersion) -> None:
+        """Drop a program whose steps are not those made without it."""
+        for key, versions in list(self._versions.items()):
+            self._versions[key] = [each for each in versions if each is not version]
+            if not self._versions[key]:
+                del self._versions[key]
+        self.differences += 1
+        if self.differences >= MOST_DIFFERENCES:
+            self.give_up(DIFFERENCE)
+
     def _first_step(
-        self, versions: list[_StepVersion], x: Any, y: Any, make_step: Callable[[Loss], float]
+        self, key: Any, versions: list[_StepVersion], x: Any, y: Any, make_step: MakeStep
     ) -> float:
         """Make a step without a program, and write one for the next step."""
+        optimizer = self.optimizer
+        lr = optimizer.lr
         watch = Watch(self.model, self.loss)
+        watch.add_attributes(optimizer, ("lr", "_kept"))
         surroundings = Surroundings(watch)
         before = next_order()
-        seen: dict[str, Any] = {}
+        asked = Asked()
+        found: list[Any] = []
 
         def observed_loss(output: Any, targets: Any) -> Any:
-            result = self.loss(output, targets)
-            seen["change"] = surroundings.change()
-            seen["values"] = values_found(watch, result, before)
-            return result
+            found.append(self.loss(output, targets))
+            return found[0]
 
-        number = make_step(observed_loss)
-        if seen["change"] is not None:
-            self._give_up(seen["change"])
-        elif len(versions) >= MOST_PROGRAMS:
-            name = versions[-1].change()
-            self._give_up(f"{name} changes again and again")
-        else:
+        with asked.observed():
+            number = make_step(observed_loss)
+        reason = watch.unseen or asked.what or surroundings.change()
+        if reason is None and optimizer.lr != lr:
+            reason = "it changes the learning rate"
+        if reason is None and len(versions) >= MOST_PROGRAMS:
+            reason = f"{versions[-1].change() or 'a Value'} changes again and again"
+        if reason is None:
             try:
-                versions.insert(0, self._written(watch, seen["values"], x, y))
+                values = values_found(watch, found, before)
+                version = self._written(watch, values, x, y)
             except CannotFollow as error:
-                self._give_up(str(error))
+                reason = str(error)
+            except Exception as error:
+                reason = f"it can't be followed: {type(error).__name__}: {error}"
+            else:
+                self._add(key, version)
+        if reason is None:
+            reason = surroundings.change()
+        if reason is not None:
+            self.give_up(reason)
         return number
 
-    def _written(self, watch: Watch, values: dict[Any, str], x: Any, y: Any) -> _StepVersion:
-        """The program of a step."""
+    def _add(self, key: Any, version: _StepVersion | None) -> None:
+        if version is None:
+            return
+        if key not in self._versions and len(self._versions) >= MOST_SHAPES:
+            del self._versions[next(iter(self._versions))]
+        self._versions[key] = [version, *self._versions.get(key, ())]
 
-        def compute_loss(x: Any, y: Any) -> Any:
-            return self.loss(self.model(x), y)
+    def _written(self, watch: Watch, values: dict[Any, str], x: Any, y: Any) -> _StepVersion | None:
+        """The program of a step; None if the states of the optimizer are not complete yet."""
 
         for p in self.optimizer.parameters:
-            values.setdefault(p, p.name or "parameter")
-        update = _Update(self.optimizer)
+            values[p] = values.get(p) or p.name or "parameter"
+        update = Update(self.optimizer)
         with RandomStatesKept(watch.generators):
             made = trace(
-                compute_loss, (x, y), {}, values, watch, backward=True, finish=update.trace
+                partial(_loss_of, self.model, self.loss),
+                (x, y),
+                {},
+                values,
+                watch,
+                backward=True,
+                finish=update.trace,
             )
+        if made.output is None:
+            raise CannotFollow("the loss is the same in each step")
+        if not {value for value, _ in made.gradients} <= set(self.optimizer.parameters):
+            self._in_parts = _CompiledLoss(self)
+            return None
+        if not all(map(_has_complete_state, update.moved)):
+            self._tries += 1
+            if self._tries >= MOST_DIFFERENCES:
+                raise CannotFollow("the optimizer remembers something else after each step")
+            return None
         return _StepVersion(made, watch, update)
 
-    def _give_up(self, reason: str) -> None:
-        self.reason = reason
-        self._versions.clear()
-        warnings.warn(f"the steps are not compiled: {reason}", RuntimeWarning, stacklevel=6)
+    def give_up(self, reason: str) -> None:
+        """From now on, make the steps as without compiling, and say why."""
+        if self.reason is None:
+            self.reason = reason
+            self._versions.clear()
+            warn_user(f"the steps are not compiled: {reason}")
 
 
-class _Update:
-    """How an optimizer moves its parameters, written down."""
+class _CompiledLoss(Compiled):
+    """The loss of a mini-batch, as a function of x and y that is compiled."""
 
-    def __init__(self, optimizer: Any) -> None:
-        self.optimizer = optimizer
-        self.lr: StandIn | None = None
-        self.moved: list[_Moved] = []
+    def __init__(self, steps: CompiledSteps) -> None:
+        super().__init__(partial(_loss_of, steps.model, steps.loss))
+        self._steps = steps
 
-    def trace(self, made: Trace) -> None:
-        """Call `nudge` with stand-ins, for each parameter that has a gradient."""
-        optimizer = self.optimizer
-        record = made.record
-        gradients = dict(made.gradients)
-        numbers = {each.value: each.stand_in for each in made.inputs if each.value is not None}
-        self.lr = record.input("lr", optimizer.lr)
-        made.inputs.append(Input(self.lr, "lr"))
-        twin = copy(optimizer)
-        vars(twin)["lr"] = self.lr
-        taken: set[Any] = set()
-        for i, p in enumerate(optimizer.parameters):
-            gradient = gradients.get(p)
-            if gradient is None:
-                continue
-            gradient = _in_memory_of_its_own(gradient, taken)
-            kept = optimizer._kept[p]
-            state = {}
-            for name, x in kept.state.items():
-                state[name] = record.input(f"{name}_{i}", x)
-                made.inputs.append(Input(state[name], f"{name}_{i}", ("state", i, name), kept))
-            number = numbers[p]
-            fitted = _laid_out_like(gradient, number)
-            nudge, new_state = _nudged(twin, number, fitted, state)
-            if new_state is not state:
-                new_state = {
-                    name: _own(x, gradient, taken) for name, x in new_state.items()
-                }
-            next_number = as_data(number + nudge)
-            self.moved.append(_Moved(p, kept, number, gradient, next_number, new_state))
+    def give_up(self, reason: str) -> None:
+        """As for the steps."""
+        self._reason = reason
+        self._versions = {}
+        self._steps.give_up(reason)
 
 
-def _in_memory_of_its_own(gradient: StandIn, taken: set[Any]) -> Any:
-    """A gradient as it is stored: see memory.separate."""
-    value = gradient._value
-    if type(value) is not ndarray:
-        return gradient
-    owner = gradient._owner
-    is_shared = owner in taken or owner._kind in ("input", "constant")
-    if is_shared or not value.flags.writeable:
-        gradient = gradient.copy()
-        owner = gradient
-    taken.add(owner)
-    return gradient
+def _loss_of(model: Any, loss: Loss, x: Any, y: Any) -> Any:
+    return loss(model(x), y)
 
 
-def _laid_out_like(gradient: StandIn, number: StandIn) -> Any:
-    """A gradient in the order in memory of its parameter, as `Kept.gradient` gives it."""
-    value = gradient._value
-    if type(value) is not ndarray or value.strides == number._value.strides:
-        return gradient
-    order = "F" if number._value.flags.f_contiguous else "C"
-    return np.copy(gradient, order=order)
-
-
-def _nudged(twin: Any, number: Any, gradient: Any, state: dict[str, Any]) -> Any:
-    """What `nudge` returns, converted as `Optimizer._nudge` does."""
-    nudge, new_state = twin.nudge(number, gradient, state)
-    nudge = as_data(nudge, number)
-    if np.shape(nudge) != np.shape(number):
-        raise CannotFollow("the nudge has another shape than the parameter")
-    if nudge.dtype != number.dtype:
-        nudge = nudge.astype(number.dtype)
-    if new_state is not state:
-        new_state = {name: as_data(x, number) for name, x in new_state.items()}
-    return nudge, new_state
-
-
-def _own(x: Any, gradient: StandIn, taken: set[Any]) -> Any:
-    """A part of a new state, in memory of its own."""
-    if type(x) is StandIn and type(x._value) is ndarray:
-        if x._owner in taken or x._owner is not x or x._kind in ("input", "constant"):
-            return x.copy("K")
-        taken.add(x)
+def _itself(x: Any) -> Any:
     return x
 
 
-class _Moved:
-    """A parameter that a step moves."""
+def _moves_as_ours(optimizer: Any) -> bool:
+    """Whether a step is what `Optimizer` makes it: `nudge`, for each parameter by itself."""
+    if not isinstance(optimizer, Optimizer) or "lr" not in vars(optimizer):
+        return False
+    cls = type(optimizer)
+    methods = [getattr(cls, name) for name in ("step", "zero_grad", "_steps", "_nudge")]
+    attributes = (cls.__getattribute__, cls.__setattr__)
+    are_ours = [getattr(each, "__module__", "").startswith("microgd.") for each in methods]
+    return all(are_ours) and attributes == (object.__getattribute__, Optimizer.__setattr__)
 
-    def __init__(
-        self,
-        parameter: Any,
-        kept: Any,
-        number: StandIn,
-        gradient: StandIn,
-        next_number: StandIn,
-        state: dict[str, Any],
-    ) -> None:
-        self.parameter = parameter
-        self.kept = kept
-        self.number = number
-        self.gradient = gradient
-        self.next_number = next_number
-        self.state = state
+
+def _has_complete_state(moved: Any) -> bool:
+    """Whether a parameter's state has the same form after a step as before it."""
+    before = moved.kept.state
+    if before.keys() != moved.state.keys():
+        return False
+    for name, x in moved.state.items():
+        value = x._value
+        if np.shape(value) != np.shape(before[name]) or type(value) is not type(before[name]):
+            return False
+        if np.shape(value) and value.dtype != before[name].dtype:
+            return False
+    return True
 
 
 class _StepVersion:
     """The program of a step, for mini-batches of one shape."""
 
-    def __init__(self, made: Trace, watch: Watch, update: _Update) -> None:
+    def __init__(self, made: Trace, watch: Watch, update: Update) -> None:
         self.runs = 1
         self._watch = watch
         self._update = update
         optimizer = update.optimizer
-        watch.watch_settings(optimizer, ("lr", "_kept"))
         moved = update.moved
         loss = made.output._numbers
         gradients = [each.gradient for each in moved]
@@ -256,6 +283,7 @@ class _StepVersion:
         self.moved = moved
         self.unmoved = [p for p in optimizer.parameters if p not in dict(made.gradients)]
         self._compute, self._store = _driver(self, update)
+        watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
 
     def fits(self) -> bool:
         """Whether nothing that the program belongs to has changed."""
@@ -285,6 +313,13 @@ class _StepVersion:
                 return False
             if not same_bits(p._numbers, results[1 + count + i]):
                 return False
+        states = iter(results[1 + 2 * count :])
+        for each in self.moved:
+            for name in each.state:
+                if name not in each.kept.state:
+                    return False
+                if not same_bits(each.kept.state[name], next(states)):
+                    return False
         return True
 
 
@@ -292,7 +327,7 @@ def _item(loss: Any) -> Any:
     return loss if type(loss._value) is float else loss.item()
 
 
-def _driver(version: _StepVersion, update: _Update) -> tuple[Any, Any]:
+def _driver(version: _StepVersion, update: Update) -> tuple[Any, Any]:
     """Two functions: one that runs the program on a mini-batch, and one that stores its results.
 
     They are written for this program, so that they have no loops: a small network's step takes
@@ -333,14 +368,27 @@ def _driver(version: _StepVersion, update: _Update) -> tuple[Any, Any]:
         if each.state:
             parts = [f"state{i}_{j}" for j in range(len(each.state))]
             states += parts
-            items = ", ".join(f"{key!r}: {part}" for key, part in zip(each.state, parts))
+            items = ", ".join(
+                f"{key!r}: {part}" for key, part in zip(each.state, parts, strict=True)
+            )
             kept = name("kept", each.kept)
             lines.append(f"    {kept}.state = {{{items}}}")
     for p in version.unmoved:
         lines.append(f"    {name('parameter', p)}.grad = None")
     unpacked = ", ".join(["loss", *gradients, *numbers, *states])
+    checks = []
+    for each in version.moved:
+        # What an optimizer of the user's own remembers may have another form by now.
+        if not update.optimizer._is_ours:
+            kept = name("kept", each.kept)
+            checks.append(f"    if len({kept}.state) != {len(each.state)}: raise KeyError")
+            for key, x in each.kept.state.items():
+                shape = name("shape", np.shape(x))
+                if np.ndim(x):
+                    checks.append(f"    if {kept}.state[{key!r}].shape != {shape}: raise KeyError")
     text = [
         "def compute(x, y):",
+        *checks,
         f"    return program({', '.join(arguments)})",
         "def store(results):",
         f"    {unpacked}, = results",

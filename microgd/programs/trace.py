@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
+from heapq import heappop, heappush
 from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from microgd.backprop import Node, next_order, reverse_pass
+from microgd.backprop import Node, reverse_pass
 from microgd.programs.stand_ins import CannotFollow, Record, StandIn
 from microgd.programs.watch import Watch
 from microgd.recording import recording
@@ -36,6 +37,7 @@ _ONE_AT_A_TIME = RLock()
 _stand_ins: ContextVar[dict[Any, Any] | None] = ContextVar("stand_ins", default=None)
 _numbers_slot: Any = vars(Node)["_numbers"]
 _operands_slot: Any = vars(Node)["_operands"]
+_grad_slot: Any = vars(Node)["grad"]
 
 
 @lru_cache(maxsize=None)
@@ -51,8 +53,20 @@ def _traced_class(value_class: type) -> type:
     def write_numbers(self: Any, numbers: Any) -> None:
         replaced = _stand_ins.get()
         if replaced is not None and self in replaced:
-            raise CannotFollow("it changes the data of a Value")
+            replaced[self]._record.cannot("it changes the data of a Value")
         _numbers_slot.__set__(self, numbers)
+        if not hasattr(self, "_order"):  # it is new, and got its class from a Value that is traced
+            self.__class__ = value_class
+
+    def read_grad(self: Any) -> Any:
+        replaced = _stand_ins.get()
+        if replaced is not None and self in replaced:
+            replaced[self]._record.cannot("it calls backward(), or uses the grad of a Value")
+        return _grad_slot.__get__(self)
+
+    def write_grad(self: Any, grad: Any) -> None:
+        read_grad(self)
+        _grad_slot.__set__(self, grad)
 
     def read_operands(self: Any) -> Any:
         replaced = _stand_ins.get()
@@ -62,11 +76,18 @@ def _traced_class(value_class: type) -> type:
 
     attributes = {
         "__slots__": (),
+        "_own_class": value_class,
         "__module__": value_class.__module__,
         "_numbers": property(read_numbers, write_numbers),
         "_operands": property(read_operands, _operands_slot.__set__),
+        "grad": property(read_grad, write_grad),
     }
     return type(value_class.__name__, (value_class,), attributes)
+
+
+def is_tracing() -> bool:
+    """Whether a function is being called with stand-ins, in this thread and task."""
+    return _stand_ins.get() is not None
 
 
 @contextmanager
@@ -114,6 +135,8 @@ class Trace:
     forward: int = 0
     blocks: list[tuple[int, Node]] = field(default_factory=list)
     gradients: list[tuple[Any, StandIn]] = field(default_factory=list)
+    totals: list[tuple[Node, Any]] = field(default_factory=list)  # the gradient of every node
+    update_from: int | None = None  # where the calls of the optimizer begin
     seed: StandIn | None = None  # the gradient that the reverse pass begins with
     constants: dict[int, tuple[ndarray, str | None]] = field(default_factory=dict)
     converted: list[Any] = field(default_factory=list)
@@ -132,6 +155,7 @@ def trace(
     *,
     backward: bool,
     seeded: bool = False,
+    argument_names: Sequence[str] = (),
     find_place: Callable[[], Any] | None = None,
     finish: Callable[[Trace], None] | None = None,
 ) -> Trace:
@@ -147,7 +171,9 @@ def trace(
         made = Trace(record, [])
         record.check_constant = _check_of_constants(made, watch)
         stand_ins: dict[Any, StandIn] = {}
-        inner_arguments, inner_options = _with_stand_ins(made, arguments, options, stand_ins)
+        inner_arguments, inner_options = _with_stand_ins(
+            made, arguments, options, stand_ins, argument_names
+        )
         for value, name in values.items():
             if value not in stand_ins:
                 stand_ins[value] = _add_input(made, name, value._numbers, value=value)
@@ -159,6 +185,7 @@ def trace(
                 if backward and made.output is not None:
                     _go_back(made, seeded)
                 if finish is not None:
+                    made.update_from = len(record.calls)
                     finish(made)
         finally:
             record.is_open = False
@@ -191,7 +218,14 @@ def _go_back(made: Trace, seeded: bool) -> None:
         seed = np.ones_like(numbers)
     made.seed = seed
     replaced = _stand_ins.get() or {}
+    if seeded:
+        for value, share in contributions(output, seed, replaced):
+            if type(share) is not StandIn:
+                share = record.result("constant", share, (), None, share)
+            made.gradients.append((value, share))
+        return
     for node, gradient in reverse_pass(output, seed):
+        made.totals.append((node, gradient))
         if node in replaced:
             if type(gradient) is not StandIn:
                 gradient = record.result("constant", gradient, (), None, gradient)
@@ -200,7 +234,34 @@ def _go_back(made: Trace, seeded: bool) -> None:
             made.blocks.append((len(record.calls), node))
 
 
-def gradients_of_a_call(
+def contributions(
+    output: Any, gradient: Any, ends: Container[Any], create_graph: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """Yield what goes back from an output to the Values in `ends`, and no further.
+
+    These are the terms of their gradients, in the order in which the reverse pass comes to them. It
+    adds them up one by one, and so the caller's reverse pass has to, for a sum of the same bits.
+    """
+    if output in ends:
+        yield output, gradient
+        return
+    sums = {output: gradient}
+    waiting = [(-output._order, output)]
+    while waiting:
+        _, node = heappop(waiting)
+        total = sums.pop(node)
+        for operand, term in node._operation.contributions(node, total, create_graph):
+            if operand in ends:
+                yield operand, term
+            elif operand in sums:
+                sums[operand] = sums[operand] + term
+            else:
+                sums[operand] = term
+                if operand._operands:
+                    heappush(waiting, (-operand._order, operand))
+
+
+def contributions_of_a_call(
     function: Callable[..., Any],
     arguments: Sequence[Any],
     options: Mapping[str, Any],
@@ -208,47 +269,20 @@ def gradients_of_a_call(
     like: Any,
     gradient: Any,
     create_graph: bool,
-) -> list[Any]:
+) -> list[tuple[Any, Any]]:
     """Call the function as it is, and go back from its result to these operands, and no further.
 
     `like` is what the result was before: if it is another now, that is a `RuntimeError`.
     """
-    with _ONE_AT_A_TIME, recording(True):
-        before = next_order()
-        found: dict[Any, Any] = {}
-        with _replaced({value: _numbers_slot.__get__(value) for value in operands}):
-            result = function(*arguments, **options)
-            output = first_value(result)
-            if output is None or not same_bits(output._numbers, like):
-                raise RuntimeError(
-                    "something has changed since the compiled function was called: call it again, "
-                    "then differentiate"
-                )
-            for node, total in reverse_pass(output, gradient, create_graph):
-                found[node] = total
-        totals = [found.get(value) for value in operands]
-        _restore_classes([output, *totals], before)
-    return totals
-
-
-def _restore_classes(results: Iterable[Any], before: int) -> None:
-    """Give the Values that were computed during a replacement the class that they stand for."""
-    waiting = [x for x in results if isinstance(x, Node)]
-    seen = set(waiting)
-    while waiting:
-        node: Any = waiting.pop()
-        if node._order < before:
-            continue
-        node.__class__ = _own_class(type(node))
-        for x in node._operands:
-            if isinstance(x, Node) and x not in seen:
-                seen.add(x)
-                waiting.append(x)
-
-
-def _own_class(value_class: type) -> type:
-    base = value_class.__mro__[1]
-    return base if _traced_class(base) is value_class else value_class
+    with recording(True):
+        result = function(*arguments, **options)
+        output = first_value(result)
+    if output is None or not same_bits(output._numbers, like):
+        raise RuntimeError(
+            "something has changed since the compiled function was called: call it again, "
+            "then differentiate"
+        )
+    return list(contributions(output, gradient, set(operands), create_graph))
 
 
 def first_value(result: Any) -> Any:
@@ -278,7 +312,9 @@ def same_bits(x: Any, y: Any) -> bool:
             return False
         is_nan = np.isnan(x)
         x = np.where(is_nan, 0, x)
-        return np.array_equal(is_nan, np.isnan(y)) and x.tobytes() == np.where(is_nan, 0, y).tobytes()
+        return (
+            np.array_equal(is_nan, np.isnan(y)) and x.tobytes() == np.where(is_nan, 0, y).tobytes()
+        )
     if isinstance(x, float) and isinstance(y, float):
         return repr(x) == repr(y)
     return type(x) is type(y) and bool(x == y)
@@ -290,16 +326,23 @@ def _with_stand_ins(
     arguments: Sequence[Any],
     options: Mapping[str, Any],
     stand_ins: dict[Any, StandIn],
+    names: Sequence[str],
 ) -> tuple[list[Any], dict[str, Any]]:
     """The arguments, with stand-ins in place of arrays and floats. Values stay, and show theirs."""
 
+    arrays: dict[int, StandIn] = {}
+
     def replace(path: tuple[Any, ...], x: Any) -> Any:
-        name = _argument_name(path)
+        name = _argument_name(path, names)
         if isinstance(x, Node):
             if x not in stand_ins:
                 stand_ins[x] = _add_input(made, x.name or name, x._numbers, path, x)  # type: ignore[attr-defined]
             return x
-        return _add_input(made, name, x, path)
+        if type(x) is ndarray and id(x) in arrays:  # it is given twice
+            return arrays[id(x)]
+        stand_in = _add_input(made, name, x, path)
+        arrays[id(x)] = stand_in
+        return stand_in
 
     inner = [mapped(replace, x, (i,)) for i, x in enumerate(arguments)]
     inner_options = {name: mapped(replace, x, (name,)) for name, x in options.items()}
@@ -324,8 +367,12 @@ def is_number(x: Any) -> bool:
     return isinstance(x, np.generic) and x.dtype.kind in "fiub"
 
 
-def _argument_name(path: tuple[Any, ...]) -> str:
-    return "_".join(map(str, path)) if isinstance(path[0], str) else "x_" + "_".join(map(str, path))
+def _argument_name(path: tuple[Any, ...], names: Sequence[str]) -> str:
+    """What the program calls an argument: as the function does, or x0, x1, … ."""
+    first, *inside = path
+    if isinstance(first, int):
+        first = names[first] if first < len(names) else f"x{first}"
+    return "_".join([first, *map(str, inside)])
 
 
 # ── Constant arrays ──────────────────────────────────────────────────────────────────────────────
@@ -410,8 +457,8 @@ def _contains(x: Any, array: ndarray) -> bool:
         return True
     if isinstance(x, list | tuple):
         return any(_contains(each, array) for each in x)
+    if type(x) is dict:
+        return any(_contains(each, array) for each in x.values())
     if isinstance(x, Node):
         return _numbers_slot.__get__(x) is array
     return False
-
-

@@ -5,20 +5,40 @@ globals that it uses, the attributes of modules and of other objects, and the it
 tuples and dictionaries, as deep as they go. A `Watch` remembers them by identity. If a layer is
 replaced, a flag is set, or a number becomes another, `is_unchanged` says so.
 
-Numbers within arrays are not compared. Programs take these arrays as arguments, so they always see
-what is in them now.
+The numbers in arrays are compared as well, since a function may take a single one out of them, or
+go another way by them. A large array that a program uses as a whole is left out: programs take
+arrays as arguments, so they always see what is in them now.
+
+Some things change where nobody can see it: the position of an iterator, say, or the clock. A
+function that reaches or asks for one of those can't be watched, and `Watch.unseen` says so.
 """
 
 from __future__ import annotations
 
+import builtins
+import os
 import random
 import sys
 import sysconfig
+import threading
+import time
 import zlib
-from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from argparse import Namespace
+from collections import UserDict, UserList, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property, lru_cache, partial
 from operator import is_
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
@@ -28,6 +48,11 @@ from microgd.backprop import Node
 
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+# Objects of these classes of Python's own are watched as a user's are.
+_HOLDERS = (SimpleNamespace, Namespace, UserDict, UserList)
+_MOST_PARTS = 20_000  # a function that reaches more than that is not watched
+_SMALL = 65_536  # bytes; the numbers in arrays up to this size are always compared
 _UNSET = object()
 
 
@@ -47,20 +72,23 @@ class Watch:
 
     values       the Values, each under the name by which it was found first
     arrays       the arrays, likewise
-    generators   NumPy's random generators
+    generators   random generators of NumPy's and Python's
+    unseen       what may change where it can't be seen, in words; None if nothing may
     """
 
     def __init__(self, *roots: Any) -> None:
         self.values: dict[Node, str] = {}
         self.arrays: dict[int, tuple[ndarray, str]] = {}
-        self.generators: list[np.random.Generator] = []
+        self.generators: list[Any] = []
+        self.unseen: str | None = None
+        self._contents: list[tuple[ndarray, str, Any]] = []  # arrays, with what was in them
+        self._used: set[str] = set()  # all names in the functions that were found
+        self._modules: list[tuple[str, ModuleType]] = []  # found as attributes of objects
         self._holders: list[_Holder] = []
-        self._objects: dict[str, Any] = {"unset": _UNSET}  # that expressions refer to
+        self._objects: dict[str, Any] = {"unset": _UNSET, "content": _content}  # in expressions
         self._seen: dict[int, Any] = {}  # by id; keeping the objects keeps their ids
         self._waiting: list[tuple[str, Any]] = [("", root) for root in roots]
-        while self._waiting:
-            name, found = self._waiting.pop(0)
-            self._visit(name, found)
+        self._visit_waiting()
         # One list of all parts: comparing it takes about a microsecond for a small network.
         self._look = self._function(", ".join(holder.parts for holder in self._holders))
         self._parts = self._look()
@@ -74,12 +102,15 @@ class Watch:
             return False
         before = self._parts
         if len(parts) == len(before) and all(map(is_, parts, before)):
-            return True
+            return not self._contents or self._changed_contents() is None
         return self.change() is None
 
     def change(self) -> str | None:
         """The name of something that has become something else, or None."""
-        parts = self._look()
+        try:
+            parts = self._look()
+        except Exception:
+            return "an attribute, which is gone,"
         names = [name for holder in self._holders for name in holder.names]
         if len(parts) != len(self._parts):
             return "the length of a list, or the number of attributes,"
@@ -87,6 +118,27 @@ class Watch:
             if old is not new and not _is_equal(old, new):
                 return name
         self._parts = parts
+        return self._changed_contents()
+
+    def knows(self, x: Any) -> bool:
+        """Whether it has found this object."""
+        return id(x) in self._seen
+
+    def compare_contents(self, used: Collection[int]) -> None:
+        """From now on compare the numbers in arrays, too.
+
+        `used` has the ids of those that a program uses as they are. If these are large, they are
+        left out.
+        """
+        for array, name in self.arrays.values():
+            is_used_only = array.nbytes > _SMALL and id(array) in used
+            if not is_used_only and not _is_read_only(array):
+                self._contents.append((array, name, _contents(array)))
+
+    def _changed_contents(self) -> str | None:
+        for array, name, contents in self._contents:
+            if _contents(array) != contents:
+                return f"what is in the array {name}"
         return None
 
     def _function(self, parts: str) -> Callable[[], list[Any]]:
@@ -101,30 +153,48 @@ class Watch:
         return name
 
     # ── Looking around ───────────────────────────────────────────────────────────────────────────
+    def _visit_waiting(self) -> None:
+        while self._waiting:
+            name, found = self._waiting.pop(0)
+            self._visit(name, found)
+            if len(self._objects) > _MOST_PARTS:
+                self.unseen = "it reaches too many objects to look at them all at each call"
+                self._waiting.clear()
+            if not self._waiting:
+                self._visit_modules()
+
     def _visit(self, name: str, found: Any) -> None:
         if isinstance(found, _PLAIN) or id(found) in self._seen:
             return
         self._seen[id(found)] = found
         if isinstance(found, Node):
             self.values[found] = name
+            self._hold_attributes(name, found)
         elif isinstance(found, ndarray):
             self.arrays[id(found)] = found, name
-        elif isinstance(found, np.random.Generator):
+        elif isinstance(found, _GENERATORS):
             self.generators.append(found)
         elif isinstance(found, FunctionType):
-            self._visit_function(found)
+            self._visit_function(name, found)
         elif isinstance(found, MethodType):
             self._waiting.append((name, found.__self__))
             self._waiting.append((name, found.__func__))
         elif isinstance(found, partial):
             self._waiting += [("", found.func), ("", found.args), ("", found.keywords)]
-        elif isinstance(found, list | tuple | set | frozenset):
+        elif isinstance(found, staticmethod | classmethod):
+            self._waiting.append((name, found.__func__))
+        elif isinstance(found, property):
+            self._waiting += [(name, found.fget), (name, found.fset)]
+        elif isinstance(found, cached_property):
+            self._waiting.append((name, found.func))
+        elif isinstance(found, list | tuple | set | frozenset | deque):
             names = [f"{name}[{i}]" for i in range(len(found))]
             self._hold(name, f"*{self._named(found)}", names)
-        elif isinstance(found, dict):
-            names = [f"{name}[{key!r}]" for key in found]
-            self._hold(name, f"*{self._named(found)}.values()", names)
-        elif not isinstance(found, ModuleType | BuiltinFunctionType | CodeType | np.ufunc):
+        elif isinstance(found, dict | MappingProxyType):
+            self._hold_dict(name, found)
+        elif isinstance(found, ModuleType):
+            self._modules.append((name, found))
+        elif not isinstance(found, BuiltinFunctionType | CodeType | np.ufunc):
             self._visit_object(name, found)
 
     def _hold(self, name: str, parts: str, names: list[str]) -> None:
@@ -133,51 +203,103 @@ class Watch:
         found = self._function(parts)()
         self._waiting += zip(names, found, strict=True)
 
-    def _hold_names(self, name: str, namespace: Any, names: list[str], prefix: str = "") -> None:
+    def _hold_dict(self, name: str, found: Any) -> None:
+        """Remember the keys and the values of a dictionary."""
+        home = self._named(found)
+        names = [f"{name}[{key!r}]" for key in found]
+        self._hold(name, f"*{home}.values()", names)
+        self._hold(name, f"*{home}", [f"a key of {name or 'a dictionary'}"] * len(names))
+
+    def _hold_names(self, namespace: Any, names: Iterable[str], prefix: str = "") -> None:
         """Remember what these names stand for in a dictionary."""
+        names = sorted(names)
         if names:
             home = self._named(namespace)
             parts = ", ".join(f"{home}.get({each!r}, unset)" for each in names)
-            self._hold(name, parts, [f"{prefix}{each}" for each in names])
+            self._hold(prefix, parts, [f"{prefix}{each}" for each in names])
 
-    def _visit_function(self, function: FunctionType) -> None:
-        if (function.__module__ or "").startswith("microgd."):
-            return
+    def _visit_function(self, name: str, function: FunctionType) -> None:
+        is_microgds = (function.__module__ or "").startswith("microgd.")
         cells = function.__closure__ or ()
         for cell_name, cell in zip(function.__code__.co_freevars, cells, strict=True):
-            if _content(cell) is not _UNSET:
+            content = _content(cell)
+            if content is _UNSET:
+                self._hold("", f"content({self._named(cell)})", [cell_name])
+            elif not is_microgds or not _is_of_microgd(content):
                 self._hold("", f"{self._named(cell)}.cell_contents", [cell_name])
-        self._waiting.append(("", function.__defaults__))
-        self._waiting.append(("", function.__kwdefaults__))
-        if _is_library(function.__module__):
+        if is_microgds:
             return
+        if _is_library(function.__module__):
+            self._waiting += [("", function.__defaults__), ("", function.__kwdefaults__)]
+            return
+        own = self._named(function)
+        of_function = f"of {function.__qualname__}"
+        parts = f"{own}.__code__, {own}.__defaults__, {own}.__kwdefaults__"
+        self._hold("", parts, [f"the code {of_function}", *[f"a default {of_function}"] * 2])
+        self._hold_attributes(name or function.__name__, function)
         used = _names_in(function.__code__)
-        names = sorted(used & function.__globals__.keys())
-        self._hold_names("", function.__globals__, names)
-        for name in names:
-            part = function.__globals__[name]
-            if isinstance(part, ModuleType) and not _is_library(part.__name__):
-                attributes = sorted(used & vars(part).keys())
-                self._hold_names(name, vars(part), attributes, f"{name}.")
+        self._used |= used
+        known = function.__globals__.keys() | vars(builtins).keys()
+        self._hold_names(function.__globals__, used & known)
+        for each in used:
+            part = function.__globals__.get(each, sys.modules.get(each))
+            if isinstance(part, ModuleType):
+                self._visit_module(each, part, used)
+
+    def _visit_module(self, name: str, module: ModuleType, used: set[str]) -> None:
+        """Look at the names in a user's module that are used."""
+        if _is_library(module.__name__):
+            return
+        names = used & vars(module).keys()
+        self._hold_names(vars(module), names, f"{name}.")
+        for each in names:
+            part = vars(module)[each]
+            if isinstance(part, ModuleType) and part is not module:
+                self._visit_module(f"{name}.{each}", part, used - {each})
+
+    def _visit_modules(self) -> None:
+        """Look at the modules that are attributes of objects, now that all functions are known."""
+        modules = self._modules
+        self._modules = []
+        for name, module in modules:
+            self._visit_module(name, module, self._used)
 
     def _visit_object(self, name: str, found: Any) -> None:
         cls = found if isinstance(found, type) else type(found)
-        is_microgds = (cls.__module__ or "").startswith("microgd.")
-        if _is_library(cls.__module__) and not is_microgds:
-            return  # an object of another library's
-        prefix = f"{name}." if name else ""
-        if not isinstance(found, type):
-            attributes = getattr(found, "__dict__", None)
-            if isinstance(attributes, dict):
-                names = [f"{prefix}{key}" for key in attributes]
-                self._hold(name, f"*{self._named(attributes)}.values()", names)
-            if not _is_library(cls.__module__):
-                self._hold_slots(name, found, prefix)
+        stands_for = getattr(cls, "_stands_for", None)
+        if isinstance(stands_for, str) and not isinstance(found, type):
+            self._waiting.append((name, getattr(found, stands_for)))
+            return
+        if hasattr(found, "__wrapped__"):
+            self._waiting.append((name, found.__wrapped__))
+        if isinstance(found, type):
+            self._visit_class(cls)
+            return
+        if isinstance(found, Iterator | threading.local):
+            what = "an iterator" if isinstance(found, Iterator) else "different in each thread"
+            self.unseen = f"it reaches {name or 'an object'}, which is {what}"
+            return
+        if _is_pythons(cls.__module__) and not isinstance(found, _HOLDERS):
+            return
+        self._hold_attributes(name, found)
+        if not _is_library(cls.__module__):
+            self._hold_slots(name, found, f"{name}." if name else "")
+        self._visit_class(cls)
+
+    def _visit_class(self, cls: type) -> None:
         for base in cls.__mro__:
-            if not _is_library(base.__module__) and id(base) not in self._seen:
+            if not _is_library(base.__module__) and (base is cls or id(base) not in self._seen):
                 self._seen[id(base)] = base
                 names = [f"{base.__name__}.{key}" for key in vars(base)]
                 self._hold(base.__name__, f"*{self._named(vars(base))}.values()", names)
+
+    def _hold_attributes(self, name: str, found: Any) -> None:
+        """Remember the attributes of an object that are in its dictionary."""
+        attributes = getattr(found, "__dict__", None)
+        if isinstance(attributes, dict):
+            prefix = f"{name}." if name else ""
+            names = [f"{prefix}{key}" for key in attributes]
+            self._hold(name, f"*{self._named(attributes)}.values()", names)
 
     def _hold_slots(self, name: str, found: Any, prefix: str) -> None:
         """Remember the attributes of an object that are in slots."""
@@ -187,17 +309,37 @@ class Watch:
             parts = ", ".join(f"getattr({home}, {slot!r}, unset)" for slot in slots)
             self._hold(name, parts, [f"{prefix}{slot}" for slot in slots])
 
-    def watch_settings(self, holder: Any, left_out: Iterable[str]) -> None:
+    def add_attributes(self, holder: Any, left_out: Iterable[str] = ()) -> None:
         """Remember the attributes of an object as well, but for those that may change."""
         names = [name for name in vars(holder) if name not in left_out]
-        home = self._named(vars(holder))
-        parts = ", ".join(f"{home}.get({each!r}, unset)" for each in names)
-        self._holders.append(_Holder("", parts, names))
+        self._hold_names(vars(holder), names)
+        self._visit_class(type(holder))
+        self._visit_waiting()
         self._look = self._function(", ".join(each.parts for each in self._holders))
         self._parts = self._look()
 
 
 _NO_SLOTS = ("__dict__", "__weakref__")
+
+
+def _is_read_only(array: Any) -> bool:
+    """Whether nobody can write into the memory that an array is in."""
+    while isinstance(array, ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None or isinstance(array, bytes)
+
+
+def _contents(array: ndarray) -> Any:
+    if array.dtype.hasobject:
+        return array.shape, [id(x) for x in array.flat]
+    return array.shape, array.dtype, array.tobytes()
+
+
+def _is_of_microgd(x: Any) -> bool:
+    home = getattr(x, "__module__", None) or type(x).__module__
+    return home.startswith("microgd.")
 
 
 def _content(cell: Any) -> Any:
@@ -218,7 +360,13 @@ def _is_equal(old: Any, new: Any) -> bool:
 
 def _is_library(module_name: str | None) -> bool:
     """Whether a module belongs to Python, to microgd or to another package that is installed."""
-    return _is_installed((module_name or "builtins").partition(".")[0])
+    return _is_installed((module_name or "").partition(".")[0])
+
+
+def _is_pythons(module_name: str | None) -> bool:
+    """Whether a module belongs to Python."""
+    package = (module_name or "").partition(".")[0]
+    return package in sys.stdlib_module_names and package != "__main__"
 
 
 @lru_cache(maxsize=None)
@@ -230,11 +378,16 @@ def _is_installed(package: str) -> bool:
 
 
 def _names_in(code: CodeType) -> set[str]:
-    """The names of globals and attributes in a function, and in functions inside it."""
+    """The names of globals and attributes in a function, and in functions inside it.
+
+    Text that could be such a name is one, too: getattr(settings, "rate") uses rate.
+    """
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             names |= _names_in(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            names.add(constant)
     return names
 
 
@@ -248,33 +401,29 @@ def _slots_of(cls: type) -> list[str]:
 
 # ── What a call has changed ──────────────────────────────────────────────────────────────────────
 class Surroundings:
-    """The state of all that a watch has found, so that a change by one call is noticed."""
+    """The state of all that a watch has found, so that a change by one call is noticed.
+
+    Values are left out. Other threads may train them in the meantime, and a trace notices a
+    function that changes them.
+    """
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._before = self._look()
         self._random_states = random_states(watch.generators)
 
-    def _look(self) -> list[Any]:
-        state: list[Any] = [(v._numbers, v.grad) for v in self._watch.values]
-        state += [_checksum(array) for array, _ in self._watch.arrays.values()]
-        return state
+    def _look(self) -> list[int]:
+        return [_checksum(array) for array, _ in self._watch.arrays.values()]
 
     def change(self) -> str | None:
         """What has been changed since, in words; None if nothing has."""
         name = self._watch.change()
         if name is not None:
             return f"it changes {name}"
-        for value, (numbers, grad) in zip(self._watch.values, self._before, strict=False):
-            if value._numbers is not numbers:
-                return f"it changes the data of {self._watch.values[value] or 'a Value'}"
-            if value.grad is not grad:
-                return "it calls backward() or sets grad"
-        checksums = self._before[len(self._watch.values) :]
-        pairs = zip(self._watch.arrays.values(), checksums, strict=True)
-        for (array, name), checksum in pairs:
+        pairs = zip(self._watch.arrays.values(), self._before, strict=True)
+        for (array, array_name), checksum in pairs:
             if _checksum(array) != checksum:
-                return f"it writes into the array {name}"
+                return f"it writes into the array {array_name}"
         states = random_states(self._watch.generators)
         if not all(map(_is_same_state, self._random_states, states)):
             return "it draws random numbers"
@@ -287,13 +436,30 @@ def _checksum(array: ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8))
 
 
-def random_states(generators: list[np.random.Generator]) -> list[Any]:
+def random_states(generators: list[Any]) -> list[Any]:
     """The states of Python's random generator, of NumPy's global one, and of those given."""
     return [
         random.getstate(),
         np.random.get_state(),  # noqa: NPY002 (it is the one that old code uses)
-        *(generator.bit_generator.state for generator in generators),
+        *map(_state_of, generators),
     ]
+
+
+def _state_of(generator: Any) -> Any:
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state()
+    return None if isinstance(generator, random.SystemRandom) else generator.getstate()
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    elif state is not None:
+        generator.setstate(state)
 
 
 def _is_same_state(x: Any, y: Any) -> bool:
@@ -307,7 +473,7 @@ def _is_same_state(x: Any, y: Any) -> bool:
 class RandomStatesKept:
     """A context: when it ends, random generators are where they were when it began."""
 
-    def __init__(self, generators: list[np.random.Generator]) -> None:
+    def __init__(self, generators: list[Any]) -> None:
         self._generators = generators
 
     def __enter__(self) -> None:
@@ -318,4 +484,46 @@ class RandomStatesKept:
         random.setstate(pythons)
         np.random.set_state(numpys)  # noqa: NPY002
         for generator, state in zip(self._generators, others, strict=True):
-            generator.bit_generator.state = state
+            _set_state(generator, state)
+
+
+# ── What a call asks for ─────────────────────────────────────────────────────────────────────────
+# Calls of these give something else every time.
+_OUTSIDE: dict[int, str] = {id(builtins.open): "a file", id(builtins.input): "input"}
+_OUTSIDE[id(os.urandom)] = "random numbers of the system"
+for _clock in ("time", "perf_counter", "monotonic", "process_time", "thread_time"):
+    _OUTSIDE[id(getattr(time, _clock))] = "the time"
+    _OUTSIDE[id(getattr(time, f"{_clock}_ns"))] = "the time"
+_ENVIRONMENT = type(os.environ).__getitem__.__code__
+
+
+class Asked:
+    """What a call asks for that is not reached by names: the time, a file, system randomness."""
+
+    def __init__(self) -> None:
+        self.what: str | None = None
+
+    @contextmanager
+    def observed(self) -> Iterator[None]:
+        """A context in which the interpreter tells us of each call."""
+        before = sys.getprofile()
+        sys.setprofile(self._observe)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+
+    def _observe(self, frame: Any, event: str, argument: Any) -> None:
+        if event == "c_call":
+            found = _OUTSIDE.get(id(argument))
+            owner = getattr(argument, "__self__", None)
+            if owner is None:
+                pass
+            elif argument.__name__ in ("now", "utcnow", "today") and isinstance(owner, type):
+                found = "the time"
+            elif isinstance(owner, ContextVar) and not _is_library(frame.f_globals.get("__name__")):
+                found = "a context variable"
+            if found is not None:
+                self.what = f"it asks for {found}"
+        elif event == "call" and frame.f_code is _ENVIRONMENT:
+            self.what = "it asks for the environment"

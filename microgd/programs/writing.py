@@ -15,7 +15,7 @@ from microgd.programs.stand_ins import Call, StandIn
 
 # How tightly operators bind, as in Python's grammar. What binds less tightly than its place
 # demands is put in brackets.
-_COMPARISON, _OR, _XOR, _AND, _SHIFT, _SUM, _PRODUCT, _SIGN, _POWER, ATOM = range(3, 13)
+_COMPARISON, _OR, _XOR, _AND, _SHIFT, _SUM, PRODUCT, _SIGN, _POWER, ATOM = range(3, 13)
 CHOICE = 0  # x if condition else y
 
 _BINDING = {
@@ -32,11 +32,11 @@ _BINDING = {
     ">>": _SHIFT,
     "+": _SUM,
     "-": _SUM,
-    "*": _PRODUCT,
-    "/": _PRODUCT,
-    "//": _PRODUCT,
-    "%": _PRODUCT,
-    "@": _PRODUCT,
+    "*": PRODUCT,
+    "/": PRODUCT,
+    "//": PRODUCT,
+    "%": PRODUCT,
+    "@": PRODUCT,
     "**": _POWER,
 }
 
@@ -137,8 +137,7 @@ class Writer:
         if type(index) is tuple:
             if not index:
                 return "()"
-            text = ", ".join(map(self._index_part, index))
-            return f"{text}," if len(index) == 1 else text
+            return ", ".join(map(self._index_part, index))  # x[i,] is x[i]
         return self._index_part(index)
 
     def _index_part(self, part: Any) -> str:

@@ -1,0 +1,26 @@
+import math
+
+import numpy as np
+
+
+def neuron(x1, x2, w1, w2, b):
+    n = x1 * w1 + x2 * w2 + b
+    o = float(np.tanh(n))
+
+    # Backward: d_NAME is d o / d NAME.
+    d_o = 1.0
+
+    # back through o = float(np.tanh(n))
+    exp = math.exp(-abs(n))
+    denominator = exp * exp + 1.0
+    sech = exp * 2.0 / denominator
+    d_n = d_o * sech * sech
+
+    # back through n = x1 * w1 + x2 * w2 + b
+    d_b = d_n
+    d_x2 = d_n * w2
+    d_w2 = d_n * x2
+    d_x1 = d_n * w1
+    d_w1 = d_n * x1
+
+    return o, d_x1, d_x2, d_w1, d_w2, d_b

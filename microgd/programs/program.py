@@ -1,0 +1,272 @@
+"""`source`: a computation and its backward pass, written out as a program of NumPy calls."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from microgd.backprop import next_order
+from microgd.checks import check_type
+from microgd.module import Module
+from microgd.optimizer import Optimizer
+from microgd.programs.fast import Fast, needed_calls
+from microgd.programs.names import Names, parameter_name
+from microgd.programs.run import numbers_in_result, used_inputs, values_found
+from microgd.programs.stand_ins import CannotFollow, StandIn
+from microgd.programs.text import Text
+from microgd.programs.trace import Trace, same_bits, trace
+from microgd.programs.update import Update
+from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
+from microgd.storage import StrPath, write_whole
+
+
+class Program:
+    """A computation written out: `print` shows it, calling it runs it, `save` makes a file of it.
+
+    `source` makes it. Its arguments are the function's own and then the weights that the function
+    uses, in the order of its first line; it returns what its last line says. `text` is the program,
+    `fast` the same operations in place, as `compiled` and `train.fit(compiled=True)` run them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        constants: Mapping[str, Any],
+        notes: Mapping[int, str],
+        fast: Callable[[], str],
+    ) -> None:
+        self.name = name
+        self.text = text
+        self._constants = dict(constants)
+        self._notes = dict(notes)
+        self._fast = fast
+        namespace: dict[str, Any] = {}
+        exec(compile(text, f"<{name}>", "exec"), namespace)
+        self._function = namespace[name]
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """What the program computes from these numbers and arrays."""
+        constants = {name: x for name, x in self._constants.items() if name not in options}
+        return self._function(*arguments, **constants, **options)
+
+    @property
+    def fast(self) -> str:
+        """The text of the program that is run for speed."""
+        return self._fast()
+
+    def with_numbers(self) -> str:
+        """The text, and beside each line what it computes from the examples.
+
+        That is a number, or the shape of an array.
+        """
+        lines = self.text.splitlines()
+        width = 4 + max((len(lines[i]) for i in self._notes), default=0)
+        for i, note in self._notes.items():
+            lines[i] = f"{lines[i]:{width}}# {note}"
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: StrPath) -> None:
+        """Write the program into a file that needs NumPy alone."""
+        write_whole(path, lambda file: file.write(self.text.encode()))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Program {self.name}: print it, or call it>"
+
+    def _repr_markdown_(self) -> str:
+        # Jupyter highlights it.
+        return f"```python\n{self.text}```\n"
+
+
+def source(
+    function: Callable[..., Any],
+    *examples: Any,
+    model: Module | None = None,
+    optimizer: Optimizer | None = None,
+) -> Program:
+    """The computation of a function and its backward pass, as a program of NumPy calls.
+
+    `examples` are arguments of the function, in the shapes and dtypes that the program will be for.
+    The function is called with them twice, so what it prints is printed twice. Values among
+    the arguments get gradients, and so do all leaves that the function uses, such as a model's
+    parameters. The program computes the same as the function and `backward`, to the last bit.
+
+    Names are those of the function: its variables, the names of Values, and the parameters' names
+    in `model`, whose layers are comments. The gradient of the result with respect to x is d_x.
+
+    With `optimizer`, the program makes a whole step. It also takes `lr` and what the optimizer
+    remembers, such as velocities, and returns the new weights in place of the gradients.
+
+    A program belongs to the way that was taken. An `if` on a number becomes a check, and a call
+    with other numbers may raise its `ValueError`. What takes numbers out of the computation, such
+    as `float(x)`, `np.asarray(x)` and `math.exp(x)`, is a `TypeError` that says so. So are random
+    numbers, and a function that changes something outside, such as a counter.
+
+    >>> from microgd import Value
+    >>> def area(width, height):
+    ...     area = width * height
+    ...     return area
+    >>> program = source(area, Value(3.0), Value(2.0))
+    >>> print(program)
+    def area(width, height):
+        area = width * height
+    <BLANKLINE>
+        # Backward: d_NAME is d area / d NAME.
+        d_area = 1.0
+    <BLANKLINE>
+        # back through area = width * height
+        d_width = d_area * height
+        d_height = d_area * width
+    <BLANKLINE>
+        return area, d_width, d_height
+    <BLANKLINE>
+    >>> program(4.0, 5.0)
+    (20.0, 5.0, 4.0)
+    """
+    check_type("a function", Callable, function)
+    check_type("a model that is a Module", Module | None, model)
+    check_type("an optimizer such as optim.SGD", Optimizer | None, optimizer)
+    watch = Watch(function, examples, model)
+    surroundings = Surroundings(watch)
+    before = next_order()
+    result = function(*examples)
+    change = surroundings.change()
+    if change is not None:
+        raise CannotFollow(f"no program can be written of the function: {change}")
+    values = values_found(watch, result, before)
+    _name_parameters(values, model if model is not None else function)
+    names = Names(function, model)
+    update = None if optimizer is None else Update(optimizer, from_second_step=True)
+    with RandomStatesKept(watch.generators), names.collecting():
+        made = trace(
+            function,
+            examples,
+            {},
+            values,
+            watch,
+            backward=True,
+            argument_names=_argument_names(function),
+            find_place=names.find_place,
+            finish=None if update is None else update.trace,
+        )
+    return _Writing(made, names, function, update).program()
+
+
+def _argument_names(function: Any) -> list[str]:
+    """What the function calls its arguments."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # it is built in
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in kinds]
+
+
+def _name_parameters(values: dict[Any, str], model: Any) -> None:
+    """Give the Values that a function has found the names that the program has for them."""
+    if isinstance(model, Module):
+        for path, parameter in model.named_parameters():
+            if parameter in values:
+                values[parameter] = parameter_name(path)
+    for value, name in values.items():
+        if value.name:
+            values[value] = value.name
+        elif "." in name or "[" in name:
+            values[value] = parameter_name(name)
+
+
+class _Writing:
+    """Writes a trace, and makes sure that the program computes what was traced."""
+
+    def __init__(self, made: Trace, names: Names, function: Any, update: Update | None) -> None:
+        self.made = made
+        self.names = names
+        self.update = update
+        self.name = _program_name(function) if update is None else "step"
+        self._results = [x for x in numbers_in_result(made.result) if type(x) is StandIn]
+        self._gradients: list[Any] = []
+        if update is None:
+            places = {each.value: i for i, each in enumerate(made.inputs)}
+            self._gradients = sorted(made.gradients, key=lambda pair: places[pair[0]])
+        else:
+            self._name_states(update)
+            for each in update.moved:
+                self._results.append(each.next_number)
+                self._results += each.state.values()
+
+    def program(self) -> Program:
+        """The program; with products as x @ y, if that computes the same bits."""
+        for writes_products in (True, False):
+            text = self._text(writes_products)
+            body = text.write()
+            imports = [f"import {name}" for name, use in _IMPORTS.items() if use in body]
+            head = "\n\n".join(imports) + "\n\n\n" if imports else ""
+            start = head.count("\n")
+            notes = {start + i: note for i, note in text.notes(body).items()}
+            program = Program(self.name, f"{head}{body}\n", text.objects, notes, self._fast)
+            arguments = [each.stand_in._value for each in text.inputs]
+            if self._agrees(program, arguments, text.results):
+                return program
+        raise CannotFollow("the program would compute something else than the function")
+
+    def _agrees(self, program: Program, arguments: list[Any], results: Sequence[StandIn]) -> bool:
+        with np.errstate(all="ignore"):
+            found = program(*arguments)
+        if len(results) == 1:
+            found = (found,)
+        return all(same_bits(x, y._value) for x, y in zip(found, results, strict=True))
+
+    def _text(self, writes_products: bool) -> Text:
+        final_names: dict[StandIn, str] = {}
+        text = Text(
+            self.made,
+            self.names,
+            self.name,
+            self._results,
+            self._gradients,
+            final_names,
+            writes_products,
+        )
+        if self.update is not None:
+            self._name_updates(self.update, text, final_names)
+        return text
+
+    def _fast(self) -> str:
+        results = [*self._results, *(x for _, x in self._gradients)]
+        calls = needed_calls(self.made.calls, results)
+        inputs = used_inputs(self.made, calls, results)
+        code = Fast(calls, self.name, [each.stand_in for each in inputs]).write(results)
+        return code.text()
+
+    def _name_states(self, update: Update) -> None:
+        """A parameter's velocity, for example, has the parameter's name after its own."""
+        parameters = {each.kept: each.parameter for each in update.moved}
+        names = {each.value: each.name for each in self.made.inputs if each.path is None}
+        for each in self.made.inputs:
+            if each.path is not None and each.path[0] == "state":
+                each.name = f"{each.path[2]}_{names[parameters[each.value]]}"
+
+    def _name_updates(self, update: Update, text: Text, final_names: dict[StandIn, str]) -> None:
+        """The new numbers have the names of the old ones."""
+        names = {each.stand_in: each.name for each in text.inputs}
+        for each in update.moved:
+            if each.next_number._kind != "input":
+                final_names[each.next_number] = names[each.number]
+            for key, x in each.state.items():
+                final_names.setdefault(x, f"{key}_{names[each.number]}")
+
+
+_IMPORTS = {"math": "math.", "numpy as np": "np."}
+
+
+def _program_name(function: Any) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    name = re.sub(r"\W", "_", name).strip("_")
+    return name if name.isidentifier() and name != "lambda" else "program"

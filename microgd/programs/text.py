@@ -1,0 +1,781 @@
+"""A trace as a program for readers: the forward pass, and then the chain rule, block by block.
+
+Each line is one that a person might write who knows NumPy. It computes the same operations as the
+engine, in the same order, and the same bits. Only the way they are written is chosen for reading:
+
+- Names are the user's own (names.py). The gradient of NAME is d_NAME.
+- What is used once is written where it is used, if the line stays short.
+- Each block of the backward pass is headed by the line or the layer that it goes back through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from microgd.backprop import Node
+from microgd.programs.fast import needed_calls, written_by
+from microgd.programs.names import LONG_OPERATIONS, Names, Place, Pool
+from microgd.programs.stand_ins import Call, StandIn, stand_ins_in
+from microgd.programs.trace import Trace, literal
+from microgd.programs.writing import ATOM, PRODUCT, Writer
+
+COLUMNS = 90
+
+
+@dataclass
+class Pending:
+    """An expression that is not written yet, because it will be a part of another."""
+
+    call: StandIn
+    text: str
+    binding: int
+    reads: set[StandIn]  # the memory that it is computed from
+    parts: list[StandIn] = field(default_factory=list)  # what else is written in it
+    is_part: bool = False  # whether it is written in another one
+
+
+class _TextWriter(Writer):
+    """Writes calls as a person would."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text.name_of, text.name_of_object)
+        self._text = text
+
+    def expression(self, call: Call) -> tuple[str, int]:
+        """A call as an expression, with its binding."""
+        product = self._product(call)
+        if product is not None:
+            return product
+        operator = self._operator_of_ufunc(call)
+        if operator is not None:
+            return operator
+        if _is_transposition(call):
+            return f"{self.within(call._arguments[0], ATOM)}.T", ATOM
+        if call._kind == "method" and call._options and type(call._options.get("axis")) is tuple:
+            options = {name: _single(x) for name, x in call._options.items()}
+            call = _rewritten(call, "method", call._name, call._arguments, options)
+        reduction = self._reduction(call)
+        if reduction is not None:
+            return reduction, ATOM
+        return super().expression(call)
+
+    def _operator(self, call: Call) -> tuple[str, int]:
+        text, binding = super()._operator(call)
+        if call._name == "+" and len(call._arguments) == 2:
+            # a + -b * c is a - b * c, to the last bit: a product's sign does not change its size.
+            _, y = call._arguments
+            y_text = self.within(y, binding + 1)
+            is_negative = type(y) is StandIn and _begins_negative(y, self._text)
+            if is_negative and y_text.startswith("-"):
+                x_text = self.within(call._arguments[0], binding)
+                return f"{x_text} - {y_text[1:]}", binding
+        return text, binding
+
+    def _operator_of_ufunc(self, call: Call) -> tuple[str, int] | None:
+        """np.multiply(x, y) of arrays, as x * y."""
+        symbol = _OPERATORS.get(call._name) if call._kind == "function" else None
+        is_array = type(call) is StandIn and type(call._value) is ndarray
+        is_test = type(call) is StandIn and isinstance(call._value, np.bool)
+        if symbol is None or call._options or not (is_array or is_test):
+            return None
+        return self._operator(_rewritten(call, "operator", symbol, call._arguments))
+
+    def plain(self, x: Any) -> tuple[str, int]:
+        """What is no stand-in, with its binding."""
+        if isinstance(x, tuple) and any(isinstance(part, slice) for part in x):
+            return f"np.s_[{self.index(x)}]", ATOM
+        if isinstance(x, tuple | list):  # a shape or an index, in plain integers
+            x = type(x)(int(each) if isinstance(each, np.integer) else each for each in x)
+        return super().plain(x)
+
+    def _index_part(self, part: Any) -> str:
+        return super()._index_part(int(part) if isinstance(part, np.integer) else part)
+
+    def _product(self, call: Call) -> tuple[str, int] | None:
+        """x.dot(y) of vectors and matrices, as x @ y."""
+        is_dot = call._kind == "function" and call._name is np.dot
+        is_dot = is_dot or (call._kind == "method" and call._name == "dot")
+        if not is_dot or call._options or not self._text.writes_products:
+            return None
+        x, y = call._arguments
+        shapes = [np.ndim(z._value if type(z) is StandIn else z) for z in (x, y)]
+        if not all(1 <= ndim <= 2 for ndim in shapes):
+            return None
+        return f"{self.within(x, PRODUCT)} @ {self.within(y, PRODUCT + 1)}", PRODUCT
+
+    def _reduction(self, call: Call) -> str | None:
+        """np.add.reduce(x, axis=0) as x.sum(axis=0), and the like."""
+        if call._kind != "function":
+            return None
+        name = call._name
+        options = dict(call._options or {})
+        if isinstance(name, tuple) and name[1] == "reduce" and name[0] in _REDUCTIONS:
+            (x, *others) = call._arguments
+            value = x._value if type(x) is StandIn else x
+            if others or type(value) is not ndarray:
+                return None
+            axis = options.pop("axis", 0)
+            if options:
+                return None
+            is_all = axis is None or value.ndim == 1
+            inside = "" if is_all else f"axis={self.within(axis, 0)}"
+            return f"{self.within(x, ATOM)}.{_REDUCTIONS[name[0]]}({inside})"
+        if name in _NUMPYS_REDUCTIONS and options:
+            kept = {key: x for key, x in options.items() if not _is_default(key, x)}
+            inside = self._arguments(call._arguments, kept)
+            return f"{self.function(name)}({inside})"
+        return None
+
+
+_OPERATORS: dict[Any, str] = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.matmul: "@",
+    np.less: "<",
+    np.less_equal: "<=",
+    np.greater: ">",
+    np.greater_equal: ">=",
+    np.equal: "==",
+    np.not_equal: "!=",
+}
+_REDUCTIONS = {np.add: "sum", np.maximum: "max", np.minimum: "min", np.multiply: "prod"}
+_NUMPYS_REDUCTIONS = (np.sum, np.mean, np.max, np.min, np.prod, np.any, np.all)
+
+
+def _is_default(name: str, x: Any) -> bool:
+    return (name == "axis" and x is None) or (name == "keepdims" and x is False)
+
+
+def _begins_negative(x: StandIn, text: Text) -> bool:
+    """Whether it is written where it is used, and its first factor is -y."""
+    if x not in text.pending or x._kind != "operator":
+        return False
+    if len(x._arguments) == 1:
+        return bool(x._name == "-")
+    first = x._arguments[0]
+    return x._name in "*/" and type(first) is StandIn and _begins_negative(first, text)
+
+
+class Text:
+    """Writes a trace as a function."""
+
+    def __init__(
+        self,
+        made: Trace,
+        names: Names,
+        title: str,
+        results: Sequence[StandIn],
+        gradients: Sequence[tuple[Any, StandIn]],
+        final_names: dict[StandIn, str],
+        writes_products: bool = True,
+    ) -> None:
+        self._gradients = gradients
+        results = [*results, *(x for _, x in gradients)]
+        self.made = made
+        self.title = title
+        self.writes_products = writes_products
+        self._position = {call: i for i, call in enumerate(made.calls)}
+        calls = needed_calls(made.calls, results)
+        self.calls = self._with_ranges(self._without_round_trips(calls))
+        self.results = results
+        self.pending: dict[StandIn, Pending] = {}
+        self.lines: list[str] = []
+        self.objects: dict[str, Any] = {}
+        self.line_of: dict[StandIn, str] = {}  # the line in which a result is computed
+        self._object_names: dict[int, str] = {}
+        self._names = names
+        self._pool = Pool()
+        self._taken_names: dict[StandIn, str] = {}
+        self._writer = _TextWriter(self)
+        self._uses = self._count_uses()
+        self._gradient_names: dict[StandIn, str] = {}
+        self._final_names = final_names
+        self._operations: dict[StandIn, Node] = {}
+        self._used_parts: list[StandIn] = []
+        self._gradient_of: dict[Any, str] = {}  # the names of gradients, by node
+        self.inputs = _used_inputs(made, self.calls, results)
+
+    def _without_round_trips(self, calls: list[Call]) -> list[Call]:
+        """The calls, with x[i] -= y in place of taking x[i], changing it, and putting it back."""
+        found: list[Call] = []
+        i = 0
+        while i < len(calls):
+            three = calls[i : i + 3]
+            if len(three) == 3 and _is_round_trip(*three):
+                item, change, _ = three
+                arguments = (*item._arguments, change._arguments[1])
+                call = _rewritten(change, "in place item", change._name, arguments)
+                self._position[call] = self._position[change]
+                found.append(call)
+                i += 3
+            else:
+                found.append(calls[i])
+                i += 1
+        return found
+
+    def _with_ranges(self, calls: list[Call]) -> list[Call]:
+        """The calls, with one check in place of three that a number has a moderate size."""
+        found: list[Call] = []
+        i = 0
+        while i < len(calls):
+            size = _range_checked(calls[i : i + 7])
+            if size is None:
+                found.append(calls[i])
+                i += 1
+            else:
+                bounds = calls[i + 3]._arguments[1], calls[i + 5]._arguments[1]
+                check = _rewritten(calls[i + 1], "range", bounds, (size,))
+                self._position[check] = self._position[calls[i + 1]]
+                found.append(check)
+                i += 7
+        return found
+
+    def _count_uses(self) -> dict[StandIn, int]:
+        uses: dict[StandIn, int] = {}
+        for call in self.calls:
+            for x in stand_ins_in((call._arguments, call._options)):
+                uses[x] = uses.get(x, 0) + 1
+        for x in self.results:
+            uses[x] = uses.get(x, 0) + 1
+        return uses
+
+    # ── Names ────────────────────────────────────────────────────────────────────────────────────
+    def name_of(self, x: StandIn) -> tuple[str, int]:
+        """The text of a stand-in: its name, or the expression in its place."""
+        name = self._taken_names.get(x)
+        if name is not None:
+            return name, ATOM
+        if x in self.pending:
+            self._used_parts.append(x)
+            return self.pending[x].text, self.pending[x].binding
+        if x._kind == "constant":
+            return self._writer.plain(x._name)
+        raise AssertionError(f"{x._kind} {x._name} has no name")
+
+    def name_of_object(self, x: Any) -> str:
+        """An array that is written as it is, or the name of an argument."""
+        name = self._object_names.get(id(x))
+        if name is None and isinstance(x, ndarray):
+            written = literal(x)
+            if written is not None and (x.ndim < 2 or x.flags.c_contiguous):
+                return written
+        if name is None:
+            source = self.made.constants.get(id(x))
+            wanted = (source[1] if source else None) or "constant"
+            name = self._pool.take(getattr(x, "__name__", wanted))
+            self._object_names[id(x)] = name
+            self.objects[name] = x
+        return name
+
+    def _name(self, x: StandIn) -> str:
+        """The name of a result that gets a line of its own."""
+        final = self._final_names.get(x)
+        if final is not None:
+            return final
+        if x in self._gradient_names:
+            return self._gradient_names[x]
+        found = self._names.found.get(x)
+        node = self._operations.get(x)
+        if node is not None and node.name:
+            return self._pool.take(node.name)
+        if found is not None and found[0] < 2:
+            return self._pool.take(found[1])
+        place: Place | None = x._place
+        if node is not None and node._operation is not None:
+            wanted = node._operation.name.lstrip("_")
+            title = self._names.titles.get(id(place.module)) if place else None
+            if title and title[0]:
+                wanted = f"{wanted}_{title[0]}"
+            return self._pool.take(wanted)
+        return self._pool.take(found[1] if found is not None else _described(x))
+
+    # ── The program ──────────────────────────────────────────────────────────────────────────────
+    def write(self) -> str:
+        """The text of the function."""
+        made = self.made
+        for each in self.inputs:
+            self._taken_names[each.stand_in] = self._pool.take(each.name)
+        self._find_nodes()
+        self._name_gradients()
+        self._write_forward()
+        if made.seed is not None and made.blocks:
+            self._write_backward()
+        self._flush()
+        count = len(self.results) - len(self._gradients)
+        returned = [self._writer.within(x, 1) for x in self.results[:count]]
+        for value, x in self._gradients:
+            returned.append(self._gradient_of.get(value) or self._writer.within(x, 1))
+        self._end_block()
+        if len(", ".join(returned)) > COLUMNS - 11:
+            self.lines += _wrapped("    return (", returned, ")")
+        else:
+            self.lines.append(f"    return {', '.join(returned)}")
+        arguments = [self._taken_names[each.stand_in] for each in self.inputs]
+        head = _wrapped(f"def {self.title}(", [*arguments, *self.objects], "):")
+        return "\n".join([*head, *self._checks(), *self.lines])
+
+    def notes(self, body: str) -> dict[int, str]:
+        """What the lines of the text compute, by their numbers: a number, or a shape."""
+        found = {}
+        results = {line: x for x, line in self.line_of.items() if x in self._taken_names}
+        for i, line in enumerate(body.splitlines()):
+            x = results.get(line.strip())
+            if x is not None:
+                found[i] = _summary(x._value)
+        return found
+
+    def _find_nodes(self) -> None:
+        for _, node in self.made.blocks:
+            numbers: Any = node._numbers
+            if type(numbers) is StandIn and numbers._kind not in ("input", "constant"):
+                self._operations.setdefault(numbers, node)
+
+    def _write_forward(self) -> None:
+        heading = None
+        for call in self.calls:
+            if self._position[call] >= self.made.forward:
+                break
+            title = self._title(call)
+            if title != heading and not (type(call) is StandIn and call._kind == "constant"):
+                self._flush()
+                if self.lines and (title or heading):
+                    self._end_block()
+                if title:
+                    self.lines.append(f"    # {title}")
+                heading = title
+            self._write(call)
+        self._flush()
+
+    def _title(self, call: Call) -> str | None:
+        """The layer, or the operation of several lines, that a call of the forward pass is in."""
+        place: Place | None = call._place
+        if place is None:
+            return None
+        if place.module is not None:
+            title = self._names.titles.get(id(place.module))
+            if title and title[1]:
+                return title[1]
+        if place.operation in _HEADED:
+            return place.operation
+        return None
+
+    def _write_backward(self) -> None:
+        made = self.made
+        self._end_block()
+        output = self._taken_names.get(made.output._numbers, "output")
+        self.lines.append(f"    # Backward: d_NAME is d {output} / d NAME.")
+        gradients = dict(made.totals)
+        bounds = [place for place, _ in made.blocks]
+        update = made.update_from if made.update_from is not None else len(made.calls)
+        backward = [c for c in self.calls if self._position[c] >= made.forward]
+        heading: str | None = None
+        renamed: dict[Any, str] = {}
+        first = [c for c in backward if self._position[c] < bounds[0]]
+        for call in first:
+            self._write(call, force=True)
+        if made.seed is not None and made.seed not in self._taken_names:
+            self._assign(made.seed, *self._writer.plain(made.seed._name), [])
+        for i, (begin, node) in enumerate(made.blocks):
+            end = bounds[i + 1] if i + 1 < len(bounds) else update
+            calls = [c for c in backward if begin <= self._position[c] < end]
+            aliases = self._aliases.get(node, [])
+            if not calls and not aliases:
+                continue
+            title = self._head(node)
+            if title != heading:
+                self._end_block()
+                self.lines.append(f"    # back through {title}")
+                heading = title
+                self._restore_names(renamed)
+            # Within its block, the gradient of e has the name d_e, even if it is d_d as well.
+            total = gradients.get(node)
+            if node in self._gradient_of and total in self._taken_names:
+                renamed.setdefault(total, self._taken_names[total])
+                self._taken_names[total] = self._gradient_of[node]
+            for call in calls:
+                self._write(call)
+            self._flush()
+            for name, alias in aliases:
+                self.lines.append(f"    {name} = {self._writer.within(alias, 0)}")
+        self._restore_names(renamed)
+        after = [c for c in backward if self._position[c] >= update]
+        if after:
+            self._end_block()
+            self.lines.append("    # update")
+            for call in after:
+                self._write(call)
+            self._flush()
+
+    def _restore_names(self, renamed: dict[Any, str]) -> None:
+        self._taken_names.update(renamed)
+        renamed.clear()
+
+    def _head(self, node: Node) -> str:
+        """What a block of the backward pass goes back through."""
+        numbers: Any = node._numbers
+        title = self._title(numbers) if type(numbers) is StandIn else None
+        if title:
+            return title
+        line = self.line_of.get(numbers)
+        if line is not None:
+            return line if len(line) < COLUMNS - 20 else line.partition(" = ")[0]
+        return node._operation.name if node._operation else "a constant"
+
+    def _name_gradients(self) -> None:
+        """Names such as d_NAME for the gradients of all that has a name."""
+        made = self.made
+        self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
+        consumer: dict[Node, Node] = {}
+        for _, node in made.blocks:
+            for operand in node._operands:
+                if isinstance(operand, Node):
+                    consumer[operand] = node
+        named = {each.value: each for each in self.inputs if each.value is not None}
+        in_order = sorted(made.totals, key=lambda pair: pair[0]._order)
+        for node, _ in in_order:  # the first has the name without a number
+            self._own_name(node, named)
+        for node, total in made.totals:
+            name = self._own_name(node, named)
+            if name is None or type(total) is not StandIn:
+                continue
+            gradient_name = f"d_{name}"
+            is_new = self._position.get(total, -1) >= made.forward or total is made.seed
+            if is_new and total not in self._gradient_names:
+                taken = self._pool.take(gradient_name)
+                self._gradient_names[total] = taken
+                self._gradient_of[node] = taken
+                self._name_partial_sums(total, taken)
+            elif node in consumer:
+                taken = self._pool.take(gradient_name)
+                self._gradient_of[node] = taken
+                self._aliases.setdefault(consumer[node], []).append((taken, total))
+
+    def _own_name(self, node: Node, named: dict[Any, Any]) -> str | None:
+        """The name of a node, if it has one forward."""
+        if node in named:
+            return self._taken_names[named[node].stand_in]
+        numbers: Any = node._numbers
+        if type(numbers) is not StandIn or numbers._kind in ("input", "constant"):
+            return None
+        is_visible = self._uses.get(numbers, 0) > 1 or self._is_named(numbers)
+        is_visible = is_visible or node is self.made.output
+        if not is_visible and not node.name and not self._title(numbers):
+            return None
+        if numbers not in self._reserved:
+            self._reserved[numbers] = self._name(numbers)
+            self._final_names[numbers] = self._reserved[numbers]
+        return self._reserved[numbers]
+
+    @property
+    def _reserved(self) -> dict[StandIn, str]:
+        return self.__dict__.setdefault("_reserved_names", {})
+
+    def _name_partial_sums(self, total: StandIn, name: str) -> None:
+        """The contributions so far have the name of their sum: d_a = ..., and then d_a = d_a + ..."""
+        part: Any = total
+        while type(part) is StandIn and part._place is not None and part._place.is_sum:
+            part = part._arguments[0]
+            if type(part) is not StandIn or self._uses.get(part, 0) != 1:
+                return
+            if part in self._gradient_names or self._position.get(part, -1) < self.made.forward:
+                return
+            self._gradient_names[part] = name
+
+    # ── Lines ────────────────────────────────────────────────────────────────────────────────────
+    def _write(self, call: Call, force: bool = False) -> None:
+        if type(call) is not StandIn:
+            self._write_statement(call)
+            return
+        if call._kind == "input" or (call._kind == "constant" and call is not self.made.seed):
+            return
+        if call._kind == "constant":
+            self._assign(call, *self._writer.plain(call._name), [])
+            return
+        text, binding, parts = self._expression(call)
+        is_short = len(text) < COLUMNS - 20
+        if self._may_wait(call) and is_short and not force:
+            reads = {x._owner for x in stand_ins_in((call._arguments, call._options))}
+            for part in parts:
+                reads |= self.pending[part].reads
+                self.pending[part].is_part = True
+            self.pending[call] = Pending(call, text, binding, reads, parts)
+            return
+        self._assign(call, text, binding)
+
+    def _may_wait(self, call: StandIn) -> bool:
+        """Whether a call may be written where its result is used."""
+        if self._uses.get(call, 0) != 1 or call in self._final_names:
+            return False
+        if call in self._gradient_names:
+            return False
+        node = self._operations.get(call)
+        if node is not None and node.name:
+            return False
+        return not self._is_named(call)
+
+    def _is_named(self, x: StandIn) -> bool:
+        """Whether it has a name of the user's, or of the operation's own."""
+        return x in self._names.found and self._names.found[x][0] < 2
+
+    def _expression(self, call: StandIn) -> tuple[str, int, list[StandIn]]:
+        """A call as an expression that fits into a line; and what else is written in it."""
+        while True:
+            self._used_parts = []
+            text, binding = self._writer.expression(call)
+            parts = list(dict.fromkeys(self._used_parts))
+            room = COLUMNS - 4 - len(self._hint(call))
+            if len(text) <= room or not parts:
+                return text, binding, parts
+            longest = max(parts, key=lambda part: len(self.pending[part].text))
+            self._release(longest)
+
+    def _hint(self, call: StandIn) -> str:
+        return f"{self._final_names.get(call) or self._gradient_names.get(call) or 'name'} = "
+
+    def _release(self, x: StandIn) -> None:
+        """Write a pending expression as a line of its own."""
+        waiting = self.pending.pop(x)
+        self._assign(x, waiting.text, waiting.binding, waiting.parts)
+
+    def _assign(
+        self, call: StandIn, text: str, binding: int, parts: list[StandIn] | None = None
+    ) -> None:
+        parts = list(dict.fromkeys(self._used_parts)) if parts is None else parts
+        self._used_parts = []
+        name = self._name(call)
+        self._taken_names[call] = name
+        line = f"{name} = {text}"
+        self.lines.append(f"    {line}")
+        self.line_of[call] = line
+        for part in parts:
+            self._consume(part, line)
+
+    def _consume(self, part: StandIn, line: str | None = None) -> None:
+        """A pending expression has been written in this line, and so has what is written in it."""
+        waiting = self.pending.pop(part)
+        if line is not None:
+            self.line_of[part] = line
+        for each in waiting.parts:
+            self._consume(each, line)
+
+    def _flush(self, owner: StandIn | None = None, without: Sequence[StandIn] = ()) -> None:
+        """Write what is pending: all of it, or what reads memory that is about to change."""
+        for x in list(self.pending):
+            if x not in self.pending or self.pending[x].is_part or x in set(without):
+                continue
+            if owner is None or owner in self.pending[x].reads:
+                self._release(x)
+
+    def _end_block(self) -> None:
+        if self.lines and self.lines[-1] != "":
+            self.lines.append("")
+
+    def _write_statement(self, call: Call) -> None:
+        self._used_parts = []
+        lines = self._statement(call)
+        parts = list(dict.fromkeys(self._used_parts))
+        target = written_by(call)
+        if target is not None:
+            self._flush(target._owner, without=parts)
+        self.lines += [f"    {line}" for line in lines]
+        for part in parts:
+            self._consume(part)
+
+    def _statement(self, call: Call) -> list[str]:
+        writer = self._writer
+        kind = call._kind
+        if kind == "guard":
+            return self._guard(call)
+        if kind == "range":
+            least, most = call._name
+            text = writer.within(call._arguments[0], 4)
+            return [
+                f"if {text} != 0 and not {least!r} <= abs({text}) <= {most!r}:",
+                f'    raise ValueError("{_quoted(text)} is too large or too small")',
+            ]
+        if kind == "form":
+            (x,) = call._arguments
+            shape, _ = call._name
+            name = writer.within(x, ATOM)
+            return [
+                f"if {name}.shape != {shape}:",
+                f'    raise ValueError(f"this program is for {{{name}.shape}}")',
+            ]
+        if kind == "in place":
+            x, y = call._arguments
+            return [f"{writer.within(x, ATOM)} {call._name} {writer.within(y, 0)}"]
+        if kind == "in place item":
+            x, index, y = call._arguments
+            place = f"{writer.within(x, ATOM)}[{writer.index(index)}]"
+            return [f"{place} {call._name} {writer.within(y, 0)}"]
+        if kind == "set":
+            x, index, new = call._arguments
+            return [f"{writer.within(x, ATOM)}[{writer.index(index)}] = {writer.within(new, 0)}"]
+        return [writer.expression(call)[0]]
+
+    def _guard(self, call: Call) -> list[str]:
+        """A check that the numbers lead the same way as when the program was written."""
+        (condition,) = call._arguments
+        labels = _labels_in(condition)
+        if labels is not None:
+            x, count = labels
+            name = self._writer.within(x, ATOM)
+            self._used_parts = [condition]
+            return [
+                f"if {name}.min() < 0 or {name}.max() >= {count}:",
+                f'    raise ValueError("expected labels from 0 to {count - 1}")',
+            ]
+        text = self._writer.within(condition, 3)
+        if call._name:
+            return [f"if not {text}:", f'    raise ValueError("expected {_quoted(text)}")']
+        return [f"if {text}:", f'    raise ValueError("expected that not {_quoted(text)}")']
+
+    def _checks(self) -> list[str]:
+        """The check of shapes and dtypes that a program begins with."""
+        arrays = []
+        for each in self.inputs:
+            value = each.stand_in._value
+            if type(value) is ndarray:
+                name = self._taken_names[each.stand_in]
+                arrays.append(f"({name}, {value.shape}, np.{value.dtype.name})")
+        if not arrays:
+            return []
+        return [
+            *_wrapped("    for array, shape, dtype in [", arrays, "]:"),
+            "        if array.shape != shape or array.dtype != dtype:",
+            '            raise ValueError(f"expected shape {shape} of {dtype.__name__}")',
+            "",
+        ]
+
+
+_HEADED = {function.__name__ for function in LONG_OPERATIONS}
+
+
+def _summary(x: Any) -> str:
+    return f"{x:.6g}" if np.ndim(x) == 0 else f"shape {x.shape}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _wrapped(head: str, parts: list[str], tail: str) -> list[str]:
+    """Parts with commas between them, in one line or in several."""
+    one_line = f"{head}{', '.join(parts)}{tail}"
+    if len(one_line) <= COLUMNS + 10:
+        return [one_line]
+    indent = " " * (len(head) - len(head.lstrip()) + 4)
+    lines = [head]
+    line = indent
+    for part in parts:
+        if len(line) + len(part) + 1 > COLUMNS and line.strip():
+            lines.append(line.rstrip())
+            line = indent
+        line += f"{part}, "
+    lines.append(line.rstrip())
+    lines.append(f"{indent[4:]}{tail}")
+    return lines
+
+
+def _described(x: StandIn) -> str:
+    """A name for a result that nobody has named."""
+    if x._kind == "function":
+        name = x._name[1] if isinstance(x._name, tuple) else x._name.__name__
+        return str(name)
+    if x._kind == "method":
+        return str(x._name)
+    return {"item": "part", "choice": "choice", "attribute": "view"}.get(x._kind, "t")
+
+
+def _labels_in(condition: Any) -> tuple[StandIn, int] | None:
+    """The labels and the number of classes, if the condition is checks.check_labels's."""
+    if type(condition) is not StandIn or condition._kind != "operator" or condition._name != ">=":
+        return None
+    largest, count = condition._arguments
+    if type(largest) is not StandIn or largest._name != (np.maximum, "reduce"):
+        return None
+    (unsigned,) = largest._arguments
+    if unsigned._kind != "method" or unsigned._name != "view":
+        return None
+    return unsigned._arguments[0], count
+
+
+def _single(x: Any) -> Any:
+    """The axis in a tuple of one."""
+    return x[0] if type(x) is tuple and len(x) == 1 else x
+
+
+def _is_transposition(call: Call) -> bool:
+    """Whether it is np.transpose of a matrix."""
+    if call._kind != "function" or call._name is not np.transpose or call._options:
+        return False
+    x, *axes = call._arguments
+    value = x._value if type(x) is StandIn else x
+    if np.ndim(value) != 2:
+        return False
+    return not axes or axes[0] is None or tuple(np.mod(axes[0], 2)) == (1, 0)
+
+
+def _rewritten(
+    call: Call,
+    kind: str,
+    name: Any,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any] | None = None,
+) -> Call:
+    """A call in another form, which is not in the record."""
+    made: Call = object.__new__(Call)
+    made._record = call._record
+    made._place = call._place
+    made._kind = kind
+    made._name = name
+    made._arguments = arguments
+    made._options = options
+    return made
+
+
+def _range_checked(calls: Sequence[Call]) -> Any:
+    """The number x, if the calls check that x is 0, or that abs(x) is within bounds."""
+    if len(calls) < 7 or [call._kind for call in calls] != _KINDS_OF_A_RANGE:
+        return None
+    is_zero, is_not_zero, size, is_large, guard, is_small, other_guard = calls
+    x = is_zero._arguments[0]
+    symbols = is_zero._name, is_large._name, is_small._name
+    answers = is_not_zero._name, guard._name, other_guard._name
+    if symbols != ("==", ">=", "<=") or answers != (False, True, True):
+        return None
+    is_same = size._arguments[0] is x and size._name is abs
+    is_same = is_same and is_large._arguments[0] is size and is_small._arguments[0] is size
+    return x if is_same else None
+
+
+_KINDS_OF_A_RANGE = ["operator", "guard", "function", "operator", "guard", "operator", "guard"]
+
+
+def _is_round_trip(item: Call, change: Call, put: Call) -> bool:
+    if item._kind != "item" or change._kind != "in place" or put._kind != "set":
+        return False
+    x, index = item._arguments
+    other_x, other_index, new = put._arguments
+    is_same_place = other_x is x and _is_same_index(index, other_index)
+    return is_same_place and change._arguments[0] is item and new is item
+
+
+def _is_same_index(index: Any, other: Any) -> bool:
+    if index is other:
+        return True
+    return isinstance(index, int) and isinstance(other, int) and index == other
+
+
+def _used_inputs(made: Trace, calls: Sequence[Call], results: Sequence[StandIn]) -> list[Any]:
+    used = set(results)
+    for call in calls:
+        used.update(stand_ins_in((call._arguments, call._options)))
+    return [each for each in made.inputs if each.stand_in in used]

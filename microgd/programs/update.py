@@ -1,0 +1,134 @@
+"""How an optimizer moves its parameters, written down."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from microgd.arrays import as_data
+from microgd.programs.stand_ins import CannotFollow, StandIn
+from microgd.programs.trace import Input, Trace
+
+
+class Update:
+    """The update of a step: what `nudge` computes for each parameter.
+
+    With `from_second_step`, it is that of a step with states, such as velocities, also if there
+    are none yet.
+    """
+
+    def __init__(self, optimizer: Any, from_second_step: bool = False) -> None:
+        self.optimizer = optimizer
+        self._examples: dict[Any, dict[str, Any]] = {}
+        if from_second_step:
+            for p in optimizer.parameters:
+                self._examples[p] = _state_after_a_step(optimizer, p)
+        self.lr: StandIn | None = None
+        self.moved: list[Moved] = []
+
+    def trace(self, made: Trace) -> None:
+        """Call `nudge` with stand-ins, for each parameter that has a gradient."""
+        optimizer = self.optimizer
+        record = made.record
+        gradients = dict(made.gradients)
+        numbers = {each.value: each.stand_in for each in made.inputs if each.value is not None}
+        self.lr = record.input("lr", optimizer.lr)
+        made.inputs.append(Input(self.lr, "lr"))
+        twin = copy(optimizer)
+        vars(twin)["lr"] = self.lr
+        taken: set[Any] = set()
+        for i, p in enumerate(optimizer.parameters):
+            gradient = gradients.get(p)
+            if gradient is None:
+                continue
+            gradient = _in_memory_of_its_own(gradient, taken)
+            kept = optimizer._kept[p]
+            state = {}
+            for name, x in (kept.state or self._examples.get(p, {})).items():
+                state[name] = record.input(f"{name}_{i}", x)
+                made.inputs.append(Input(state[name], f"{name}_{i}", ("state", i, name), kept))
+            number = numbers[p]
+            fitted = _laid_out_like(gradient, number)
+            nudge, new_state = _nudged(twin, number, fitted, state)
+            if new_state is not state:
+                for name, x in new_state.items():
+                    new_state[name] = _own(x, gradient, taken)
+                    if type(x) is not StandIn:  # the same in every step
+                        new_state[name] = record.result("constant", x, (), None, x)
+            next_number = as_data(number + nudge)
+            self.moved.append(Moved(p, kept, number, gradient, next_number, new_state))
+
+
+def _state_after_a_step(optimizer: Any, p: Any) -> dict[str, Any]:
+    """An example of a parameter's state after its first step."""
+    gradient = np.ones_like(p._numbers) if p.shape else 1.0
+    _, state = optimizer._nudge(p, gradient, {})
+    return dict(state)
+
+
+def _in_memory_of_its_own(gradient: StandIn, taken: set[Any]) -> Any:
+    """A gradient as it is stored: see memory.separate."""
+    value = gradient._value
+    if type(value) is not ndarray:
+        return gradient
+    owner = gradient._owner
+    is_shared = owner in taken or owner._kind in ("input", "constant")
+    if is_shared or not value.flags.writeable:
+        gradient = gradient.copy()
+        owner = gradient
+    taken.add(owner)
+    return gradient
+
+
+def _laid_out_like(gradient: StandIn, number: StandIn) -> Any:
+    """A gradient in the order in memory of its parameter, as `Kept.gradient` gives it."""
+    value = gradient._value
+    if type(value) is not ndarray or value.strides == number._value.strides:
+        return gradient
+    order = "F" if number._value.flags.f_contiguous else "C"
+    return np.copy(gradient, order=order)
+
+
+def _nudged(twin: Any, number: Any, gradient: Any, state: dict[str, Any]) -> Any:
+    """What `nudge` returns, converted as `Optimizer._nudge` does."""
+    nudge, new_state = twin.nudge(number, gradient, state)
+    nudge = as_data(nudge, number)
+    if np.shape(nudge) != np.shape(number):
+        raise CannotFollow("the nudge has another shape than the parameter")
+    if nudge.dtype != number.dtype:
+        nudge = nudge.astype(number.dtype)
+    if new_state is not state:
+        new_state = {name: as_data(x, number) for name, x in new_state.items()}
+    return nudge, new_state
+
+
+def _own(x: Any, gradient: StandIn, taken: set[Any]) -> Any:
+    """A part of a new state, in memory of its own."""
+    if type(x) is StandIn and type(x._value) is ndarray:
+        if x._owner in taken or x._owner is not x or x._kind in ("input", "constant"):
+            return x.copy("K")
+        taken.add(x)
+    return x
+
+
+class Moved:
+    """A parameter that a step moves."""
+
+    def __init__(
+        self,
+        parameter: Any,
+        kept: Any,
+        number: StandIn,
+        gradient: StandIn,
+        next_number: StandIn,
+        state: dict[str, Any],
+    ) -> None:
+        self.parameter = parameter
+        self.kept = kept
+        self.number = number
+        self.gradient = gradient
+        self.next_number = next_number
+        self.state = state
