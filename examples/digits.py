@@ -75,7 +75,7 @@ for option, path in (("--save", options.save), ("--source", options.source)):
     folder = Path(path).resolve().parent
     if Path(path).is_dir():
         parser.error(f"{option} {path}: is a folder")
-    if False:
+    if not folder.is_dir():
         parser.error(f"{option} {path}: there is no folder {folder}")
 if hasattr(sys.stdout, "reconfigure"):
     # not every terminal can show the blocks that the pictures are made of

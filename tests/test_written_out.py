@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import microgd
-from microgd import Value, data, nn, optim
+from microgd import Value, data, nn, optim, train
 
 pytest.importorskip("PIL")
 
@@ -265,7 +265,7 @@ def test_a_file_in_place_of_the_folder_is_one_clear_line():
     assert re.search(r"error: --out: .*test_written_out\.py is a file, not a folder$", done.stderr)
 
 
-def test_in_jupyter_the_cells_run_one_by_one_and_write_the_same_programs(
+def test_in_jupyter_the_cells_write_the_same_programs_and_train_both_ways(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -273,12 +273,21 @@ def test_in_jupyter_the_cells_run_one_by_one_and_write_the_same_programs(
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
     monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    compiled = []
+    fit = train.fit
+
+    def remembered(*arguments, **options):
+        compiled.append(options["compiled"])
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(train, "fit", remembered)
     namespace = ModuleType("cells").__dict__
     for n, cell in enumerate(PROGRAM.read_text(encoding="utf-8").split("# %% ")):
         exec("# " + cell if n else cell, namespace)
     written = {path.name: path.read_text() for path in (tmp_path / "programs").iterdir()}
     assert written == run()[1]
     assert "to the last bit" in capsys.readouterr().out
+    assert compiled == [False, True]
 
 
 # ── In its place among the programs ──────────────────────────────────────────────────────────────
