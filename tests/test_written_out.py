@@ -167,9 +167,16 @@ def returned(function, text):
 # ── What the program prints ──────────────────────────────────────────────────────────────────────
 
 
+def without_first_line(text):
+    """A saved program as it is printed: in the file, a line above it says what it is."""
+    first, _, rest = text.partition("\n\n")
+    assert first.startswith('"""A program that microgd wrote: ')
+    return rest
+
+
 def test_each_saved_program_is_printed_and_its_path_is_said():
     printed, files = run()
-    assert all(text in printed for text in files.values())
+    assert all(without_first_line(text) in printed for text in files.values())
     said = re.findall(r"^program: .*?(\w+\.py)$", printed, re.MULTILINE)
     assert said == ["expression.py", "neuron.py", "digits.py"]
 
@@ -243,7 +250,7 @@ def test_fast_also_shows_each_program_that_runs_for_speed():
     assert shown == 4
     assert shown_with_fast == 8
     printed, files = run("--fast")
-    assert all(text in printed for text in files.values())
+    assert all(without_first_line(text) in printed for text in files.values())
     assert printed.count("For speed these calls are made") == 4
 
 
@@ -314,5 +321,6 @@ def test_the_readme_has_its_question_and_the_text_of_the_shortest_program():
     section = re.search(
         rf"^## 8\. {re.escape(question)}\n(.*?)^## ", page, re.MULTILINE | re.DOTALL
     )
-    assert f"\n```python\n{(COMMITTED / 'expression.py').read_text()}" in section[1]
+    shortest = without_first_line((COMMITTED / "expression.py").read_text())
+    assert f"\n```python\n{shortest}" in section[1]
     assert "[written_out.py](written_out.py)" in page

@@ -1,9 +1,11 @@
+"""A program that microgd wrote: step, and its backward pass."""
+
 import numpy as np
 
 
 def step(
-    x, y, weight_0, bias_0, weight_2, bias_2, lr, velocity_weight_0, velocity_bias_0,
-    velocity_weight_2, velocity_bias_2,
+    x, y, weight_0, bias_0, weight_2, bias_2, velocity_weight_0, velocity_bias_0,
+    velocity_weight_2, velocity_bias_2, lr,
 ):
     for array, shape, dtype in [
         (x, (32, 784), np.float32), (y, (32,), np.int64),
@@ -13,7 +15,10 @@ def step(
         (velocity_weight_2, (10, 16), np.float32), (velocity_bias_2, (10,), np.float32),
     ]:
         if array.shape != shape or array.dtype != dtype:
-            raise ValueError(f"expected shape {shape} of {dtype.__name__}")
+            raise ValueError(
+                f"expected shape {shape} of {dtype.__name__}, "
+                f"but got shape {array.shape} of {array.dtype}"
+            )
 
     # 0: Linear(784, 16)
     linear_0 = x @ weight_0.T
@@ -26,7 +31,8 @@ def step(
     logits = relu_1 @ weight_2.T
     logits += bias_2
 
-    # cross_entropy
+    # cross_entropy: p becomes softmax(logits), and then that less 1 at the labels; flat is
+    # the same memory
     if y.min() < 0 or y.max() >= 10:
         raise ValueError("expected labels from 0 to 9")
     p = logits.T.copy()
@@ -60,6 +66,8 @@ def step(
     d_bias_0 = np.ones(32, np.float32) @ d_linear_0
 
     # update
+    # (A float64 of NumPy's would make float64 of the weights.)
+    lr = float(lr)
     velocity_weight_0 = 0.9 * velocity_weight_0 + d_weight_0
     weight_0 = weight_0 - lr * velocity_weight_0
     velocity_bias_0 = 0.9 * velocity_bias_0 + d_bias_0
@@ -70,6 +78,6 @@ def step(
     bias_2 = bias_2 - lr * velocity_bias_2
 
     return (
-        loss, weight_0, velocity_weight_0, bias_0, velocity_bias_0, weight_2,
-        velocity_weight_2, bias_2, velocity_bias_2,
+        loss, weight_0, bias_0, weight_2, bias_2, velocity_weight_0, velocity_bias_0,
+        velocity_weight_2, velocity_bias_2,
     )

@@ -1,3 +1,5 @@
+"""A program that microgd wrote: expression, and its backward pass."""
+
 def expression(a, b, c, f):
     e = a * b
     d = e + c

@@ -1,3 +1,5 @@
+"""A program that microgd wrote: neuron, and its backward pass."""
+
 import math
 
 import numpy as np
@@ -10,7 +12,7 @@ def neuron(x1, x2, w1, w2, b):
     # Backward: d_NAME is d o / d NAME.
     d_o = 1.0
 
-    # back through o = float(np.tanh(n))
+    # back through o = float(np.tanh(n)), whose slope is sech², the same as 1 - tanh²
     exp = math.exp(-abs(n))
     denominator = exp * exp + 1.0
     sech = exp * 2.0 / denominator

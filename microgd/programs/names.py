@@ -23,7 +23,18 @@ from microgd.module import Module
 from microgd.programs.stand_ins import StandIn
 
 # Their many lines have a heading of their own.
-LONG_OPERATIONS = (nn.cross_entropy, nn.binary_cross_entropy_with_logits)
+LONG_OPERATIONS: dict[Any, str] = {
+    nn.cross_entropy: (
+        "cross_entropy: p becomes softmax(logits), and then that less 1 at the labels; "
+        "flat is the same memory"
+    ),
+    nn.binary_cross_entropy_with_logits: "binary_cross_entropy_with_logits",
+}
+# What a reader may want to know of a slope.
+SLOPES = {
+    "tanh": "whose slope is sech², the same as 1 - tanh²",
+    "sigmoid": "whose slope is (sech(x / 2) / 2)², the same as out * (1 - out)",
+}
 
 # Modules whose functions say what their steps are called: forward functions, rules and nudges.
 _TABLES = ("microgd.operations", "microgd.nn", "microgd.optim", "microgd.numpy_functions.")

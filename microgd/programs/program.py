@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from microgd.arrays import shown
 from microgd.backprop import next_order
 from microgd.checks import check_type
 from microgd.module import Module
@@ -38,19 +39,29 @@ class Program:
         text: str,
         constants: Mapping[str, Any],
         notes: Mapping[int, str],
+        floats: Sequence[str],
         fast: Callable[[], str],
     ) -> None:
         self.name = name
         self.text = text
         self._constants = dict(constants)
         self._notes = dict(notes)
+        self._floats = frozenset(floats)  # the arguments that are numbers
         self._fast = fast
         namespace: dict[str, Any] = {}
         exec(compile(text, f"<{name}>", "exec"), namespace)
         self._function = namespace[name]
+        self._names = list(inspect.signature(self._function).parameters)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """What the program computes from these numbers and arrays."""
+        """What the program computes from these numbers and arrays.
+
+        `TypeError` for an array where the program takes a number: it would get wrong gradients.
+        """
+        given = {**dict(zip(self._names, arguments, strict=False)), **options}
+        for name in self._floats & given.keys():
+            if np.ndim(given[name]):
+                raise TypeError(f"expected {name} to be a number, but got {shown(given[name])}")
         constants = {name: x for name, x in self._constants.items() if name not in options}
         return self._function(*arguments, **constants, **options)
 
@@ -72,7 +83,8 @@ class Program:
 
     def save(self, path: StrPath) -> None:
         """Write the program into a file that needs NumPy alone."""
-        write_whole(path, lambda file: file.write(self.text.encode()))
+        text = f'"""A program that microgd wrote: {self.name}, and its backward pass."""\n\n{self.text}'
+        write_whole(path, lambda file: file.write(text.encode()))
 
     def __str__(self) -> str:
         return self.text
@@ -197,9 +209,10 @@ class _Writing:
             self._gradients = sorted(made.gradients, key=lambda pair: places[pair[0]])
         else:
             self._name_states(update)
+            # In the order of the arguments, so that the results are those of the next step.
+            self._results += [each.next_number for each in update.moved]
             for each in update.moved:
-                self._results.append(each.next_number)
-                self._results += each.state.values()
+                self._results += [x for x in each.state.values() if type(x) is StandIn]
 
     def program(self) -> Program:
         """The program; with products as x @ y, if that computes the same bits."""
@@ -210,7 +223,9 @@ class _Writing:
             head = "\n\n".join(imports) + "\n\n\n" if imports else ""
             start = head.count("\n")
             notes = {start + i: note for i, note in text.notes(body).items()}
-            program = Program(self.name, f"{head}{body}\n", text.objects, notes, self._fast)
+            program = Program(
+                self.name, f"{head}{body}\n", text.objects, notes, text.floats(), self._fast
+            )
             arguments = [each.stand_in._value for each in text.inputs]
             if self._agrees(program, arguments, text.results):
                 return program
@@ -233,6 +248,7 @@ class _Writing:
             self._gradients,
             final_names,
             writes_products,
+            None if self.update is None else self.update.lr,
         )
         if self.update is not None:
             self._name_updates(self.update, text, final_names)
@@ -243,7 +259,8 @@ class _Writing:
         calls = needed_calls(self.made.calls, results)
         inputs = used_inputs(self.made, calls, results)
         code = Fast(calls, self.name, [each.stand_in for each in inputs]).write(results)
-        return code.text()
+        legend = ", ".join(f"a{i} is {each.name}" for i, each in enumerate(inputs))
+        return f"# {legend}\n{code.text()}"
 
     def _name_states(self, update: Update) -> None:
         """A parameter's velocity, for example, has the parameter's name after its own."""

@@ -29,7 +29,7 @@ from microgd.programs.trace import (
     same_bits,
     trace,
 )
-from microgd.programs.watch import Asked, RandomStatesKept, Surroundings, Watch
+from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
 from microgd.recording import is_evaluating, is_recording
 
 MOST_PROGRAMS = 8  # of one function, for arguments of the same shapes
@@ -97,13 +97,11 @@ class Compiled:
         watch = Watch(self.function, *objects_in((arguments, options)))
         surroundings = Surroundings(watch)
         before = next_order()
-        asked = Asked()
-        with asked.observed():
-            result = self.function(*arguments, **options)
+        result = self.function(*arguments, **options)
         with self._lock:
             if self._reason is None:
                 versions = self._versions.get(key, [])
-                reason = watch.unseen or asked.what or surroundings.change()
+                reason = watch.unseen or surroundings.change()
                 if reason is None and len(versions) >= MOST_PROGRAMS:
                     name = versions[-1].watch.change() or "a Value"
                     reason = f"{name} changes again and again: give it as an argument"
@@ -185,7 +183,7 @@ DIFFERENCE = "its results depend on something besides its arguments that can't b
 def warn_user(message: str) -> None:
     """Give a `RuntimeWarning` at the user's line: the innermost one that is not microgd's."""
     level = 1
-    frame: Any = sys._getframe(1)
+    frame: Any = sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("microgd."):
         frame = frame.f_back
         level += 1
@@ -358,7 +356,7 @@ class _Version:
     def _shared(self, results: Sequence[StandIn], forward_calls: Sequence[Any]) -> set[StandIn]:
         """Results that are arrays for the caller to write into, but that something else needs."""
         arrays = {x for x in flattened(self.structure) if type(x) is StandIn}
-        own = {call for call in forward_calls if type(call) is StandIn}
+        own = {x for x in forward_calls if type(x) is StandIn and x._kind != "input"}
         return {x for x in arrays if type(x._value) is ndarray and x._owner in own}
 
     def fits(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
@@ -627,8 +625,7 @@ def _is_same_part(x: Any, y: Any) -> bool:
     numbers = x._numbers
     seed = 1.0 if isinstance(numbers, float) else np.ones_like(numbers)
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with np.errstate(all="ignore"):
             expected = list(contributions(x, seed, set(y._operands)))
             found = list(y._operation.contributions(y, seed))
     except Exception:  # a rule raises an error, as it will when the user goes back

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import operator
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -84,7 +83,7 @@ class Record:
         self.failure: CannotFollow | None = None  # the first, even if somebody has caught it
         self.is_open = True
         self.check_constant: Callable[[ndarray], None] = lambda array: None
-        self._treatment = _treatment_of_errors()
+        self._treatment = np.geterr()
         self.find_place: Callable[[], Any] | None = None
 
     def cannot(self, what: str) -> NoReturn:
@@ -121,8 +120,8 @@ class Record:
 
     def compute(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """A result. If there is none, but an error, other numbers may lead another way."""
-        if _treatment_of_errors() != self._treatment:
-            self.cannot("it changes how NumPy's errors, or warnings, are treated")
+        if np.geterr() != self._treatment:
+            self.cannot("it changes how NumPy treats errors, as np.errstate does")
         try:
             return function(*arguments, **options)
         except CannotFollow:
@@ -193,11 +192,6 @@ class Record:
         self.check_constants(arguments)
         self.check_constants(options)
         Call(self, kind, name, arguments, options)
-
-
-def _treatment_of_errors() -> Any:
-    """How NumPy treats errors, and which list of filters there is for warnings."""
-    return np.geterr(), id(warnings.filters)
 
 
 def _owner_of(result: StandIn, arguments: tuple[Any, ...]) -> StandIn:

@@ -29,7 +29,7 @@ from microgd.programs.run import (
 from microgd.programs.stand_ins import CannotFollow
 from microgd.programs.trace import Trace, same_bits, trace
 from microgd.programs.update import Update
-from microgd.programs.watch import Asked, RandomStatesKept, Surroundings, Watch
+from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
 from microgd.recording import is_evaluating, is_recording
 from microgd.value import Value
 
@@ -141,16 +141,14 @@ class CompiledSteps:
         watch.add_attributes(optimizer, ("lr", "_kept"))
         surroundings = Surroundings(watch)
         before = next_order()
-        asked = Asked()
         found: list[Any] = []
 
         def observed_loss(output: Any, targets: Any) -> Any:
             found.append(self.loss(output, targets))
             return found[0]
 
-        with asked.observed():
-            number = make_step(observed_loss)
-        reason = watch.unseen or asked.what or surroundings.change()
+        number = make_step(observed_loss)
+        reason = watch.unseen or surroundings.change()
         if reason is None and optimizer.lr != lr:
             reason = "it changes the learning rate"
         if reason is None and len(versions) >= MOST_PROGRAMS:

@@ -10,6 +10,7 @@ engine, in the same order, and the same bits. Only the way they are written is c
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +20,10 @@ from numpy import ndarray
 
 from microgd.backprop import Node
 from microgd.programs.fast import needed_calls, written_by
-from microgd.programs.names import LONG_OPERATIONS, Names, Place, Pool
+from microgd.programs.names import LONG_OPERATIONS, SLOPES, Names, Place, Pool
 from microgd.programs.stand_ins import Call, StandIn, stand_ins_in
 from microgd.programs.trace import Trace, literal
-from microgd.programs.writing import ATOM, PRODUCT, Writer
+from microgd.programs.writing import ATOM, PRODUCT, SUM, Writer
 
 COLUMNS = 90
 
@@ -65,6 +66,10 @@ class _TextWriter(Writer):
         return super().expression(call)
 
     def _operator(self, call: Call) -> tuple[str, int]:
+        left = self._text.left_names.get(call) if type(call) is StandIn else None
+        if left is not None:
+            y_text = self.within(call._arguments[1], SUM + 1)
+            return f"{left} + {y_text}", SUM
         text, binding = super()._operator(call)
         if call._name == "+" and len(call._arguments) == 2:
             # a + -b * c is a - b * c, to the last bit: a product's sign does not change its size.
@@ -175,7 +180,9 @@ class Text:
         gradients: Sequence[tuple[Any, StandIn]],
         final_names: dict[StandIn, str],
         writes_products: bool = True,
+        rate: StandIn | None = None,
     ) -> None:
+        self._rate = rate
         self._gradients = gradients
         results = [*results, *(x for _, x in gradients)]
         self.made = made
@@ -199,8 +206,12 @@ class Text:
         self._final_names = final_names
         self._operations: dict[StandIn, Node] = {}
         self._used_parts: list[StandIn] = []
+        self._early_aliases: dict[Node, list[tuple[str, StandIn]]] = {}
+        self._alias_lines: dict[str, StandIn] = {}
+        self.left_names: dict[StandIn, str] = {}  # of what a sum adds to
         self._gradient_of: dict[Any, str] = {}  # the names of gradients, by node
-        self.inputs = _used_inputs(made, self.calls, results)
+        inputs = _used_inputs(made, self.calls, results)
+        self.inputs = sorted(inputs, key=lambda each: each.stand_in is rate)
 
     def _without_round_trips(self, calls: list[Call]) -> list[Call]:
         """The calls, with x[i] -= y in place of taking x[i], changing it, and putting it back."""
@@ -321,10 +332,16 @@ class Text:
         head = _wrapped(f"def {self.title}(", [*arguments, *self.objects], "):")
         return "\n".join([*head, *self._checks(), *self.lines])
 
+    def floats(self) -> list[str]:
+        """The arguments that are numbers."""
+        floats = [each.stand_in for each in self.inputs if type(each.stand_in._value) is float]
+        return [self._taken_names[x] for x in floats]
+
     def notes(self, body: str) -> dict[int, str]:
         """What the lines of the text compute, by their numbers: a number, or a shape."""
         found = {}
         results = {line: x for x, line in self.line_of.items() if x in self._taken_names}
+        results |= self._alias_lines
         for i, line in enumerate(body.splitlines()):
             x = results.get(line.strip())
             if x is not None:
@@ -348,7 +365,7 @@ class Text:
                 if self.lines and (title or heading):
                     self._end_block()
                 if title:
-                    self.lines.append(f"    # {title}")
+                    self._comment(_HEADED.get(title, title))
                 heading = title
             self._write(call)
         self._flush()
@@ -362,9 +379,7 @@ class Text:
             title = self._names.titles.get(id(place.module))
             if title and title[1]:
                 return title[1]
-        if place.operation in _HEADED:
-            return place.operation
-        return None
+        return place.operation if place.operation in _HEADED else None
 
     def _write_backward(self) -> None:
         made = self.made
@@ -386,12 +401,13 @@ class Text:
             end = bounds[i + 1] if i + 1 < len(bounds) else update
             calls = [c for c in backward if begin <= self._position[c] < end]
             aliases = self._aliases.get(node, [])
-            if not calls and not aliases:
+            early_aliases = self._early_aliases.get(node, [])
+            if not calls and not aliases and not early_aliases:
                 continue
             title = self._head(node)
             if title != heading:
                 self._end_block()
-                self.lines.append(f"    # back through {title}")
+                self._comment(f"back through {title}{self._about_slope(node)}")
                 heading = title
                 self._restore_names(renamed)
             # Within its block, the gradient of e has the name d_e, even if it is d_d as well.
@@ -399,23 +415,42 @@ class Text:
             if node in self._gradient_of and total in self._taken_names:
                 renamed.setdefault(total, self._taken_names[total])
                 self._taken_names[total] = self._gradient_of[node]
+            self._write_aliases(early_aliases)
             for call in calls:
                 self._write(call)
             self._flush()
-            for name, alias in aliases:
-                self.lines.append(f"    {name} = {self._writer.within(alias, 0)}")
+            self._write_aliases(aliases)
         self._restore_names(renamed)
         after = [c for c in backward if self._position[c] >= update]
         if after:
             self._end_block()
             self.lines.append("    # update")
+            if self._rate is not None:
+                name = self._taken_names[self._rate]
+                self.lines.append("    # (A float64 of NumPy's would make float64 of the weights.)")
+                self.lines.append(f"    {name} = float({name})")
             for call in after:
                 self._write(call)
             self._flush()
 
+    def _write_aliases(self, aliases: Sequence[tuple[str, StandIn]]) -> None:
+        """Write that a gradient is that of another, as d_e = d_d: the local derivative is 1."""
+        for name, x in aliases:
+            line = f"{name} = {self._writer.within(x, 0)}"
+            self.lines.append(f"    {line}")
+            self._alias_lines[line] = x
+
     def _restore_names(self, renamed: dict[Any, str]) -> None:
         self._taken_names.update(renamed)
         renamed.clear()
+
+    def _comment(self, text: str) -> None:
+        for line in textwrap.wrap(text, COLUMNS - 4):
+            self.lines.append(f"    # {line}")
+
+    def _about_slope(self, node: Node) -> str:
+        name = node._operation.name if node._operation else ""
+        return f", {SLOPES[name]}" if name in SLOPES else ""
 
     def _head(self, node: Node) -> str:
         """What a block of the backward pass goes back through."""
@@ -433,10 +468,12 @@ class Text:
         made = self.made
         self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         consumer: dict[Node, Node] = {}
+        first_consumer: dict[Node, Node] = {}
         for _, node in made.blocks:
             for operand in node._operands:
                 if isinstance(operand, Node):
                     consumer[operand] = node
+                    first_consumer.setdefault(operand, node)
         named = {each.value: each for each in self.inputs if each.value is not None}
         in_order = sorted(made.totals, key=lambda pair: pair[0]._order)
         for node, _ in in_order:  # the first has the name without a number
@@ -451,7 +488,7 @@ class Text:
                 taken = self._pool.take(gradient_name)
                 self._gradient_names[total] = taken
                 self._gradient_of[node] = taken
-                self._name_partial_sums(total, taken)
+                self._name_partial_sums(total, taken, first_consumer.get(node))
             elif node in consumer:
                 taken = self._pool.take(gradient_name)
                 self._gradient_of[node] = taken
@@ -477,16 +514,32 @@ class Text:
     def _reserved(self) -> dict[StandIn, str]:
         return self.__dict__.setdefault("_reserved_names", {})
 
-    def _name_partial_sums(self, total: StandIn, name: str) -> None:
-        """The contributions so far have the name of their sum: d_a = ..., and then d_a = d_a + ..."""
+    def _name_partial_sums(self, total: StandIn, name: str, first: Node | None) -> None:
+        """The contributions so far have the name of their sum: d_a = ..., and then d_a = d_a + ...
+
+        The first may be the gradient of another, as that of a in a + b. Then it is written as a
+        line in the block of the node that made it: d_a = d_c.
+        """
         part: Any = total
         while type(part) is StandIn and part._place is not None and part._place.is_sum:
-            part = part._arguments[0]
-            if type(part) is not StandIn or self._uses.get(part, 0) != 1:
+            whole = part
+            part = whole._arguments[0]
+            if type(part) is not StandIn:
                 return
-            if part in self._gradient_names or self._position.get(part, -1) < self.made.forward:
-                return
-            self._gradient_names[part] = name
+            is_new = self._position.get(part, -1) >= self.made.forward
+            is_own = is_new and self._uses.get(part, 0) == 1 and part not in self._gradient_names
+            if is_own:
+                self._gradient_names[part] = name
+                continue
+            if first is not None and self._is_known_before(part, first):
+                self._early_aliases.setdefault(first, []).append((name, part))
+                self.left_names[whole] = name
+            return
+
+    def _is_known_before(self, x: StandIn, node: Node) -> bool:
+        """Whether a gradient is computed before the contributions of this node."""
+        start = next(place for place, each in self.made.blocks if each is node)
+        return x is self.made.seed or self._position.get(x, start) < start
 
     # ── Lines ────────────────────────────────────────────────────────────────────────────────────
     def _write(self, call: Call, force: bool = False) -> None:
@@ -650,12 +703,15 @@ class Text:
         return [
             *_wrapped("    for array, shape, dtype in [", arrays, "]:"),
             "        if array.shape != shape or array.dtype != dtype:",
-            '            raise ValueError(f"expected shape {shape} of {dtype.__name__}")',
+            "            raise ValueError(",
+            '                f"expected shape {shape} of {dtype.__name__}, "',
+            '                f"but got shape {array.shape} of {array.dtype}"',
+            "            )",
             "",
         ]
 
 
-_HEADED = {function.__name__ for function in LONG_OPERATIONS}
+_HEADED = {function.__name__: title for function, title in LONG_OPERATIONS.items()}
 
 
 def _summary(x: Any) -> str:

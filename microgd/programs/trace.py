@@ -11,7 +11,6 @@ property. The property asks a context variable, so other threads and tasks see t
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -164,8 +163,8 @@ def trace(
     `values` are the Values that it finds by itself, with their names. With `seeded`, the reverse
     pass begins with a gradient that is an argument of the program, and otherwise with 1.
     """
-    with _ONE_AT_A_TIME, np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # (Warnings of Python are not switched off: that would be for all threads.)
+    with _ONE_AT_A_TIME, np.errstate(all="ignore"):
         record = Record()
         record.find_place = find_place
         made = Trace(record, [])

@@ -15,7 +15,7 @@ from microgd.programs.stand_ins import Call, StandIn
 
 # How tightly operators bind, as in Python's grammar. What binds less tightly than its place
 # demands is put in brackets.
-_COMPARISON, _OR, _XOR, _AND, _SHIFT, _SUM, PRODUCT, _SIGN, _POWER, ATOM = range(3, 13)
+_COMPARISON, _OR, _XOR, _AND, _SHIFT, SUM, PRODUCT, _SIGN, _POWER, ATOM = range(3, 13)
 CHOICE = 0  # x if condition else y
 
 _BINDING = {
@@ -30,8 +30,8 @@ _BINDING = {
     "&": _AND,
     "<<": _SHIFT,
     ">>": _SHIFT,
-    "+": _SUM,
-    "-": _SUM,
+    "+": SUM,
+    "-": SUM,
     "*": PRODUCT,
     "/": PRODUCT,
     "//": PRODUCT,
