@@ -337,7 +337,8 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
     classes = check_count("number of classes", classes, 0)
     integers = check_labels(labels, np.size(labels), classes)
     is_label = integers[:, None] == np.arange(classes)
-    return is_label.astype(np.float32)
+    rows: NDArray[np.float32] = is_label.astype(np.float32)
+    return rows
 
 
 def standardize(

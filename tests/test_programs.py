@@ -11,7 +11,6 @@ from domains import COMPOSED, DOMAINS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import microgd
 from microgd import Value, compiled, gradients, nn, operation, optim, source
 
 EXAMPLES = DOMAINS | COMPOSED
@@ -112,8 +111,8 @@ def test_the_printed_program_of_every_operation_computes_the_engines_bits(name, 
         try:
             found = program(*given_ones)
         except ValueError as error:  # other numbers lead another way
-            assert factor != 1.0
-            assert "expected" in str(error) or "too large" in str(error)
+            if factor == 1.0 or not re.search("expected|too large", str(error)):
+                raise
             continue
         found = found if isinstance(found, tuple) else (found,)
         reached = [x for x in expected if x != "None"]
@@ -124,8 +123,8 @@ def test_the_printed_program_of_every_operation_computes_the_engines_bits(name, 
 def expression(a, b, c, f):
     e = a * b
     d = e + c
-    L = d * f
-    return L
+    L = d * f  # noqa: N806 (its name is in the text)
+    return L  # noqa: RET504
 
 
 def test_the_chain_rule_stands_there_line_by_line():
@@ -179,7 +178,7 @@ def test_a_whole_step_has_parameters_names_layers_and_the_update():
 
     def loss_of(x, y):
         loss = nn.cross_entropy(model(x), y)
-        return loss
+        return loss  # noqa: RET504 (its name is in the text)
 
     text = str(source(loss_of, x, y, model=model, optimizer=optimizer))
     for line in (
@@ -257,7 +256,7 @@ def test_contributions_add_up_under_the_names_of_their_own_blocks():
     def twice(a, b):
         c = a * b
         d = c + a
-        return d
+        return d  # noqa: RET504
 
     lines = str(source(twice, Value(2.0), Value(3.0))).splitlines()
     assert lines.index("    d_a = d_d") < lines.index("    d_a = d_a + d_c * b")
@@ -347,6 +346,7 @@ def test_the_fast_program_can_be_printed_and_run_too():
 
 
 def test_source_and_compiled_are_functions_also_after_their_modules_are_imported():
+    import microgd
     import microgd.programs.program
     import microgd.programs.run
 

@@ -146,9 +146,7 @@ class Fast:
         self.object_names: dict[int, str] = {}
         self.function_names: dict[str, str] = {}
         self.scalars: dict[tuple[Any, Any], str] = {}  # numbers as arrays without axes
-        self.writer = _ShortWriter(
-            self._name_of, self._name_of_object, self._name_of_function
-        )
+        self.writer = _ShortWriter(self._name_of, self._name_of_object, self._name_of_function)
         self.lines: list[str] = []
         self.size = 0  # operations in the expression that is being written
         self.arguments = list(self.names.values())
@@ -307,7 +305,7 @@ class Fast:
             y_text = self.writer.within(y, binding + 1)
         return f"{x_text} {call._name} {y_text}", binding
 
-    def _operand(self, x: Any, call: StandIn) -> str:
+    def _operand(self, x: Any, call: Call) -> str:
         """An operand of an elementwise operation of arrays.
 
         A number becomes an array without axes, of the dtype that NumPy would convert it to. NumPy
@@ -337,9 +335,7 @@ class Fast:
             self.program.held.append(array)
         return name
 
-    def _target(
-        self, call: StandIn, place: int, last_use: dict[int, int]
-    ) -> StandIn | None:
+    def _target(self, call: StandIn, place: int, last_use: dict[int, int]) -> StandIn | None:
         """An operand in whose memory the result may be put, or None."""
         value = call._value
         if type(value) is not ndarray or call._owner is not call:

@@ -1,8 +1,8 @@
 """What the numbers in a program are called: as the user calls them, wherever that can be found.
 
-While a function is traced for its text, the interpreter tells us of every line that it comes to, and
-of every return (`sys.settrace`). There the local variables give names to the stand-ins that they
-hold. So the text has the user's own names, and those that operations have for their steps.
+While a function is traced for its text, the interpreter tells us of every line that it comes to,
+and of every return (`sys.settrace`). There the local variables give names to the stand-ins that
+they hold. So the text has the user's own names, and those that operations have for their steps.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ SLOPES = {
 # Modules whose functions say what their steps are called: forward functions, rules and nudges.
 _TABLES = ("microgd.operations", "microgd.nn", "microgd.optim", "microgd.numpy_functions.")
 # Their names for what they are given, and for their results.
-_ROLES = set("array arrays contribution g gradient integers labels number numbers out p x y".split())
-_ROLES |= {"examples", "logits", "result", "self", "state", "targets", "total", "value", "weight"}
+_ROLES = {"array", "arrays", "contribution", "examples", "g", "gradient", "integers", "labels"}
+_ROLES |= {"logits", "number", "numbers", "out", "result", "self", "state", "targets", "total"}
+_ROLES |= {"value", "weight", "x", "y"}
 
 
 @dataclass
@@ -100,7 +101,7 @@ class Names:
         if event == "return":
             parameters = _parameters(frame.f_code)
             for name, x in frame.f_locals.items():
-                if name not in parameters and name not in _ROLES - {"p"}:
+                if name not in parameters and name not in _ROLES:
                     self._note(x, 1, name)
         return self._observe_table
 
@@ -109,9 +110,10 @@ class Names:
         stand_in = x._numbers if isinstance(x, Node) else x
         if not name.isidentifier():  # a comprehension's ".0"
             return
-        if type(stand_in) is StandIn and stand_in._kind not in ("input", "constant"):
-            if stand_in not in self.found or self.found[stand_in][0] > rank:
-                self.found[stand_in] = rank, name
+        if type(stand_in) is not StandIn or stand_in._kind in ("input", "constant"):
+            return
+        if stand_in not in self.found or self.found[stand_in][0] > rank:
+            self.found[stand_in] = rank, name
 
     def find_place(self) -> Place:
         """Where the call that is being written down is made."""
@@ -161,7 +163,8 @@ _LOSSES = {loss.__code__: loss.__name__ for loss in LONG_OPERATIONS}
 def _operation_codes() -> set[Any]:
     """The code of the functions that operations are called by, and of `compute`."""
     codes = set()
-    for cls in (RegisteredOperation, *RegisteredOperation.__subclasses__()):
+    classes: list[Any] = [RegisteredOperation, *RegisteredOperation.__subclasses__()]
+    for cls in classes:
         codes.add(cls.compute.__code__)
         for constant in cls.as_function.__code__.co_consts:
             if getattr(constant, "co_name", "") == "apply":
@@ -198,4 +201,3 @@ def parameter_name(path: str) -> str:
     if any(holder.isdigit() for holder in holders):
         return "_".join([own, *[holder for holder in holders if holder != "layers"]])
     return "_".join([*holders, own])
-

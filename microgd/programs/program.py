@@ -83,7 +83,8 @@ class Program:
 
     def save(self, path: StrPath) -> None:
         """Write the program into a file that needs NumPy alone."""
-        text = f'"""A program that microgd wrote: {self.name}, and its backward pass."""\n\n{self.text}'
+        first_line = f'"""A program that microgd wrote: {self.name}, and its backward pass."""'
+        text = f"{first_line}\n\n{self.text}"
         write_whole(path, lambda file: file.write(text.encode()))
 
     def __str__(self) -> str:

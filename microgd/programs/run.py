@@ -20,6 +20,7 @@ from microgd.memory import keep
 from microgd.programs.fast import Code, Fast, needed_calls
 from microgd.programs.stand_ins import CannotFollow, StandIn, parts_of
 from microgd.programs.trace import (
+    MOST_TERMS,
     Input,
     Trace,
     contributions,
@@ -27,7 +28,9 @@ from microgd.programs.trace import (
     is_number,
     is_tracing,
     same_bits,
+    summed,
     trace,
+    without_collector,
 )
 from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
 from microgd.recording import is_evaluating, is_recording
@@ -124,8 +127,9 @@ class Compiled:
     ) -> str | None:
         """Write the program; or say why that can't be done."""
         try:
-            made = self._trace(watch, before, result, arguments, options)
-            version = _Version(self.function, made, watch)
+            with without_collector():
+                made = self._trace(watch, before, result, arguments, options)
+                version = _Version(self.function, made, watch)
         except CannotFollow as error:
             return str(error)
         except Exception as error:
@@ -300,9 +304,8 @@ class _Version:
         self._places = {x: i for i, x in enumerate(self._results)}
         terms = [x for _, x in made.gradients]
         calls = needed_calls(made.calls, [*self._results, *terms])
-        needed = set(calls)
-        forward_calls = [call for call in made.calls[: made.forward] if call in needed]
-        backward_calls = [call for call in made.calls[made.forward :] if call in needed]
+        forward_calls = [call for call in calls if call._index < made.forward]
+        backward_calls = [call for call in calls if call._index >= made.forward]
         self._residuals = _residuals(forward_calls, made, backward_calls, terms)
         outputs = [*self._results, *self._residuals]
         self.inputs = used_inputs(made, forward_calls, outputs)
@@ -627,6 +630,8 @@ def _is_same_part(x: Any, y: Any) -> bool:
     try:
         with np.errstate(all="ignore"):
             expected = list(contributions(x, seed, set(y._operands)))
+            if len(expected) > MOST_TERMS:
+                expected = summed(expected)
             found = list(y._operation.contributions(y, seed))
     except Exception:  # a rule raises an error, as it will when the user goes back
         return True

@@ -207,6 +207,8 @@ class Text:
         self._operations: dict[StandIn, Node] = {}
         self._used_parts: list[StandIn] = []
         self._early_aliases: dict[Node, list[tuple[str, StandIn]]] = {}
+        self._reserved: dict[StandIn, str] = {}  # names of what is computed forward
+        self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         self._alias_lines: dict[str, StandIn] = {}
         self.left_names: dict[StandIn, str] = {}  # of what a sum adds to
         self._gradient_of: dict[Any, str] = {}  # the names of gradients, by node
@@ -466,7 +468,6 @@ class Text:
     def _name_gradients(self) -> None:
         """Names such as d_NAME for the gradients of all that has a name."""
         made = self.made
-        self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         consumer: dict[Node, Node] = {}
         first_consumer: dict[Node, Node] = {}
         for _, node in made.blocks:
@@ -509,10 +510,6 @@ class Text:
             self._reserved[numbers] = self._name(numbers)
             self._final_names[numbers] = self._reserved[numbers]
         return self._reserved[numbers]
-
-    @property
-    def _reserved(self) -> dict[StandIn, str]:
-        return self.__dict__.setdefault("_reserved_names", {})
 
     def _name_partial_sums(self, total: StandIn, name: str, first: Node | None) -> None:
         """The contributions so far have the name of their sum: d_a = ..., and then d_a = d_a + ...

@@ -10,12 +10,13 @@ property. The property asks a context variable, so other threads and tasks see t
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from heapq import heappop, heappush
 from threading import RLock
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from numpy import ndarray
 
 from microgd.backprop import Node, reverse_pass
-from microgd.programs.stand_ins import CannotFollow, Record, StandIn
+from microgd.programs.stand_ins import Record, StandIn
 from microgd.programs.watch import Watch
 from microgd.recording import recording
 
@@ -39,7 +40,7 @@ _operands_slot: Any = vars(Node)["_operands"]
 _grad_slot: Any = vars(Node)["grad"]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _traced_class(value_class: type) -> type:
     """The subclass whose Values show a stand-in, while they are traced."""
 
@@ -87,6 +88,21 @@ def _traced_class(value_class: type) -> type:
 def is_tracing() -> bool:
     """Whether a function is being called with stand-ins, in this thread and task."""
     return _stand_ins.get() is not None
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """A context without Python's garbage collector.
+
+    It would go through a hundred thousand new calls again and again, and find no cycle.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
@@ -218,10 +234,12 @@ def _go_back(made: Trace, seeded: bool) -> None:
     made.seed = seed
     replaced = _stand_ins.get() or {}
     if seeded:
-        for value, share in contributions(output, seed, replaced):
-            if type(share) is not StandIn:
-                share = record.result("constant", share, (), None, share)
-            made.gradients.append((value, share))
+        for value, term in contributions(output, seed, replaced):
+            if type(term) is not StandIn:
+                term = record.result("constant", term, (), None, term)
+            made.gradients.append((value, term))
+        if len(made.gradients) > MOST_TERMS:
+            made.gradients = summed(made.gradients)
         return
     for node, gradient in reverse_pass(output, seed):
         made.totals.append((node, gradient))
@@ -231,6 +249,19 @@ def _go_back(made: Trace, seeded: bool) -> None:
             made.gradients.append((node, gradient))
         else:
             made.blocks.append((len(record.calls), node))
+
+
+# A graph of numbers may use each leaf a hundred times. Then its terms are added up in the program:
+# going through all of them would take longer than the program.
+MOST_TERMS = 1000
+
+
+def summed(terms: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The sum of each Value's terms, in their order."""
+    sums: dict[Any, Any] = {}
+    for value, term in terms:
+        sums[value] = sums[value] + term if value in sums else term
+    return list(sums.items())
 
 
 def contributions(

@@ -58,7 +58,7 @@ class Update:
                     new_state[name] = _own(x, gradient, taken)
                     if type(x) is not StandIn:  # the same in every step
                         new_state[name] = record.result("constant", x, (), None, x)
-            next_number = as_data(number + nudge)
+            next_number: Any = as_data(number + nudge)
             self.moved.append(Moved(p, kept, number, gradient, next_number, new_state))
 
 
@@ -83,19 +83,19 @@ def _in_memory_of_its_own(gradient: StandIn, taken: set[Any]) -> Any:
     return gradient
 
 
-def _laid_out_like(gradient: StandIn, number: StandIn) -> Any:
+def _laid_out_like(gradient: Any, number: Any) -> Any:
     """A gradient in the order in memory of its parameter, as `Kept.gradient` gives it."""
     value = gradient._value
     if type(value) is not ndarray or value.strides == number._value.strides:
         return gradient
     order = "F" if number._value.flags.f_contiguous else "C"
-    return np.copy(gradient, order=order)
+    return gradient.copy(order)
 
 
 def _nudged(twin: Any, number: Any, gradient: Any, state: dict[str, Any]) -> Any:
     """What `nudge` returns, converted as `Optimizer._nudge` does."""
-    nudge, new_state = twin.nudge(number, gradient, state)
-    nudge = as_data(nudge, number)
+    given_nudge, new_state = twin.nudge(number, gradient, state)
+    nudge: Any = as_data(given_nudge, number)
     if np.shape(nudge) != np.shape(number):
         raise CannotFollow("the nudge has another shape than the parameter")
     if nudge.dtype != number.dtype:

@@ -9,26 +9,24 @@ The numbers in arrays are compared as well, since a function may take a single o
 go another way by them. A large array that a program uses as a whole is left out: programs take
 arrays as arguments, so they always see what is in them now.
 
-Some things change where nobody can see it: the position of an iterator, say, or the clock. A
-function that reaches or asks for one of those can't be watched, and `Watch.unseen` says so.
+The position of an iterator is one of the things that change where nobody can see it. A function
+that reaches such an object can't be watched, and `Watch.unseen` says so. What comes from outside
+Python is not noticed at all: files, the clock, the environment, random numbers of the system.
 """
 
 from __future__ import annotations
 
 import builtins
-import os
 import random
 import sys
 import sysconfig
 import threading
-import time
 import zlib
 from argparse import Namespace
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, partial
 from operator import is_
 from types import (
     BuiltinFunctionType,
@@ -239,6 +237,8 @@ class Watch:
         self._hold_attributes(name or function.__name__, function)
         used = _names_in(function.__code__)
         self._used |= used
+        if "catch_warnings" in used:
+            self.unseen = "it changes how warnings are treated"
         known = function.__globals__.keys() | vars(builtins).keys()
         self._hold_names(function.__globals__, used & known)
         for each in used:
@@ -275,7 +275,7 @@ class Watch:
         if isinstance(found, type):
             self._visit_class(cls)
             return
-        if isinstance(found, Iterator | threading.local):
+        if isinstance(found, Iterator | threading.local | ContextVar):
             what = "an iterator" if isinstance(found, Iterator) else "different in each thread"
             self.unseen = f"it reaches {name or 'an object'}, which is {what}"
             return
@@ -369,7 +369,7 @@ def _is_pythons(module_name: str | None) -> bool:
     return package in sys.stdlib_module_names and package != "__main__"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_installed(package: str) -> bool:
     if package == "microgd" or package in sys.stdlib_module_names:
         return package != "__main__"

@@ -187,7 +187,7 @@ class Writer:
     def _generic(self, x: np.generic) -> str:
         if x.dtype.kind in "iub":
             return f"np.{x.dtype.name}({x.item()})"
-        text, _ = number(float(x))  # type: ignore[arg-type]
+        text, _ = number(float(x))
         return f"np.{x.dtype.name}({text})"
 
 
