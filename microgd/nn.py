@@ -364,10 +364,10 @@ def _cross_entropy_rule(
     g: Operand, out: Operand, logits: Operand, labels: Any, cache: list[Any]
 ) -> Operand:
     if isinstance(logits, Value):
-        difference = softmax(logits) - one_hot(labels, logits.shape[1])
+        softmax_minus_one_hot = softmax(logits) - one_hot(labels, logits.shape[1])
     else:
-        difference = cache[0]
-    return difference * (g * (1 / len(labels)))
+        softmax_minus_one_hot = cache[0]
+    return softmax_minus_one_hot * (g * (1 / len(labels)))
 
 
 @operation(_cross_entropy_rule, None, name="cross_entropy")

@@ -1,4 +1,4 @@
-"""A program that microgd wrote: step, and its backward pass."""
+"""A program that microgd wrote: one step of training."""
 
 import numpy as np
 
@@ -31,8 +31,10 @@ def step(
     logits = relu_1 @ weight_2.T
     logits += bias_2
 
-    # cross_entropy: p becomes softmax(logits), and then that less 1 at the labels; flat is
-    # the same memory
+    # cross_entropy: the mean of log(sum(exp(logits))) - logits[label]. Its derivative,
+    # softmax less 1 at the label, is prepared here, too. A column of p is an example.
+    # Without its largest logit exp can't overflow, and the loss is the same. flat is a view
+    # of p.
     if y.min() < 0 or y.max() >= 10:
         raise ValueError("expected labels from 0 to 9")
     p = logits.T.copy()
@@ -44,14 +46,14 @@ def step(
     sums = p.sum(axis=0)
     p /= sums
     flat[label_places] -= 1.0
-    difference = p.T
+    softmax_minus_one_hot = p.T
     loss = (np.log(sums) - label_logits).sum().item() / 32
 
     # Backward: d_NAME is d loss / d NAME.
     d_loss = 1.0
 
     # back through cross_entropy
-    d_logits = difference * (d_loss * 0.03125)
+    d_logits = softmax_minus_one_hot * (d_loss * 0.03125)
 
     # back through 2: Linear(16, 10)
     d_relu_1 = d_logits @ weight_2

@@ -12,7 +12,8 @@ def neuron(x1, x2, w1, w2, b):
     # Backward: d_NAME is d o / d NAME.
     d_o = 1.0
 
-    # back through o = float(np.tanh(n)), whose slope is sech², the same as 1 - tanh²
+    # back through o = float(np.tanh(n)), whose slope is sech² = 1 - tanh², in digits that
+    # do not cancel
     exp = math.exp(-abs(n))
     denominator = exp * exp + 1.0
     sech = exp * 2.0 / denominator

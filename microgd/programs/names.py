@@ -25,15 +25,16 @@ from microgd.programs.stand_ins import StandIn
 # Their many lines have a heading of their own.
 LONG_OPERATIONS: dict[Any, str] = {
     nn.cross_entropy: (
-        "cross_entropy: p becomes softmax(logits), and then that less 1 at the labels; "
-        "flat is the same memory"
+        "cross_entropy: the mean of log(sum(exp(logits))) - logits[label]. Its derivative, softmax "
+        "less 1 at the label, is prepared here, too. A column of p is an example. Without its "
+        "largest logit exp can't overflow, and the loss is the same. flat is a view of p."
     ),
     nn.binary_cross_entropy_with_logits: "binary_cross_entropy_with_logits",
 }
 # What a reader may want to know of a slope.
 SLOPES = {
-    "tanh": "whose slope is sech², the same as 1 - tanh²",
-    "sigmoid": "whose slope is (sech(x / 2) / 2)², the same as out * (1 - out)",
+    "tanh": "whose slope is sech² = 1 - tanh², in digits that do not cancel",
+    "sigmoid": "whose slope is (sech(x / 2) / 2)² = out * (1 - out), in digits that do not cancel",
 }
 
 # Modules whose functions say what their steps are called: forward functions, rules and nudges.

@@ -83,7 +83,9 @@ class Program:
 
     def save(self, path: StrPath) -> None:
         """Write the program into a file that needs NumPy alone."""
-        first_line = f'"""A program that microgd wrote: {self.name}, and its backward pass."""'
+        is_step = "    # update" in self.text.splitlines()
+        what = "one step of training" if is_step else f"{self.name}, and its backward pass"
+        first_line = f'"""A program that microgd wrote: {what}."""'
         text = f"{first_line}\n\n{self.text}"
         write_whole(path, lambda file: file.write(text.encode()))
 

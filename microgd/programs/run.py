@@ -5,7 +5,15 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import update_wrapper
 from threading import RLock
 from types import MethodType
@@ -108,6 +116,8 @@ class Compiled:
                 if reason is None and len(versions) >= MOST_PROGRAMS:
                     name = versions[-1].watch.change() or "a Value"
                     reason = f"{name} changes again and again: give it as an argument"
+                if isinstance(result, Iterator | Awaitable | AsyncIterator):
+                    reason = _not_numbers(result)
                 if reason is None:
                     reason = self._write(key, watch, before, result, arguments, options)
                 if reason is None:
@@ -481,6 +491,10 @@ def memory_of(arrays: Iterable[ndarray]) -> set[int]:
     return ids
 
 
+def _not_numbers(result: Any) -> str:
+    return f"it returns an object of type {type(result).__name__}"
+
+
 def _check_of_results(
     made: Trace, watch: Watch, given: Mapping[Any, Input]
 ) -> Callable[[Any], None]:
@@ -492,7 +506,7 @@ def _check_of_results(
         if isinstance(x, ndarray):
             made.record.check_constants(x)
         elif not (x is None or isinstance(x, np.generic | np.dtype) or watch.knows(x)):
-            raise CannotFollow(f"it returns an object of type {type(x).__name__}")
+            raise CannotFollow(_not_numbers(x))
 
     return check
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,9 @@ class Update:
         numbers = {each.value: each.stand_in for each in made.inputs if each.value is not None}
         self.lr = record.input("lr", optimizer.lr)
         made.inputs.append(Input(self.lr, "lr"))
-        twin = copy(optimizer)
-        vars(twin)["lr"] = self.lr
+        # (copy.copy would leave a trace of itself in the optimizer's class.)
+        twin = object.__new__(type(optimizer))
+        vars(twin).update(vars(optimizer), lr=self.lr)
         taken: set[Any] = set()
         for i, p in enumerate(optimizer.parameters):
             gradient = gradients.get(p)

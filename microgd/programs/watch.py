@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.backprop import Node
+from microgd.backprop import Node, RegisteredOperation
 
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
@@ -217,7 +217,9 @@ class Watch:
             self._hold(prefix, parts, [f"{prefix}{each}" for each in names])
 
     def _visit_function(self, name: str, function: FunctionType) -> None:
-        is_microgds = (function.__module__ or "").startswith("microgd.")
+        # (`functools.wraps` gives a function the __module__ of another.)
+        home = function.__globals__.get("__name__") or ""
+        is_microgds = home.startswith("microgd.")
         cells = function.__closure__ or ()
         for cell_name, cell in zip(function.__code__.co_freevars, cells, strict=True):
             content = _content(cell)
@@ -227,7 +229,7 @@ class Watch:
                 self._hold("", f"{self._named(cell)}.cell_contents", [cell_name])
         if is_microgds:
             return
-        if _is_library(function.__module__):
+        if _is_library(home):
             self._waiting += [("", function.__defaults__), ("", function.__kwdefaults__)]
             return
         own = self._named(function)
@@ -338,6 +340,8 @@ def _contents(array: ndarray) -> Any:
 
 
 def _is_of_microgd(x: Any) -> bool:
+    if isinstance(x, RegisteredOperation):
+        return x.module.startswith("microgd.")
     home = getattr(x, "__module__", None) or type(x).__module__
     return home.startswith("microgd.")
 
