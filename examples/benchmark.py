@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from benchmark_steps import STEPS, can_compile
+from benchmark_steps import STEPS
 from benchmark_tables import PEERS, machine, means, plot, table_of_peers, table_of_times
 from tqdm import tqdm
 from workloads import GOAL, MOONS_STEPS, SETTINGS
@@ -220,9 +220,7 @@ def report_steps(options, peers, progress):
         repeats = 1
 
     with_steps = [peer for peer in peers if peer in STEPS]
-    own = ["hand", "microgd"]
-    if can_compile():
-        own.append("drop_in")
+    own = ["hand", "microgd", "drop_in"]
     contestants = contestants_of(tuple(own), with_steps)
     rows = measure_steps(contestants, settings, repeats, progress)
     progress.write(
@@ -346,8 +344,6 @@ def introduce(quick):
     """Say what is measured, and where; the peers that can be compared."""
     print(f"{date.today()}: {machine()}")
     print("The step by hand and microgd run with one BLAS thread, others with their best number.")
-    if not can_compile():
-        print("This microgd has no microgd.compiled, so nothing is measured of compiled programs.")
     peers = []
     for peer in () if quick else PEERS:
         reason = why_left_out(peer)

@@ -12,13 +12,6 @@ import numpy as np
 LEARNING_RATE = 0.01
 
 
-def can_compile():
-    """Whether this microgd runs functions as compiled programs."""
-    import microgd
-
-    return hasattr(microgd, "compiled")
-
-
 def by_hand(layers):
     """What somebody writes who derives the gradients on paper: no graph, no gradient for the
     pixels.

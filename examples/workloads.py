@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import numpy as np
-from benchmark_steps import LEARNING_RATE, STEPS, by_hand, can_compile, microgd_model
+from benchmark_steps import LEARNING_RATE, STEPS, by_hand, microgd_model
 
 NETWORKS = ((784, 10), (784, 16, 16, 10), (784, 128, 10))
 BATCH_SIZES = (10, 32, 256)
@@ -180,11 +180,8 @@ def work_epochs(setting, rounds):
     y = rng.integers(0, sizes[-1], EXAMPLES)
     steps = EPOCHS * -(-EXAMPLES // batch)
 
-    names = ["hand", "fit"]
-    loops = {"hand": loop_by_hand, "fit": loop_fit}
-    if can_compile():
-        names.append("fit_compiled")
-        loops["fit_compiled"] = loop_fit_compiled
+    loops = {"hand": loop_by_hand, "fit": loop_fit, "fit_compiled": loop_fit_compiled}
+    names = list(loops)
     times = {name: [] for name in names}
     losses = {}
     for turn in range(-1, int(rounds)):
@@ -227,9 +224,12 @@ def work_expression():
     import microgd
     from microgd import Value as Mine
 
-    contestants = {"micrograd": (Theirs, expression), "eager": (Mine, expression)}
-    if can_compile():
-        contestants["compiled"] = (Mine, microgd.compiled(expression))
+    contestants = {
+        "micrograd": (Theirs, expression),
+        "eager": (Mine, expression),
+        "compiled": (Mine, microgd.compiled(expression)),
+    }
+    program = microgd.source(expression, Mine(-4.0), Mine(2.0)).function
 
     def gradients(number, function):
         a = number(-4.0)
@@ -239,7 +239,7 @@ def work_expression():
         return [g.data, a.grad, b.grad]
 
     expected = gradients(Theirs, expression)
-    ratios = {name: [] for name in contestants}
+    ratios = {name: [] for name in (*contestants, "program")}
     for _ in range(15):
         times = {}
         for name, (number, function) in contestants.items():
@@ -249,6 +249,12 @@ def work_expression():
             times[name] = perf_counter() - start
             if not np.allclose(found, expected):
                 sys.exit(f"the expression of {name} has gradients {found}, not {expected}")
+        start = perf_counter()
+        for _ in range(1000):
+            found = program(-4.0, 2.0)
+        times["program"] = perf_counter() - start
+        if not np.allclose(found, expected):
+            sys.exit(f"the program has gradients {found}, not {expected}")
         for name, seconds in times.items():
             ratios[name].append(times["micrograd"] / seconds)
     yield {name: statistics.median(found) for name, found in ratios.items()}

@@ -1,5 +1,10 @@
-"""Checks of what users pass in: each error says what was expected, and what came instead."""
+"""Checks of what users pass in: each error says what was expected, and what came instead.
 
+Warnings are given at the user's line.
+"""
+
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -129,3 +134,13 @@ def _integer_hint(labels: NDArray[Any], name: str) -> str:
     else:
         is_whole = kind == "b"
     return f"; {name}.astype(int) turns them into integers" if is_whole else ""
+
+
+def warn_user(message: str) -> None:
+    """Give a `RuntimeWarning` at the user's line: the innermost one that is not microgd's."""
+    level = 1
+    frame: Any = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("microgd."):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, RuntimeWarning, stacklevel=level)

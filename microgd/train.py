@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, isnan, nan
 from time import perf_counter
 from typing import Any
@@ -16,7 +17,7 @@ from microgd import nn
 from microgd.arrays import Data, as_data, as_plain_array, shown
 from microgd.checkpoint import load_checkpoint as load_checkpoint
 from microgd.checkpoint import save_checkpoint as save_checkpoint
-from microgd.checks import check_count, check_list, check_number, check_type
+from microgd.checks import check_count, check_list, check_number, check_type, warn_user
 from microgd.data import Rng, check_rng, minibatches
 from microgd.functional import ancestors
 from microgd.module import Module
@@ -101,7 +102,7 @@ def fit(
 
     Training begins when the first record is asked for. If none ever is, there is a
     `RuntimeWarning`. There is one, too, if the columns of x differ in size by a factor above 1,000:
-    their largest absolute values are compared, and columns of zeros left out.
+    the largest absolute values of some examples are compared, and columns of zeros left out.
 
     A loss or a gradient that is infinite or nan is a `DivergedError`, raised before it reaches the
     weights. `ValueError` at once if there are no examples, or not as many x as y; and later, if
@@ -129,11 +130,13 @@ def fit(
         )
     _warn_of_unequal_features(inputs)
 
-    steps: Any = None
+    batch = _Batch(model, loss, optimizer, before_step)
+    make_step: Callable[[], float] = batch.step
     if compiled:
-        from microgd.programs.step import CompiledSteps
+        from microgd.programs.step import CompiledSteps  # slow to load
 
         steps = CompiledSteps(model, loss, optimizer, before_step)
+        make_step = partial(steps.step, batch)
 
     def run(unused: _Unused) -> Iterator[Epoch]:
         unused.warns = False
@@ -141,28 +144,11 @@ def fit(
             start = perf_counter()
             lr = optimizer.lr
             total_loss = 0.0
+            batch.epoch = epoch
+            batch.is_first_epoch = epoch == initial_epoch + 1
             batches = minibatches(inputs, targets, batch_size, rng)
-            for batch, (batch_x, batch_y) in enumerate(batches, 1):
-                is_first = batch == 1 and epoch == initial_epoch + 1
-                where = f"epoch {epoch}, batch {batch}"
-
-                def make_step(
-                    loss: Function,
-                    model: Function = model,
-                    where: str = where,
-                    is_first: bool = is_first,
-                    batch_x: Any = batch_x,
-                    batch_y: Any = batch_y,
-                ) -> float:
-                    return _step(
-                        model, loss, optimizer, batch_x, batch_y, before_step, where, is_first
-                    )
-
-                if steps is None:
-                    batch_loss = make_step(loss)
-                else:
-                    batch_loss = steps.step(batch_x, batch_y, make_step, batch == 1)
-                total_loss += len(batch_x) * batch_loss
+            for batch.number, (batch.x, batch.y) in enumerate(batches, 1):
+                total_loss += len(batch.x) * make_step()
             seconds = perf_counter() - start
             mean_loss = total_loss / len(inputs)
             test_loss = None
@@ -215,6 +201,41 @@ def _check_optimizer(optimizer: Any) -> None:
 
 
 # ── One step ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Batch:
+    """A mini-batch, and how a step is made on it."""
+
+    x: Any
+    y: Any
+    epoch: int
+    number: int  # in its epoch, from 1
+    is_first_epoch: bool
+
+    def __init__(
+        self,
+        model: Function,
+        loss: Function,
+        optimizer: Any,
+        before_step: Callable[[Any], object] | None,
+    ) -> None:
+        self._model = model
+        self._loss = loss
+        self._optimizer = optimizer
+        self._before_step = before_step
+
+    def step(self, loss: Function | None = None, model: Function | None = None) -> float:
+        """Make a step, with another model and loss if they are given, and return its loss."""
+        return _step(
+            self._model if model is None else model,
+            self._loss if loss is None else loss,
+            self._optimizer,
+            self.x,
+            self.y,
+            self._before_step,
+            f"epoch {self.epoch}, batch {self.number}",
+            self.number == 1 and self.is_first_epoch,
+        )
 
 
 def _step(
@@ -280,11 +301,9 @@ def _make_first_step(optimizer: Any, where: str) -> None:
     optimizer.step()
     pairs = zip(before, optimizer.parameters, strict=True)
     if all(np.array_equal(old, p.data) for old, p in pairs):
-        warnings.warn(
+        warn_user(
             f"the optimizer's step() changed no parameter in {where}: "
-            "to change one, write p.data -= ...",
-            RuntimeWarning,
-            stacklevel=4,  # the line that loops over `fit`
+            "to change one, write p.data -= ..."
         )
 
 
@@ -304,11 +323,9 @@ def _warn_of_a_square(loss: Value, examples: int) -> None:
         shapes = [np.shape(x._numbers if isinstance(x, Value) else x) for x in node._operands]
         if column in shapes and row in shapes:
             name = node._operation.name  # type: ignore[union-attr]
-            warnings.warn(
+            warn_user(
                 f"the loss computes {name} of shapes {column} and {row}, which broadcast to "
-                f"{square}: if that is not meant, y[:, None] makes the targets a column",
-                RuntimeWarning,
-                stacklevel=4,  # the line that loops over `fit`
+                f"{square}: if that is not meant, y[:, None] makes the targets a column"
             )
             return
 
@@ -321,7 +338,8 @@ def _warn_of_unequal_features(x: NDArray[Any]) -> None:
     """
     if x.ndim != 2 or x.dtype.kind not in "iuf":
         return
-    sizes = np.maximum(x.max(axis=0), -x.min(axis=0).astype(np.float64))
+    some = x[:: 1 + len(x) // 1000]  # that is enough to tell, and takes a fraction of the time
+    sizes = np.maximum(some.max(axis=0), -some.min(axis=0).astype(np.float64))
     sizes = sizes[sizes > 0]
     if not sizes.size or not np.isfinite(sizes).all():
         return

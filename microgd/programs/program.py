@@ -30,7 +30,8 @@ class Program:
 
     `source` makes it. Its arguments are the function's own and then the weights that the function
     uses, in the order of its first line; it returns what its last line says. `text` is the program,
-    `fast` the same operations in place, as `compiled` and `train.fit(compiled=True)` run them.
+    `function` the function that it defines, and `fast` the same operations in place, as `compiled`
+    and `train.fit(compiled=True)` run them.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class Program:
         self._fast = fast
         namespace: dict[str, Any] = {}
         exec(compile(text, f"<{name}>", "exec"), namespace)
-        self._function = namespace[name]
-        self._names = list(inspect.signature(self._function).parameters)
+        self.function: Callable[..., Any] = namespace[name]  # without any check of numbers
+        self._names = list(inspect.signature(self.function).parameters)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """What the program computes from these numbers and arrays.
@@ -63,7 +64,7 @@ class Program:
             if np.ndim(given[name]):
                 raise TypeError(f"expected {name} to be a number, but got {shown(given[name])}")
         constants = {name: x for name, x in self._constants.items() if name not in options}
-        return self._function(*arguments, **constants, **options)
+        return self.function(*arguments, **constants, **options)
 
     @property
     def fast(self) -> str:

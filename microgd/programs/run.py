@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections import Counter
 from collections.abc import (
     AsyncIterator,
@@ -23,7 +21,7 @@ import numpy as np
 from numpy import ndarray
 
 from microgd.backprop import Node, Operation, next_order, record, require_unchanged
-from microgd.checks import check_type
+from microgd.checks import check_type, warn_user
 from microgd.memory import keep
 from microgd.programs.fast import Code, Fast, needed_calls
 from microgd.programs.stand_ins import CannotFollow, StandIn, parts_of
@@ -192,16 +190,6 @@ class Compiled:
 
 
 DIFFERENCE = "its results depend on something besides its arguments that can't be watched"
-
-
-def warn_user(message: str) -> None:
-    """Give a `RuntimeWarning` at the user's line: the innermost one that is not microgd's."""
-    level = 1
-    frame: Any = sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("microgd."):
-        frame = frame.f_back
-        level += 1
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 def values_found(watch: Watch, result: Any, before: int, arguments: Any = ()) -> dict[Any, str]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from microgd.backprop import next_order
+from microgd.checks import warn_user
 from microgd.memory import replace
 from microgd.optimizer import Optimizer
 from microgd.programs.fast import Fast, needed_calls
 from microgd.programs.run import (
-    CALLS_BEFORE,
     DIFFERENCE,
     MOST_DIFFERENCES,
     MOST_PROGRAMS,
@@ -24,7 +24,6 @@ from microgd.programs.run import (
     memory_of,
     used_inputs,
     values_found,
-    warn_user,
 )
 from microgd.programs.stand_ins import CannotFollow
 from microgd.programs.trace import Trace, same_bits, trace
@@ -35,6 +34,7 @@ from microgd.value import Value
 
 Loss = Callable[[Any, Any], Any]
 MakeStep = Callable[..., float]
+_STEPS_BEFORE = 10  # a program for further shapes is written at the tenth step with them
 
 
 class CompiledSteps:
@@ -65,11 +65,15 @@ class CompiledSteps:
         if before_step is not None or not _moves_as_ours(optimizer):
             self._in_parts = _CompiledLoss(self)
 
-    def step(self, x: Any, y: Any, make_step: MakeStep, is_first_of_epoch: bool) -> float:
-        """Make a step, and return its loss.
+    def step(self, batch: Any) -> float:
+        """Make a step on a mini-batch of `train.fit`, and return its loss.
 
-        `make_step(loss)` and `make_step(loss, model)` make it without a program.
+        `batch.step(loss)` and `batch.step(loss, model)` make it without a program.
         """
+        x = batch.x
+        y = batch.y
+        make_step = batch.step
+        is_first_of_epoch = batch.number == 1
         if self.reason is not None:
             return make_step(self.loss)
         if self._in_parts is not None:
@@ -85,9 +89,10 @@ class CompiledSteps:
             if version.fits():
                 return self._step_with(version, x, y, make_step, is_first_of_epoch)
         if not versions and self._versions:
-            # The last mini-batch, for example, may be smaller. A program takes longer than a step.
+            # The last mini-batch of an epoch may be smaller. Writing a program takes longer than
+            # some steps.
             self._calls[key] += 1
-            if self._calls[key] < CALLS_BEFORE:
+            if self._calls[key] < _STEPS_BEFORE:
                 return make_step(self.loss)
         return self._first_step(key, versions, x, y, make_step)
 
@@ -139,6 +144,7 @@ class CompiledSteps:
         lr = optimizer.lr
         watch = Watch(self.model, self.loss)
         watch.add_attributes(optimizer, ("lr", "_kept"))
+        watch.look_again()
         surroundings = Surroundings(watch)
         before = next_order()
         found: list[Any] = []

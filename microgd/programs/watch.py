@@ -43,6 +43,7 @@ import numpy as np
 from numpy import ndarray
 
 from microgd.backprop import Node, RegisteredOperation
+from microgd.optimizer import Optimizer
 
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
@@ -86,10 +87,7 @@ class Watch:
         self._objects: dict[str, Any] = {"unset": _UNSET, "content": _content}  # in expressions
         self._seen: dict[int, Any] = {}  # by id; keeping the objects keeps their ids
         self._waiting: list[tuple[str, Any]] = [("", root) for root in roots]
-        self._visit_waiting()
-        # One list of all parts: comparing it takes about a microsecond for a small network.
-        self._look = self._function(", ".join(holder.parts for holder in self._holders))
-        self._parts = self._look()
+        self.look_again()
 
     # ── Looking again ────────────────────────────────────────────────────────────────────────────
     def is_unchanged(self) -> bool:
@@ -283,6 +281,10 @@ class Watch:
             return
         if _is_pythons(cls.__module__) and not isinstance(found, _HOLDERS):
             return
+        if isinstance(found, Optimizer):
+            # What it remembers is its own: a function that reaches an optimizer may use settings.
+            self.add_attributes(found, ("_kept",))
+            return
         self._hold_attributes(name, found)
         if not _is_library(cls.__module__):
             self._hold_slots(name, found, f"{name}." if name else "")
@@ -315,8 +317,13 @@ class Watch:
         """Remember the attributes of an object as well, but for those that may change."""
         names = [name for name in vars(holder) if name not in left_out]
         self._hold_names(vars(holder), names)
+        self._hold("", f"*{self._named(vars(holder))}", list(vars(holder)))
         self._visit_class(type(holder))
+
+    def look_again(self) -> None:
+        """Visit what was added, and remember how it is now."""
         self._visit_waiting()
+        # One list of all parts: comparing it takes about a microsecond for a small network.
         self._look = self._function(", ".join(each.parts for each in self._holders))
         self._parts = self._look()
 
