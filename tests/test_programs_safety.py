@@ -2602,7 +2602,7 @@ class Grows(optim.Optimizer):
     def nudge(self, number, gradient, state):
         history = state.get("history")
         one = gradient[None]
-        history = one if history is None else np.concatenate([history, one])
+        history = one if history is None else np.concatenate([history, one])[-9:]
         return -self.lr * history.mean(axis=0) / len(history), {"history": history}
 
 
@@ -2652,7 +2652,7 @@ NUDGES = {
     CountsInNudge: "it changes",
     RemembersList: "it changes",
     DrawsInNudge: "it draws random numbers",
-    Grows: "shape",
+    Grows: "the optimizer remembers something else",
     OtherNames: "remembers something else",
     UsesGlobal: None,
     Branches: None,
@@ -2789,7 +2789,8 @@ def test_losses_that_run_as_they_are(kind):
         world.loss = loss
         return world
 
-    steps_beside(make, reason="it ")
+    reasons = {"eye": "np.asarray", "float": "float(x)"}
+    steps_beside(make, reason=reasons.get(kind, "it "))
 
 
 def test_a_step_within_no_grad_is_an_error():
@@ -2967,3 +2968,159 @@ def fitted_quietly(seed, is_compiled):
     )  # fmt: skip
     losses = [epoch.loss for epoch in run]
     return losses, [bits(p.data) for p in world.leaves]
+
+
+# ── More ways to go wrong ────────────────────────────────────────────────────────────────────────
+class Tagged(Value):
+    """A Value with an attribute."""
+
+    __slots__ = ("scale",)
+
+
+class Noted(Value):
+    """A Value with a dictionary."""
+
+
+@pytest.mark.parametrize("cls", [Tagged, Noted])
+@pytest.mark.parametrize("where", ["argument", "closure"])
+def test_attributes_of_values(cls, where):
+    def make():
+        world = SimpleNamespace(v=cls(np.arange(3.0)), w=cls(np.arange(3.0)))
+        world.v.scale, world.w.scale = 2.0, 3.0
+        world.values = [world.v, world.w]
+        if where == "argument":
+            world.f = lambda x, v: (v * x * v.scale).sum()
+        else:
+            v = world.v
+            world.f = lambda x: (v * x * v.scale).sum()
+        return world
+
+    def change(world, i):
+        if i == 8:
+            world.v.scale = 7.0
+
+    def arguments(world, i):
+        x = np.arange(3.0) + i
+        return (x, [world.v, world.w][i % 2]) if where == "argument" else (x,)
+
+    beside(make, arguments, change, calls=24)
+
+
+def test_names_of_values_that_matter():
+    def make():
+        world = SimpleNamespace()
+        world.f = lambda v: (v * (2.0 if v.name == "a" else 3.0)).sum()
+        return world
+
+    beside(make, lambda world, i: (Value(np.arange(3.0), "ab"[i % 2]),), calls=24)
+
+
+@pytest.mark.parametrize(
+    ("use", "reason"),
+    [
+        (lambda x: np.clip(x, -1, 1) if type(x) is np.ndarray else x, "what type(x) is"),
+        (lambda x: np.clip(x, -1, 1) if type(x) in (np.ndarray, float) else x, "what type(x) is"),
+        (lambda x: np.clip(x, -1, 1) if isinstance(x, np.ndarray) else x, None),
+        (lambda x: np.clip(x, -1, 1) if x.__class__ is np.ndarray else x, None),
+    ],
+)
+def test_questions_about_types(use, reason):
+    def make():
+        world = network()
+        world.f = lambda x: (use(x) @ world.w).mean()
+        return world
+
+    beside(make, lambda world, i: (data(i) * (0.1 if i < 4 else 3.0),), reason=reason)
+
+
+def test_an_argument_that_is_also_reached_by_a_name():
+    def make():
+        known = data(1)
+        world = network(known=known)
+        w = world.w
+        world.f = lambda x: (x @ w).mean() if x is known else (x @ w).sum()
+        return world
+
+    def arguments(world, i):
+        return (world.known if i % 3 == 1 else data(i),)
+
+    beside(make, arguments, calls=24)
+
+
+def test_weak_references_and_bytes_that_change_run_as_it_is():
+    import array
+    import weakref
+
+    settings = Settings()
+    for reached, use in [
+        (weakref.ref(settings), lambda r: r().factor),
+        (bytearray(b"abc"), lambda r: r[0]),
+        (array.array("d", [1.0, 2.0]), lambda r: r[0]),
+    ]:
+        world = network()
+        function = compiled(lambda x, w=world.w, r=reached, use=use: (x @ w).mean() * use(r))
+        with pytest.warns(RuntimeWarning, match="it reaches"):
+            function(data(1))
+
+
+IN_PLACE = {
+    "views": lambda h: [operator.iadd(h[0], 1.0), operator.imul(h[:, 1], 2.0)],
+    "transposed": lambda h: operator.iadd(h.T, np.arange(4.0)[:, None] * 0 + 2.0),
+    "split": lambda h: operator.iadd(np.split(h, 2)[0], 1.0),
+    "split twice": lambda h: [operator.iadd(each, 1.0) for each in np.array_split(h, 3)],
+    "rows": lambda h: [operator.iadd(row, i) for i, row in enumerate(h)],
+    "unpacked": lambda h: operator.iadd(np.hsplit(h, 2)[1], 0.5),
+    "raveled": lambda h: operator.iadd(h.ravel(), 1.0),
+    "reshaped": lambda h: operator.imul(h.reshape(2, -1), 3.0),
+    "assigned": lambda h: operator.setitem(h, (slice(None), 0), h[:, 1]),
+    "masked": lambda h: operator.setitem(h, h > 0.5, 0.0),
+    "out": lambda h: np.exp(h, out=h),
+    "copied": lambda h: np.copyto(h, h[::-1].copy()),
+    "put": lambda h: np.putmask(h, h > 0, -h),
+    "sorted": lambda h: h.sort(axis=0),
+    "filled": lambda h: h[1].fill(2.0),
+    "at": lambda h: np.add.at(h, np.array([0, 0, 1]), 1.0),
+    "overlapping": lambda h: operator.iadd(h[1:], h[:-1]),
+}
+
+
+@pytest.mark.parametrize("name", list(IN_PLACE))
+@pytest.mark.parametrize("of", ["own", "argument", "view of an argument", "kept"])
+def test_writing_in_place(name, of):
+    write = IN_PLACE[name]
+
+    def make():
+        world = network()
+
+        def f(x):
+            if of == "own":
+                h = np.tanh(x)
+            elif of == "kept":
+                h = x * 2
+                before = h + 0
+            else:
+                h = x if of == "argument" else x[:, :]
+            other = h * 3
+            first = h[0]
+            write(h)
+            total = (h @ world.w[:3]).sum() if h.shape[1] == 3 else (h * world.b).sum()
+            total = total + first.sum() + other.sum()
+            return (total + before.sum() if of == "kept" else total), h, first
+
+        world.f = f
+        return world
+
+    given = []
+
+    def arguments(world, i):
+        given.append(data(i, features=4))
+        return (given[-1],)
+
+    expected, _, _ = outcomes(make, arguments, None, 8, False)
+    expected_x = bits(given)
+    given.clear()
+    found, function, ours = outcomes(make, arguments, None, 8, True)
+    assert found == expected
+    assert bits(given) == expected_x
+    assert len(ours) == (function._reason is not None)
+    assert function.differences == 0

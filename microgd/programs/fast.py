@@ -164,8 +164,7 @@ class Fast:
         If one of those in `finite` is not, the program raises an `OtherWayError`.
         """
         self._write_body([*results, *kept])
-        for x in finite:
-            self._check_finite(x)
+        self._check_finite(list(finite))
         returned = ", ".join(self._written(x) for x in results)
         comma = "," if len(results) == 1 else ""
         self.program.lines = [
@@ -424,30 +423,38 @@ class Fast:
             return f"{writer.function(call._name)}({', '.join(arguments)})"
         return writer.expression(call)[0]
 
-    def _check_finite(self, x: StandIn) -> None:
-        """Check a number or an array.
+    def _check_finite(self, results: Sequence[StandIn]) -> None:
+        """Check numbers and arrays.
 
         The sum of the squares is finite only if all elements are, and BLAS computes it in a
         fraction of the time of looking at each. (If it is infinite because the squares are too
         large, the engine makes this step, and looks at each.)
         """
         isfinite = self._name_of_function("math.isfinite")
-        name = self._written(x)
+        conditions = []
+        for x in results:
+            name = self._written(x)
+            if type(x._value) is ndarray:
+                flat = self._flat(x, name)
+                name = f"{flat}.dot({flat})"
+            conditions.append(f"{isfinite}({name})")
+        if conditions:
+            self._line(f"if not ({' and '.join(conditions)}): raise OtherWay")
+
+    def _flat(self, x: StandIn, name: str) -> str:
+        """The name of an array's elements in one row, in the order in which they are in memory."""
         value = x._value
-        if type(value) is not ndarray:
-            self._line(f"if not {isfinite}({name}): raise OtherWay")
-            return
-        if value.ndim > 1:
-            owner = x._owner
-            is_whole = owner._index in self.names and owner._value.size == value.size
-            order = "" if value.flags.c_contiguous else "'K'"
-            if is_whole and owner._value.flags.c_contiguous:
-                name = self.names[owner._index]
-                order = ""
-            flat = self._new_name()
-            self._line(f"{flat} = {name}.ravel({order})")
-            name = flat
-        self._line(f"if not {isfinite}({name}.dot({name})): raise OtherWay")
+        if value.ndim == 1:
+            return name
+        owner = x._owner
+        order = "" if value.flags.c_contiguous else "'K'"
+        is_whole = owner._index in self.names and owner._value.size == value.size
+        if is_whole and owner._value.flags.c_contiguous:
+            name = self.names[owner._index]
+            order = ""
+        flat = self._new_name()
+        self._line(f"{flat} = {name}.ravel({order})")
+        return flat
 
 
 _FEW_ELEMENTS = 1000

@@ -38,8 +38,9 @@ from microgd.programs.trace import (
     trace,
     without_collector,
 )
-from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
+from microgd.programs.watch import RandomStatesKept, Surroundings, Watch, flattened
 from microgd.recording import is_evaluating, is_recording
+from microgd.value import Value
 
 MOST_PROGRAMS = 8  # of one function, for arguments of the same shapes
 MOST_SHAPES = 64  # for which there are programs at the same time
@@ -114,6 +115,8 @@ class Compiled:
                 if reason is None and len(versions) >= MOST_PROGRAMS:
                     name = versions[-1].watch.change() or "a Value"
                     reason = f"{name} changes again and again: give it as an argument"
+                if reason is None and watch.finds_one_of((arguments, options)):
+                    return result  # an array is given that is also reached by a name
                 if isinstance(result, Iterator | Awaitable | AsyncIterator):
                     reason = _not_numbers(result)
                 if reason is None:
@@ -217,21 +220,15 @@ def values_found(watch: Watch, result: Any, before: int, arguments: Any = ()) ->
     return dict(watch.values)
 
 
-def flattened(result: Any) -> Iterable[Any]:
-    """What is in nested lists, tuples and dictionaries."""
-    if isinstance(result, list | tuple):
-        for each in result:
-            yield from flattened(each)
-    elif isinstance(result, dict):
-        for each in result.values():
-            yield from flattened(each)
-    else:
-        yield result
-
-
 def objects_in(arguments: Any) -> list[Any]:
     """The arguments that are no numbers, arrays or Values: a program belongs to these objects."""
-    return [x for x in flattened(arguments) if not is_number(x)]
+    objects = []
+    for x in flattened(arguments):
+        cls = type(x)
+        is_plain_value = getattr(cls, "_own_class", cls) is Value
+        if not is_number(x) or (isinstance(x, Node) and not is_plain_value):
+            objects.append(x)
+    return objects
 
 
 # ── What a program belongs to ────────────────────────────────────────────────────────────────────
@@ -259,9 +256,10 @@ def key_of(x: Any, seen: dict[int, int]) -> Any:
         numbers: Any = x._numbers
         cls = getattr(cls, "_own_class", cls)  # another thread may be tracing it
         place = seen.setdefault(id(x), len(seen))
+        who = x.name if cls is Value else id(x)  # a subclass may have attributes
         if type(numbers) is float:
-            return cls, bool(x._operands), place
-        return cls, bool(x._operands), place, numbers.shape, numbers.dtype, numbers.strides
+            return who, bool(x._operands), place
+        return who, bool(x._operands), place, numbers.shape, numbers.dtype, numbers.strides
     if cls is list or cls is tuple:
         return cls, tuple([key_of(each, seen) for each in x])
     if cls is dict:
@@ -363,6 +361,8 @@ class _Version:
     def fits(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
         """Whether the program is one for these arguments, and nothing has changed."""
         values = self.watch.values
+        if self.watch.arrays and self.watch.finds_one_of((arguments, options)):
+            return False
         for each in self._arguments if values else ():
             found = _value(each, arguments, options)
             if (each.value in values or found in values) and found is not each.value:

@@ -173,6 +173,9 @@ class Record:
             whole._value = value
             whole._owner = whole
             parts = [self.result("part", i, (whole,), None, part) for i, part in enumerate(value)]
+            for part in parts:  # it may be a view of what the function was given
+                if type(part) is StandIn and type(part._value) is ndarray:
+                    part._owner = _owner_of(part, arguments)
             return parts if value_type is list else tuple(parts)
         if not isinstance(value, ndarray | np.generic | float | int):
             self.cannot(f"{_described(name)} gives a {value_type.__name__}, not numbers")

@@ -79,11 +79,8 @@ class CompiledSteps:
         if self._in_parts is not None:
             return self._step_in_parts(self._in_parts, x, y, make_step, is_first_of_epoch)
         self._has_begun = True
-        key = (
-            (x.shape, x.dtype, x.strides, y.shape, y.dtype, y.strides),
-            is_recording(),
-            is_evaluating(),
-        )
+        # The mini-batches of one training differ in nothing but their lengths.
+        key = len(x), is_recording(), is_evaluating()
         versions = self._versions.get(key, [])
         for version in versions:
             if version.fits():
@@ -286,7 +283,9 @@ class _StepVersion:
         self.function = self.program.compiled()
         self.moved = moved
         self.unmoved = [p for p in optimizer.parameters if p not in dict(made.gradients)]
-        self._compute, self._store = _driver(self, update)
+        # compute(x, y) is the loss, and what the step changes. Any error means: the engine makes
+        # this step. store(results) makes the step, and returns its loss.
+        self.compute, self.store = _driver(self, update)
         watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
 
     def fits(self) -> bool:
@@ -296,15 +295,6 @@ class _StepVersion:
     def change(self) -> str | None:
         """What has changed."""
         return self._watch.change()
-
-    def compute(self, x: Any, y: Any) -> Any:
-        """The loss, and what the step changes. Any error means: the engine makes this step."""
-        return self._compute(x, y)
-
-    def store(self, results: Any) -> float:
-        """Make the step that was computed, and return its loss."""
-        loss: float = self._store(results)
-        return loss
 
     def agrees(self, results: Any, loss: float) -> bool:
         """Whether the step that was made without the program is the same."""

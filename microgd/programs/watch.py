@@ -17,11 +17,14 @@ Python is not noticed at all: files, the clock, the environment, random numbers 
 from __future__ import annotations
 
 import builtins
+import dis
 import random
 import sys
 import sysconfig
 import threading
+import weakref
 import zlib
+from array import ArrayType
 from argparse import Namespace
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -50,6 +53,14 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtyp
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 # Objects of these classes of Python's own are watched as a user's are.
 _HOLDERS = (SimpleNamespace, Namespace, UserDict, UserList)
+# What may change where it can't be seen.
+_UNSEEN: dict[Any, str] = {
+    Iterator: "is an iterator",
+    threading.local: "is different in each thread",
+    ContextVar: "is different in each thread",
+    weakref.ref: "is a weak reference",
+    bytearray | memoryview | ArrayType: "has numbers that can't be watched",
+}
 _MOST_PARTS = 20_000  # a function that reaches more than that is not watched
 _SMALL = 65_536  # bytes; the numbers in arrays up to this size are always compared
 _UNSET = object()
@@ -116,6 +127,10 @@ class Watch:
         self._parts = parts
         return self._changed_contents()
 
+    def finds_one_of(self, arguments: Any) -> bool:
+        """Whether one of the arrays in some arguments is also reached by a name."""
+        return any(id(x) in self.arrays for x in flattened(arguments))
+
     def knows(self, x: Any) -> bool:
         """Whether it has found this object."""
         return id(x) in self._seen
@@ -166,6 +181,8 @@ class Watch:
         if isinstance(found, Node):
             self.values[found] = name
             self._hold_attributes(name, found)
+            if not _is_library(type(found).__module__):
+                self._hold_slots(name, found, f"{name}." if name else "")
         elif isinstance(found, ndarray):
             self.arrays[id(found)] = found, name
         elif isinstance(found, _GENERATORS):
@@ -239,6 +256,8 @@ class Watch:
         self._used |= used
         if "catch_warnings" in used:
             self.unseen = "it changes how warnings are treated"
+        if _asks_for_types(function.__code__):
+            self.unseen = "it asks what type(x) is, which is not followed: isinstance(x, ...) is"
         known = function.__globals__.keys() | vars(builtins).keys()
         self._hold_names(function.__globals__, used & known)
         for each in used:
@@ -275,10 +294,10 @@ class Watch:
         if isinstance(found, type):
             self._visit_class(cls)
             return
-        if isinstance(found, Iterator | threading.local | ContextVar):
-            what = "an iterator" if isinstance(found, Iterator) else "different in each thread"
-            self.unseen = f"it reaches {name or 'an object'}, which is {what}"
-            return
+        for kind, what in _UNSEEN.items():
+            if isinstance(found, kind):
+                self.unseen = f"it reaches {name or 'an object'}, which {what}"
+                return
         if _is_pythons(cls.__module__) and not isinstance(found, _HOLDERS):
             return
         if isinstance(found, Optimizer):
@@ -402,12 +421,39 @@ def _names_in(code: CodeType) -> set[str]:
     return names
 
 
+def _asks_for_types(code: CodeType) -> bool:
+    """Whether a function compares type(x) by `is`: the type of a stand-in is another."""
+    since = 99
+    if "type" in code.co_names:
+        for instruction in dis.get_instructions(code):
+            since += 1
+            if instruction.argval == "type" and instruction.opname.startswith("LOAD_"):
+                since = 0
+            if since < 12 and instruction.opname in ("IS_OP", "COMPARE_OP", "CONTAINS_OP"):
+                return True
+    return any(_asks_for_types(each) for each in code.co_consts if isinstance(each, CodeType))
+
+
 def _slots_of(cls: type) -> list[str]:
     slots: list[str] = []
     for base in cls.__mro__:
+        if _is_library(base.__module__):
+            continue
         own = vars(base).get("__slots__", ())
         slots += [own] if isinstance(own, str) else list(own)
     return slots
+
+
+def flattened(result: Any) -> Iterable[Any]:
+    """What is in nested lists, tuples and dictionaries."""
+    if isinstance(result, list | tuple):
+        for each in result:
+            yield from flattened(each)
+    elif isinstance(result, dict):
+        for each in result.values():
+            yield from flattened(each)
+    else:
+        yield result
 
 
 # ── What a call has changed ──────────────────────────────────────────────────────────────────────
