@@ -2288,23 +2288,21 @@ def steps_of(make, change, batches, count, is_compiled, checked=()):
     random.seed(0)
     np.random.seed(0)
     world = make()
-    steps = CompiledSteps(world.model, world.loss, world.optimizer, world.before_step)
+    given = (world.model, world.loss, world.optimizer, world.before_step)
+    steps = CompiledSteps(*given)
+    batch_of_fit = train._Batch(*given)
+    batch_of_fit.epoch = 1
     found = []
     all_ours = []
     for i in range(count):
         if change is not None:
             change(world, i)
-        x, y = batches(i)
+        batch_of_fit.x, batch_of_fit.y = batches(i)
+        batch_of_fit.is_first_epoch = i == 0
+        batch_of_fit.number = 1 if i in checked else i + 1
 
-        def make_step(loss, model=world.model, x=x, y=y, i=i):
-            where = f"epoch 1, batch {i + 1}"
-            arguments = (world.optimizer, x, y, world.before_step, where, i == 0)
-            return train._step(model, loss, *arguments)
-
-        def one_step(x=x, y=y, i=i, make_step=make_step):
-            if is_compiled:
-                return steps.step(x, y, make_step, i in checked)
-            return make_step(world.loss)
+        def one_step():
+            return steps.step(batch_of_fit) if is_compiled else batch_of_fit.step()
 
         result, warned, ours = attempted(one_step)
         all_ours += ours
@@ -2315,8 +2313,8 @@ def steps_of(make, change, batches, count, is_compiled, checked=()):
 
 
 def steps_beside(make, change=None, batches=batch, *, count=14, reason=None, parts=False, ran=True):
-    expected, _, _ = steps_of(make, change, batches, count, False)
     for checked in ((), (0, 7)):
+        expected, _, _ = steps_of(make, change, batches, count, False, checked)
         found, steps, ours = steps_of(make, change, batches, count, True, checked)
         for i, (x, y) in enumerate(zip(expected, found, strict=True)):
             assert x == y, f"step {i}"
@@ -2360,7 +2358,8 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_steps_of_every_optimizer(name):
     last = lambda i: batch(i, n=3 if i % 4 == 3 else 8)  # noqa: E731
-    steps_beside(lambda: step_world(OPTIMIZERS[name]), batches=last, count=24)
+    steps = steps_beside(lambda: step_world(OPTIMIZERS[name]), batches=last, count=52)
+    assert len(steps._versions) == 2
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
@@ -2793,56 +2792,50 @@ def test_losses_that_run_as_they_are(kind):
     steps_beside(make, reason=reasons.get(kind, "it "))
 
 
+def begun_steps(make, count=4):
+    """Steps of which some are made; and a mini-batch for the next ones."""
+    world = make()
+    given = (world.model, world.loss, world.optimizer, None)
+    steps = CompiledSteps(*given)
+    following = train._Batch(*given)
+    following.x, following.y = batch(1)
+    following.epoch = 1
+    for i in range(count):
+        following.is_first_epoch = i == 0
+        following.number = i + 1
+        steps.step(following)
+    return world, steps, following
+
+
+def everything(world):
+    leaves = [(bits(p.data), bits(p.grad)) for p in world.leaves]
+    return leaves, bits(world.optimizer.state_dict())
+
+
 def test_a_step_within_no_grad_is_an_error():
-    world = step_world()
-    steps = CompiledSteps(world.model, world.loss, world.optimizer, None)
-
-    def make_step(loss, model=world.model, i=0):
-        return train._step(
-            model, loss, world.optimizer, *batch(1), None, "epoch 1, batch 1", i == 0
-        )
-
-    for i in range(4):
-        steps.step(*batch(1), functools.partial(make_step, i=i), False)
+    world, steps, following = begun_steps(step_world)
     before = [bits(p.data) for p in world.leaves]
     with no_grad(), pytest.raises(ValueError, match="no_grad"):
-        steps.step(*batch(1), make_step, False)
+        steps.step(following)
     assert [bits(p.data) for p in world.leaves] == before
 
 
-def test_an_interruption_in_the_middle_of_a_step_changes_nothing(monkeypatch):
-    world = step_world(OPTIMIZERS["momentum"])
-    interrupt = []
-
-    def loss(output, y):
-        return nn.cross_entropy(output, y)
-
-    steps = CompiledSteps(world.model, loss, world.optimizer, None)
-
-    def make_step(loss, model=world.model):
-        return train._step(model, loss, world.optimizer, *batch(1), None, "epoch 1, batch 2", False)
-
-    for _ in range(4):
-        steps.step(*batch(1), make_step, False)
-    (versions,) = steps._versions.values()
-    (version,) = versions
-    before = (
-        [(bits(p.data), bits(p.grad)) for p in world.leaves],
-        bits(world.optimizer.state_dict()),
-    )
+def test_an_interruption_in_the_middle_of_a_step_changes_nothing():
+    world, steps, following = begun_steps(lambda: step_world(OPTIMIZERS["momentum"]))
+    ((version,),) = steps._versions.values()
+    before = everything(world)
+    computed = []
+    compute = version._compute
 
     def interrupted(x, y):
-        compute(x, y)
-        interrupt.append(1)
+        computed.append(compute(x, y))
         raise KeyboardInterrupt
 
-    compute = version._compute
     version._compute = interrupted
     with pytest.raises(KeyboardInterrupt):
-        steps.step(*batch(1), make_step, False)
-    assert interrupt
-    after = [(bits(p.data), bits(p.grad)) for p in world.leaves], bits(world.optimizer.state_dict())
-    assert after == before
+        steps.step(following)
+    assert computed
+    assert everything(world) == before
 
 
 # ── fit ──────────────────────────────────────────────────────────────────────────────────────────

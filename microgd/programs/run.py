@@ -398,23 +398,23 @@ class _Version:
             return done[id(x)]
 
         def new_result(x: Any) -> Any:
-            if isinstance(x, ndarray) and type(x) is not StandIn:
+            if isinstance(x, ndarray) and not _is_stand_in(x):
                 return x if self.watch.knows(x) or x.base is not None else x.copy("K")
-            if type(x) is StandIn:
-                result = found[self._places[x]]
-                return result.copy("K") if x in self._copied else result
+            if _is_stand_in(x):
+                own = found[self._places[x]]
+                return own.copy("K") if x in self._copied else own
             if not isinstance(x, Node):
                 return x
             if x in self.given:
                 return _value(self.given[x], arguments, options)
-            result = x._numbers
-            if type(result) is StandIn:
+            result: Any = x._numbers
+            if _is_stand_in(result):
                 result = found[self._places[result]]
             if x is self.output:
                 saved = self._saved(numbers, operands)
                 residuals = found[self.count :]
-                operation = _CompiledOperation.of(self, residuals, saved, (arguments, options))
-                value = record(type(x), result, operation, operands, saved)
+                call = _CompiledOperation.of(self, residuals, saved, (arguments, options))
+                value = record(type(x), result, call, operands, saved)
             elif x._operation is None:
                 value = type(x)(result)
             else:
@@ -545,6 +545,10 @@ def _mapped_result(function: Callable[[Any], Any], result: Any) -> Any:
     if type(result) is dict:
         return {key: _mapped_result(function, each) for key, each in result.items()}
     return function(result)
+
+
+def _is_stand_in(x: Any) -> bool:
+    return type(x) is StandIn
 
 
 class _CompiledOperation(Operation):

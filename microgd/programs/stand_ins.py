@@ -34,7 +34,7 @@ _READ_ONLY = np.broadcast_to(0.0, ()).flags
 _DTYPE_OF_FLOAT = np.dtype(np.float64, copy=True)
 
 
-class CannotFollow(TypeError):
+class CannotFollow(TypeError):  # noqa: N818 (it says more than an error's name)
     """Something was computed that can't be written down as a program. The message says what."""
 
 
@@ -152,7 +152,8 @@ class Record:
 
     def constant(self, value: float) -> StandIn:
         """A stand-in for a number that is the same in every run."""
-        return self.result("constant", value, (), None, value)
+        stand_in: StandIn = self.result("constant", value, (), None, value)
+        return stand_in
 
     def result(
         self, kind: str, name: Any, arguments: tuple[Any, ...], options: Any, value: Any
@@ -324,7 +325,7 @@ class StandIn(Call, arrays.StandIn):
     _owner: StandIn  # the stand-in whose memory this is in: itself, or the one it is a view of
 
     # `isinstance(x, float)` answers as for what this stands for; `type(x) is float` does not.
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return type(self._value)
 
@@ -403,9 +404,9 @@ class StandIn(Call, arrays.StandIn):
             self._record.compute(function, *concrete(operands), **concrete(options))
             self._record.statement("function", function, operands, options)
             return None
-        if function is np.where and len(operands) == 3:
-            if all(np.ndim(x) == 0 for x in concrete(operands)):
-                return self._choice(*operands)
+        is_choice = function is np.where and len(operands) == 3
+        if is_choice and all(np.ndim(x) == 0 for x in concrete(operands)):
+            return self._choice(*operands)
         value = self._record.compute(function, *concrete(operands), **concrete(options))
         result = self._record.result("function", function, operands, options, value)
         is_free = function not in _SHAPED_BY_SHAPES
@@ -430,18 +431,22 @@ class StandIn(Call, arrays.StandIn):
     # ── Attributes and methods of arrays ─────────────────────────────────────────────────────────
     @property
     def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
         return () if type(self._value) is float else np.shape(self._value)
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return np.size(self._value)
 
     @property
     def dtype(self) -> Any:
+        """The dtype, as an array's."""
         value = self._value
         if type(value) is float:
             return _DTYPE_OF_FLOAT
@@ -449,6 +454,7 @@ class StandIn(Call, arrays.StandIn):
 
     @property
     def flags(self) -> Any:
+        """The flags of an array that is read-only."""
         # Read-only, so that nobody makes a copy: what is written into it is an error anyway.
         if type(self._value) is float:
             return _READ_ONLY
@@ -459,9 +465,11 @@ class StandIn(Call, arrays.StandIn):
 
     @property
     def T(self) -> Any:  # noqa: N802 (it is NumPy's name)
+        """The axes in reverse."""
         return self._record.result("attribute", "T", (self,), None, self._value.T)
 
     def view(self, dtype: Any = None) -> Any:
+        """The same memory, as elements of another dtype."""
         if dtype is None or (isinstance(dtype, type) and issubclass(dtype, ndarray)):
             return self
         value = self._value.view(dtype)
@@ -493,9 +501,9 @@ class StandIn(Call, arrays.StandIn):
                 return None
             found = self._record.compute(attribute, *concrete(arguments), **concrete(options))
             result = self._record.result("method", name, (self, *arguments), options, found)
-            if name not in _SHAPED_METHODS or has_stand_ins((arguments, options)):
-                if name not in ("dot", "take", "clip"):
-                    self._fix_form(result)
+            is_free = name not in _SHAPED_METHODS or has_stand_ins((arguments, options))
+            if is_free and name not in ("dot", "take", "clip"):
+                self._fix_form(result)
             return result
 
         return method
@@ -521,7 +529,7 @@ class StandIn(Call, arrays.StandIn):
 
     # ── Truth: another answer would lead another way, so the program has to check it ─────────────
     def __bool__(self) -> bool:
-        answer = self._record.compute(bool, self._value)
+        answer: bool = self._record.compute(bool, self._value)
         self._record.statement("guard", answer, (self,))
         return answer
 
@@ -674,41 +682,9 @@ _SHAPED_BY_THEIR_FIRST = {
     np.array_split,
     np.split,
 }
-_SHAPED_METHODS = set(
-    [
-        "all",
-        "any",
-        "argmax",
-        "argmin",
-        "argpartition",
-        "argsort",
-        "astype",
-        "clip",
-        "conj",
-        "copy",
-        "cumprod",
-        "cumsum",
-        "diagonal",
-        "dot",
-        "flatten",
-        "is_integer",
-        "item",
-        "max",
-        "mean",
-        "min",
-        "prod",
-        "ravel",
-        "repeat",
-        "reshape",
-        "round",
-        "searchsorted",
-        "squeeze",
-        "std",
-        "sum",
-        "swapaxes",
-        "take",
-        "trace",
-        "transpose",
-        "var",
-    ]
-)
+_SHAPED_METHODS_NAMES = """
+    all any argmax argmin argpartition argsort astype clip conj copy cumprod cumsum diagonal dot
+    flatten is_integer item max mean min prod ravel repeat reshape round searchsorted squeeze std
+    sum swapaxes take trace transpose var
+"""
+_SHAPED_METHODS = frozenset(_SHAPED_METHODS_NAMES.split())

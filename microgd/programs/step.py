@@ -72,7 +72,7 @@ class CompiledSteps:
         """
         x = batch.x
         y = batch.y
-        make_step = batch.step
+        make_step: MakeStep = batch.step
         is_first_of_epoch = batch.number == 1
         if self.reason is not None:
             return make_step(self.loss)
@@ -285,6 +285,8 @@ class _StepVersion:
         self.unmoved = [p for p in optimizer.parameters if p not in dict(made.gradients)]
         # compute(x, y) is the loss, and what the step changes. Any error means: the engine makes
         # this step. store(results) makes the step, and returns its loss.
+        self.compute: Callable[[Any, Any], Any]
+        self.store: Callable[[Any], float]
         self.compute, self.store = _driver(self, update)
         watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
 
@@ -355,28 +357,28 @@ def _driver(version: _StepVersion, update: Update) -> tuple[Any, Any]:
     numbers = [f"numbers{i}" for i in range(len(version.moved))]
     states = []
     lines = []
-    for i, each in enumerate(version.moved):
-        p = name("parameter", each.parameter)
+    for i, moved in enumerate(version.moved):
+        p = name("parameter", moved.parameter)
         lines.append(f"    {p}.grad = {gradients[i]}")
         lines.append(f"    replace({p}, {numbers[i]})")
-        if each.state:
-            parts = [f"state{i}_{j}" for j in range(len(each.state))]
+        if moved.state:
+            parts = [f"state{i}_{j}" for j in range(len(moved.state))]
             states += parts
             items = ", ".join(
-                f"{key!r}: {part}" for key, part in zip(each.state, parts, strict=True)
+                f"{key!r}: {part}" for key, part in zip(moved.state, parts, strict=True)
             )
-            kept = name("kept", each.kept)
+            kept = name("kept", moved.kept)
             lines.append(f"    {kept}.state = {{{items}}}")
     for p in version.unmoved:
         lines.append(f"    {name('parameter', p)}.grad = None")
     unpacked = ", ".join(["loss", *gradients, *numbers, *states])
     checks = []
-    for each in version.moved:
+    for moved in version.moved:
         # What an optimizer of the user's own remembers may have another form by now.
         if not update.optimizer._is_ours:
-            kept = name("kept", each.kept)
-            checks.append(f"    if len({kept}.state) != {len(each.state)}: raise KeyError")
-            for key, x in each.kept.state.items():
+            kept = name("kept", moved.kept)
+            checks.append(f"    if len({kept}.state) != {len(moved.state)}: raise KeyError")
+            for key, x in moved.kept.state.items():
                 shape = name("shape", np.shape(x))
                 if np.ndim(x):
                     checks.append(f"    if {kept}.state[{key!r}].shape != {shape}: raise KeyError")

@@ -41,7 +41,7 @@ _grad_slot: Any = vars(Node)["grad"]
 
 
 @cache
-def _traced_class(value_class: type) -> type:
+def _traced_class(value_class: Any) -> Any:
     """The subclass whose Values show a stand-in, while they are traced."""
 
     def read_numbers(self: Any) -> Any:
@@ -108,7 +108,7 @@ def without_collector() -> Iterator[None]:
 @contextmanager
 def _replaced(stand_ins: dict[Any, Any]) -> Iterator[None]:
     """A context in which these Values show their stand-ins."""
-    classes = {value: type(value) for value in stand_ins}
+    classes: dict[Any, Any] = {value: type(value) for value in stand_ins}
     token = _stand_ins.set(stand_ins)
     try:
         for value, value_class in classes.items():
@@ -158,6 +158,7 @@ class Trace:
 
     @property
     def calls(self) -> list[Any]:
+        """All calls, in their order."""
         return self.record.calls
 
 
@@ -366,7 +367,7 @@ def _with_stand_ins(
         name = _argument_name(path, names)
         if isinstance(x, Node):
             if x not in stand_ins:
-                stand_ins[x] = _add_input(made, x.name or name, x._numbers, path, x)  # type: ignore[attr-defined]
+                stand_ins[x] = _add_input(made, x.name or name, x._numbers, path, x)
             return x
         if type(x) is ndarray and id(x) in arrays:  # it is given twice
             return arrays[id(x)]
@@ -450,9 +451,9 @@ def literal(array: ndarray) -> str | None:
         written = "np." + repr(item) if item != item or abs(item) == np.inf else repr(item)
         written = written.replace("np.-inf", "-np.inf")
         return f"np.full({shape}, {written}{dtype})"
-    if array.ndim == 1 and array.dtype.kind in "iu":
-        if array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
-            return f"np.arange({len(array)})"
+    is_range = array.ndim == 1 and array.dtype == np.int64
+    if is_range and np.array_equal(array, np.arange(len(array))):
+        return f"np.arange({len(array)})"
     return None
 
 

@@ -24,8 +24,8 @@ import sysconfig
 import threading
 import weakref
 import zlib
-from array import ArrayType
 from argparse import Namespace
+from array import ArrayType
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
@@ -95,6 +95,7 @@ class Watch:
         self._used: set[str] = set()  # all names in the functions that were found
         self._modules: list[tuple[str, ModuleType]] = []  # found as attributes of objects
         self._holders: list[_Holder] = []
+        self._parts: list[Any] = []  # what they held
         self._objects: dict[str, Any] = {"unset": _UNSET, "content": _content}  # in expressions
         self._seen: dict[int, Any] = {}  # by id; keeping the objects keeps their ids
         self._waiting: list[tuple[str, Any]] = [("", root) for root in roots]
@@ -490,7 +491,8 @@ class Surroundings:
 def _checksum(array: ndarray) -> int:
     if array.dtype.hasobject:
         return 0
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8))
+    contents: Any = np.ascontiguousarray(array).view(np.uint8)
+    return zlib.crc32(contents)
 
 
 def random_states(generators: list[Any]) -> list[Any]:
