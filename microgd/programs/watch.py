@@ -253,11 +253,14 @@ class Watch:
         parts = f"{own}.__code__, {own}.__defaults__, {own}.__kwdefaults__"
         self._hold("", parts, [f"the code {of_function}", *[f"a default {of_function}"] * 2])
         self._hold_attributes(name or function.__name__, function)
+        name_of_code = function.__code__.co_name
         used = _names_in(function.__code__)
         self._used |= used
         if "catch_warnings" in used:
             self.unseen = "it changes how warnings are treated"
-        if _asks_for_types(function.__code__):
+        # (Python itself writes methods that ask for types, such as those of data classes.)
+        is_special = name_of_code.startswith("__") and name_of_code != "__call__"
+        if not is_special and _asks_for_types(function.__code__):
             self.unseen = "it asks what type(x) is, which is not followed: isinstance(x, ...) is"
         known = function.__globals__.keys() | vars(builtins).keys()
         self._hold_names(function.__globals__, used & known)
@@ -306,6 +309,7 @@ class Watch:
             self.add_attributes(found, ("_kept",))
             return
         self._hold_attributes(name, found)
+        self._hold("", f"{self._named(found)}.__class__", [f"the class of {name or 'an object'}"])
         if not _is_library(cls.__module__):
             self._hold_slots(name, found, f"{name}." if name else "")
         self._visit_class(cls)
