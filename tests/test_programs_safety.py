@@ -2793,7 +2793,6 @@ def test_a_gradient_that_overflows_while_the_loss_is_finite():
     steps_beside(make, batches=batches)
 
 
-@pytest.mark.xfail(reason="the program's check of finite gradients warns of an overflow")
 def test_large_finite_gradients_whose_squares_overflow_make_a_step():
     def make():
         world = step_world()

@@ -428,33 +428,29 @@ class Fast:
 
         The sum of the squares is finite only if all elements are, and BLAS computes it in a
         fraction of the time of looking at each. (If it is infinite because the squares are too
-        large, the engine makes this step, and looks at each.)
+        large, the engine makes this step, and looks at each. `vdot` does not warn of it.)
         """
         isfinite = self._name_of_function("math.isfinite")
         conditions = []
         for x in results:
             name = self._written(x)
             if type(x._value) is ndarray:
-                flat = self._flat(x, name)
-                name = f"{flat}.dot({flat})"
+                row = self._in_a_row(x, name)
+                name = f"{self._name_of_function('np.vdot')}({row}, {row})"
             conditions.append(f"{isfinite}({name})")
         if conditions:
             self._line(f"if not ({' and '.join(conditions)}): raise OtherWay")
 
-    def _flat(self, x: StandIn, name: str) -> str:
-        """The name of an array's elements in one row, in the order in which they are in memory."""
+    def _in_a_row(self, x: StandIn, name: str) -> str:
+        """An array whose elements are in memory in their order: vdot would copy any other."""
         value = x._value
-        if value.ndim == 1:
-            return name
         owner = x._owner
-        order = "" if value.flags.c_contiguous else "'K'"
         is_whole = owner._index in self.names and owner._value.size == value.size
         if is_whole and owner._value.flags.c_contiguous:
-            name = self.names[owner._index]
-            order = ""
-        flat = self._new_name()
-        self._line(f"{flat} = {name}.ravel({order})")
-        return flat
+            return self.names[owner._index]
+        if value.flags.f_contiguous and not value.flags.c_contiguous:
+            return f"{name}.T"
+        return name
 
 
 _FEW_ELEMENTS = 1000
