@@ -93,16 +93,17 @@ def _laid_out_like(gradient: Any, number: Any) -> Any:
 
 
 def _nudged(twin: Any, number: Any, gradient: Any, state: dict[str, Any]) -> Any:
-    """What `nudge` returns, converted as `Optimizer._nudge` does."""
-    given_nudge, new_state = twin.nudge(number, gradient, state)
+    """What `nudge` returns, converted as `Optimizer._nudge` does; the same state if it kept it."""
+    given_nudge, new_state = twin.nudge(number, gradient, dict(state))
     nudge: Any = as_data(given_nudge, number)
     if np.shape(nudge) != np.shape(number):
         raise CannotFollow("the nudge has another shape than the parameter")
     if nudge.dtype != number.dtype:
         nudge = nudge.astype(number.dtype)
-    if new_state is not state:
-        new_state = {name: as_data(x, number) for name, x in new_state.items()}
-    return nudge, new_state
+    is_kept = new_state.keys() == state.keys() and all(x is state[k] for k, x in new_state.items())
+    if is_kept:
+        return nudge, state
+    return nudge, {name: as_data(x, number) for name, x in new_state.items()}
 
 
 def _own(x: Any, gradient: StandIn, taken: set[Any]) -> Any:
