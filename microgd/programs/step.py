@@ -268,7 +268,6 @@ class _StepVersion:
     def __init__(self, made: Trace, watch: Watch, update: Update) -> None:
         self.runs = 1
         self._watch = watch
-        self._update = update
         optimizer = update.optimizer
         moved = update.moved
         loss = made.output._numbers

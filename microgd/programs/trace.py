@@ -154,7 +154,6 @@ class Trace:
     update_from: int | None = None  # where the calls of the optimizer begin
     seed: StandIn | None = None  # the gradient that the reverse pass begins with
     constants: dict[int, tuple[ndarray, str | None]] = field(default_factory=dict)
-    converted: list[Any] = field(default_factory=list)
 
     @property
     def calls(self) -> list[Any]:
