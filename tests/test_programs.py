@@ -238,10 +238,14 @@ def test_a_program_refuses_other_shapes_dtypes_and_labels():
     x, y = mini_batch(np.random.default_rng(1))
     program = source(lambda x, y: nn.cross_entropy(model(x), y), x, y, model=model)
     weights = [p.data for p in model.parameters()]
-    with pytest.raises(ValueError, match=r"expected shape \(32, 784\) of float32"):
+    with pytest.raises(ValueError, match=r"expected x of shape \(32, 784\) and float32"):
         program(x[:10], y[:10], *weights)
-    with pytest.raises(ValueError, match="float32"):
+    with pytest.raises(ValueError, match=r"expected shape \(32, 784\) of float32"):  # when saved
+        program.function(x[:10], y[:10], *weights)
+    with pytest.raises(ValueError, match=r"but got .* float64"):
         program(x.astype(np.float64), y, *weights)
+    with pytest.raises(TypeError, match="expected x to be an array, but got"):
+        program(x.tolist(), y, *weights)
     with pytest.raises(ValueError, match="expected labels from 0 to 9"):
         program(x, y + 1, *weights)
 
@@ -280,6 +284,60 @@ def test_a_step_returns_what_the_next_one_takes():
         assert as_bytes(loss) == as_bytes(expected.item())
     for array, p in zip(state, model.parameters(), strict=False):
         assert as_bytes(array) == as_bytes(p.data)
+
+
+def test_weights_come_back_in_the_order_of_the_arguments_whatever_the_optimizers_order():
+    class Model(nn.Module):
+        def __init__(self):
+            self.hidden = nn.Linear(1, 1, rng=np.random.default_rng(0), dtype=np.float64)
+            self.gate = Value(np.ones(1))
+            self.scale = Value(np.full(1, 2.0))
+
+        def forward(self, x):
+            return self.gate * self.hidden(x) * self.scale
+
+    model = Model()
+    x = np.linspace(-1.0, 1.0, 5)[:, None]
+    parameters = [model.scale, model.hidden.bias, model.gate, model.hidden.weight]
+    optimizer = optim.SGD(parameters, lr=0.1, momentum=0.5)
+
+    def loss_of(x, y):
+        return nn.mse_loss(model(x), y)
+
+    program = source(loss_of, x, 3 * x, model=model, optimizer=optimizer)
+    state = [p.data.copy() for p in parameters] + [np.zeros(p.shape) for p in parameters]
+    for _ in range(4):
+        loss, *state = program(x, 3 * x, *state, 0.1)
+        expected = loss_of(x, 3 * x)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+        assert as_bytes(loss) == as_bytes(expected.item())
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    optimizer = optim.SGD([Value(1.0)], lr=0.1)
+    with pytest.raises(ValueError, match="is it the optimizer of this model"):
+        source(lambda x: x * 2.0, Value(1.0), optimizer=optimizer)
+
+
+@pytest.mark.parametrize("result", [None, "text"])
+def test_a_function_that_returns_nothing_is_refused_or_runs_as_it_is(result):
+    def forgets(x):
+        x * x
+        return result
+
+    with pytest.raises(TypeError, match="expected a function that returns what it computes"):
+        source(forgets, Value(2.0))
+    program = compiled(forgets)
+    assert [program(Value(2.0)) for _ in range(5)] == [result] * 5
+
+
+def test_a_refused_function_leaves_the_random_generators_where_they_were():
+    layer = nn.Dropout(0.5, rng=np.random.default_rng(0))
+    with pytest.raises(TypeError, match="random numbers"):
+        source(lambda x: layer(x).sum(), Value(np.ones(8)))
+    np.testing.assert_array_equal(layer.rng.random(3), np.random.default_rng(0).random(3))
 
 
 def test_operations_of_ones_own_are_written_with_their_rules():

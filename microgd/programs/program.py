@@ -29,9 +29,12 @@ class Program:
     """A computation written out: `print` shows it, calling it runs it, `save` makes a file of it.
 
     `source` makes it. Its arguments are the function's own and then the weights that the function
-    uses, in the order of its first line; it returns what its last line says. `text` is the program,
-    `function` the function that it defines, and `fast` the same operations in place, as `compiled`
-    and `train.fit(compiled=True)` run them.
+    uses, as its first line says; it returns the result and the gradients. A step of training also
+    takes what the optimizer remembers, and lr last, and returns the weights and all that in the
+    same order: `loss, *state = step(x, y, *state, lr)`.
+
+    `text` is the program, `function` the function that it defines, and `fast` the same operations
+    in place, as `compiled` and `train.fit(compiled=True)` run them.
     """
 
     def __init__(
@@ -40,14 +43,14 @@ class Program:
         text: str,
         constants: Mapping[str, Any],
         notes: Mapping[int, str],
-        floats: Sequence[str],
+        forms: Mapping[str, Any],
         fast: Callable[[], str],
     ) -> None:
         self.name = name
         self.text = text
         self._constants = dict(constants)
         self._notes = dict(notes)
-        self._floats = frozenset(floats)  # the arguments that are numbers
+        self._forms = dict(forms)  # of the arguments: shape and dtype, or float
         self._fast = fast
         namespace: dict[str, Any] = {}
         exec(compile(text, f"<{name}>", "exec"), namespace)
@@ -57,14 +60,15 @@ class Program:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """What the program computes from these numbers and arrays.
 
-        `TypeError` for an array where the program takes a number: it would get wrong gradients.
+        Numbers in place of arrays, arrays in place of numbers, and anything else are a `TypeError`;
+        other shapes and dtypes are a `ValueError`.
         """
-        given = {**dict(zip(self._names, arguments, strict=False)), **options}
-        for name in self._floats & given.keys():
-            if np.ndim(given[name]):
-                raise TypeError(f"expected {name} to be a number, but got {shown(given[name])}")
-        constants = {name: x for name, x in self._constants.items() if name not in options}
-        return self.function(*arguments, **constants, **options)
+        pairs = zip(self._names, arguments, strict=False)
+        checked = [_checked(name, x, self._forms) for name, x in pairs]
+        rest = arguments[len(checked) :]
+        named = {name: _checked(name, x, self._forms) for name, x in options.items()}
+        constants = {name: x for name, x in self._constants.items() if name not in named}
+        return self.function(*checked, *rest, **constants, **named)
 
     @property
     def fast(self) -> str:
@@ -99,6 +103,27 @@ class Program:
     def _repr_markdown_(self) -> str:
         # Jupyter highlights it.
         return f"```python\n{self.text}```\n"
+
+
+def _checked(name: str, x: Any, forms: Mapping[str, Any]) -> Any:
+    """An argument of a program, if it has the right form."""
+    form = forms.get(name)
+    if form is None:
+        return x
+    if form is float:
+        is_number = isinstance(x, float | int | np.floating | np.integer)
+        if not is_number or isinstance(x, bool):
+            raise TypeError(f"expected {name} to be a number, but got {shown(x)}")
+        return float(x)
+    shape, dtype = form
+    if type(x) is not np.ndarray:
+        raise TypeError(f"expected {name} to be an array, but got {shown(x)}")
+    if x.shape != shape or x.dtype != dtype:
+        raise ValueError(
+            f"expected {name} of shape {shape} and {dtype}, but got shape {x.shape} and {x.dtype}: "
+            "a program is for the shapes and dtypes of its examples"
+        )
+    return x
 
 
 def source(
@@ -150,27 +175,33 @@ def source(
     check_type("a model that is a Module", Module | None, model)
     check_type("an optimizer such as optim.SGD", Optimizer | None, optimizer)
     watch = Watch(function, examples, model)
-    surroundings = Surroundings(watch)
-    before = next_order()
-    result = function(*examples)
-    change = surroundings.change()
-    if change is not None:
-        raise CannotFollow(f"no program can be written of the function: {change}")
-    values = values_found(watch, result, before)
-    _name_parameters(values, model if model is not None else function)
-    names = Names(function, model)
-    update = None if optimizer is None else Update(optimizer, from_second_step=True)
-    with RandomStatesKept(watch.generators), names.collecting():
-        made = trace(
-            function,
-            examples,
-            {},
-            values,
-            watch,
-            backward=True,
-            argument_names=_argument_names(function),
-            find_place=names.find_place,
-            finish=None if update is None else update.trace,
+    with RandomStatesKept(watch.generators):
+        surroundings = Surroundings(watch)
+        before = next_order()
+        result = function(*examples)
+        change = surroundings.change()
+        if change is not None:
+            raise CannotFollow(f"no program can be written of the function: {change}")
+        values = values_found(watch, result, before)
+        _name_parameters(values, model if model is not None else function)
+        names = Names(function, model)
+        update = None if optimizer is None else Update(optimizer, from_second_step=True)
+        with names.collecting():
+            made = trace(
+                function,
+                examples,
+                {},
+                values,
+                watch,
+                backward=True,
+                argument_names=_argument_names(function),
+                find_place=names.find_place,
+                finish=None if update is None else update.trace,
+            )
+    if update is not None and not update.moved:
+        raise ValueError(
+            "the result depends on no parameter of the optimizer: is it the optimizer of this "
+            "model, and was .data or .item() taken on the way?"
         )
     return _Writing(made, names, function, update).program()
 
@@ -207,6 +238,11 @@ class _Writing:
         self.update = update
         self.name = _program_name(function) if update is None else "step"
         self._results = [x for x in numbers_in_result(made.result) if type(x) is StandIn]
+        if not self._results:
+            raise TypeError(
+                "expected a function that returns what it computes from its arguments, but got "
+                f"{shown(made.result)}"
+            )
         self._gradients: list[Any] = []
         if update is None:
             places = {each.value: i for i, each in enumerate(made.inputs)}
@@ -228,7 +264,7 @@ class _Writing:
             start = head.count("\n")
             notes = {start + i: note for i, note in text.notes(body).items()}
             program = Program(
-                self.name, f"{head}{body}\n", text.objects, notes, text.floats(), self._fast
+                self.name, f"{head}{body}\n", text.objects, notes, text.forms(), self._fast
             )
             arguments = [each.stand_in._value for each in text.inputs]
             if self._agrees(program, arguments, text.results):
@@ -253,10 +289,19 @@ class _Writing:
             final_names,
             writes_products,
             None if self.update is None else self.update.lr,
+            self._order(),
         )
         if self.update is not None:
             self._name_updates(self.update, text, final_names)
         return text
+
+    def _order(self) -> dict[StandIn, int]:
+        """The places of arguments that come in the order of the results: weights, then states."""
+        if self.update is None:
+            return {}
+        states = [each.stand_in for each in self.made.inputs if (each.path or [""])[0] == "state"]
+        in_order = [*(each.number for each in self.update.moved), *states]
+        return {x: i for i, x in enumerate(in_order)}
 
     def _fast(self) -> str:
         results = [*self._results, *(x for _, x in self._gradients)]

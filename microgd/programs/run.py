@@ -398,7 +398,8 @@ class _Version:
     ) -> Any:
         """What the program has computed, in the form in which the function returns it."""
         operands = self._operands(arguments, options)
-        if self.structure is self.output:  # one Value, as most functions return
+        is_one_value = self.output is not None and self.structure is self.output
+        if is_one_value:  # as of most functions
             saved = self._saved(numbers, operands)
             residuals = found[self.count :]
             call = _CompiledOperation.of(self, residuals, saved, (arguments, options))

@@ -549,6 +549,8 @@ class StandIn(Call, arrays.StandIn):
     __deepcopy__ = _refused("a deep copy of x")
 
     def __repr__(self) -> str:
+        if self._record.is_open:
+            self._record.cannot("printing x takes its numbers out of the computation")
         return f"<stand-in for {self._value!r}>"
 
     # ── Operators ────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ engine, in the same order, and the same bits. Only the way they are written is c
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,7 @@ class Text:
         final_names: dict[StandIn, str],
         writes_products: bool = True,
         rate: StandIn | None = None,
+        order: Mapping[StandIn, int] | None = None,
     ) -> None:
         self._rate = rate
         self._gradients = gradients
@@ -86,7 +87,7 @@ class Text:
         self.left_names: dict[StandIn, str] = {}  # of what a sum adds to
         self._gradient_of: dict[Any, str] = {}  # the names of gradients, by node
         inputs = _used_inputs(made, self.calls, results)
-        self.inputs = sorted(inputs, key=lambda each: each.stand_in is rate)
+        self.inputs = sorted(inputs, key=lambda each: _rank(each, rate, order or {}))
 
     def _without_round_trips(self, calls: list[Call]) -> list[Call]:
         """The calls, with x[i] -= y in place of taking x[i], changing it, and putting it back."""
@@ -207,10 +208,14 @@ class Text:
         head = _wrapped(f"def {self.title}(", [*arguments, *self.objects], "):")
         return "\n".join([*head, *self._checks(), *self.lines])
 
-    def floats(self) -> list[str]:
-        """The arguments that are numbers."""
-        floats = [each.stand_in for each in self.inputs if type(each.stand_in._value) is float]
-        return [self._taken_names[x] for x in floats]
+    def forms(self) -> dict[str, Any]:
+        """The forms of the arguments, by name: float, or a shape and a dtype."""
+        forms: dict[str, Any] = {}
+        for each in self.inputs:
+            value = each.stand_in._value
+            form = (value.shape, value.dtype) if type(value) is ndarray else None
+            forms[self._taken_names[each.stand_in]] = float if type(value) is float else form
+        return forms
 
     def notes(self, body: str) -> dict[int, str]:
         """What the lines of the text compute, by their numbers: a number, or a shape."""
@@ -631,6 +636,15 @@ def _labels_in(condition: Any) -> tuple[StandIn, int] | None:
     if unsigned._kind != "method" or unsigned._name != "view":
         return None
     return unsigned._arguments[0], count
+
+
+def _rank(each: Any, rate: StandIn | None, order: Mapping[StandIn, int]) -> tuple[int, int]:
+    """Where an argument stands: the function's own, others, weights and states, and the rate."""
+    if each.stand_in is rate:
+        return 3, 0
+    if each.stand_in in order:
+        return 2, order[each.stand_in]
+    return (0 if each.path is not None else 1), 0
 
 
 def _used_inputs(made: Trace, calls: Sequence[Call], results: Sequence[StandIn]) -> list[Any]:

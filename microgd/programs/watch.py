@@ -118,10 +118,10 @@ class Watch:
         try:
             parts = self._look()
         except Exception:
-            return "an attribute, which is gone,"
+            return "an attribute that is gone"
         names = [name for holder in self._holders for name in holder.names]
         if len(parts) != len(self._parts):
-            return "the length of a list, or the number of attributes,"
+            return "the number of items or attributes"
         for name, old, new in zip(names, self._parts, parts, strict=False):
             if old is not new and not _is_equal(old, new):
                 return name
