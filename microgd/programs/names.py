@@ -21,6 +21,7 @@ from microgd import nn
 from microgd.backprop import Node, RegisteredOperation, reverse_pass
 from microgd.module import Module
 from microgd.programs.stand_ins import StandIn
+from microgd.programs.watch import is_in_doctest
 
 # Their many lines have a heading of their own.
 LONG_OPERATIONS: dict[Any, str] = {
@@ -82,7 +83,8 @@ class Names:
         if frame.f_code in _OPERATION_CODES:
             return self._observe_operation
         module_name = frame.f_globals.get("__name__") or ""
-        if module_name != "microgd" and not module_name.startswith("microgd."):
+        is_microgds = module_name == "microgd" or module_name.startswith("microgd.")
+        if not is_microgds or is_in_doctest(frame.f_code):
             given = {name: id(frame.f_locals.get(name)) for name in _parameters(frame.f_code)}
             return partial(self._observe_users, given)
         return self._observe_table if module_name.startswith(_TABLES) else None

@@ -235,6 +235,8 @@ class Watch:
     def _visit_function(self, name: str, function: FunctionType) -> None:
         # (`functools.wraps` gives a function the __module__ of another.)
         home = function.__globals__.get("__name__") or ""
+        if is_in_doctest(function.__code__):
+            home = ""  # an example in a docstring has the globals of its module
         is_microgds = home.startswith("microgd.")
         cells = function.__closure__ or ()
         for cell_name, cell in zip(function.__code__.co_freevars, cells, strict=True):
@@ -391,6 +393,11 @@ def _is_equal(old: Any, new: Any) -> bool:
     if isinstance(old, MethodType):
         return bool(old == new)
     return isinstance(old, _PLAIN) and bool(old == new) and repr(old) == repr(new)
+
+
+def is_in_doctest(code: CodeType) -> bool:
+    """Whether a function was made by an example in a docstring."""
+    return code.co_filename.startswith("<doctest")
 
 
 def _is_library(module_name: str | None) -> bool:
