@@ -147,11 +147,11 @@ def check_loss(name, loss, expected):
         sys.exit(f"{name} arrived at a loss of {loss}, microgd at {expected}")
 
 
-def measure_loops(settings, rounds, progress):
+def measure_loops(settings, rounds, examples, progress):
     """For each setting a row: name -> times of a step of training, in microseconds."""
     rows = []
     for setting in settings:
-        found = run("epochs", setting, rounds)
+        found = run("epochs", setting, rounds, examples)
         for name, turns in found.items():
             check_loss(name, turns["loss"], found["fit"]["loss"])
         rows.append({name: turns["times"] for name, turns in found.items()})
@@ -235,9 +235,10 @@ def report_steps(options, peers, progress):
         progress.write("\nGeometric means over the settings, and in brackets the extremes:\n")
         progress.write(table_of_peers(rows, compared))
 
-    loops = measure_loops(settings, repeats, progress)
+    examples = 6_000 if options.quick else 60_000
+    loops = measure_loops(settings, repeats, examples, progress)
     progress.write(
-        "\nThe same step as part of three epochs of training on 6,000 examples, everything "
+        f"\nThe same step as part of three epochs of training on {examples:,} examples, everything "
         "included: the loop,\nthe mini-batches, and what microgd checks and compiles.\n"
     )
     compared = [name for name in loops[0] if name != "hand"]
@@ -260,6 +261,7 @@ def report_micrograd(options, progress):
         ratio = statistics.median(ratios[kind] for ratios in found)
         progress.write(f"{ratio:7.2f}  {kind}: the expression in its README, and its gradients")
 
+    kinds = ["eager", "compiled"]
     seconds = measure_moons(["micrograd", *kinds], progress)
     for kind in kinds:
         ratio = seconds["micrograd"] / seconds[kind]

@@ -127,9 +127,9 @@ def work_trial(name):
 
 
 # ── Three epochs of training, the loop included ───────────────────────────────────────────────────
-# Each function trains on 6,000 examples, and returns the mean loss of the last epoch.
+# Each function returns the mean loss of the last epoch.
 
-EXAMPLES, EPOCHS = 6_000, 3
+EPOCHS = 3
 
 
 def loop_by_hand(layers, x, y, batch):
@@ -171,14 +171,15 @@ def loop_fit_compiled(layers, x, y, batch):
     return loop_fit(layers, x, y, batch, compiled=True)
 
 
-def work_epochs(setting, rounds):
+def work_epochs(setting, rounds, examples):
     """The loops take turns: for each the microseconds a step of every round, and the loss."""
     sizes, batch = SETTINGS[int(setting)]
     rng = np.random.default_rng(0)
     layers = first_layers(sizes, rng)
-    x = rng.random((EXAMPLES, sizes[0]), np.float32)
-    y = rng.integers(0, sizes[-1], EXAMPLES)
-    steps = EPOCHS * -(-EXAMPLES // batch)
+    examples = int(examples)
+    x = rng.random((examples, sizes[0]), np.float32)
+    y = rng.integers(0, sizes[-1], examples)
+    steps = EPOCHS * -(-examples // batch)
 
     loops = {"hand": loop_by_hand, "fit": loop_fit, "fit_compiled": loop_fit_compiled}
     names = list(loops)
