@@ -102,7 +102,7 @@ def fit(
 
     Training begins when the first record is asked for. If none ever is, there is a
     `RuntimeWarning`. There is one, too, if the columns of x differ in size by a factor above 1,000:
-    the largest absolute values of some examples are compared, and columns of zeros left out.
+    their largest absolute values are compared, and columns of zeros left out.
 
     A loss or a gradient that is infinite or nan is a `DivergedError`, raised before it reaches the
     weights. `ValueError` at once if there are no examples, or not as many x as y; and later, if
@@ -276,7 +276,7 @@ def _step(
         )
     if before_step is not None:
         before_step(optimizer)
-    if not _are_finite([p.grad for p in optimizer.parameters if p.grad is not None]):
+    if not all(p.grad is None or _is_finite(p.grad) for p in optimizer.parameters):
         cause = _cause(optimizer, x, y, never_moved)
         raise DivergedError(f"a gradient became infinite or nan in {where}: {cause}")
     if is_foreign and is_first:
@@ -338,8 +338,7 @@ def _warn_of_unequal_features(x: NDArray[Any]) -> None:
     """
     if x.ndim != 2 or x.dtype.kind not in "iuf":
         return
-    some = x[:: 1 + len(x) // 1000]  # that is enough to tell, and takes a fraction of the time
-    sizes = np.maximum(some.max(axis=0), -some.min(axis=0).astype(np.float64))
+    sizes = np.maximum(x.max(axis=0), -x.min(axis=0).astype(np.float64))
     sizes = sizes[sizes > 0]
     if not sizes.size or not np.isfinite(sizes).all():
         return
@@ -402,21 +401,16 @@ def _checked_loss(loss: Any) -> Value:
     return loss
 
 
-def _are_finite(gradients: list[Data]) -> bool:
-    """Whether all elements of the gradients are finite."""
-    with np.errstate(over="ignore"):  # once for all of them, since it takes a microsecond
-        return all(map(_is_finite, gradients))
-
-
 def _is_finite(g: Data) -> bool:
-    """Whether all elements of a gradient are finite. (NumPy may warn of an overflow.)"""
+    """Whether all elements of a gradient are finite."""
     if isinstance(g, float):
         return isfinite(g)
     # If the sum of the squares is finite, so are all elements, and BLAS computes it in a fraction
     # of the time that looking at each would take. But squares of finite elements may overflow. So
-    # if the sum is not finite, each element is looked at.
+    # if the sum is not finite, each element is looked at. (`vdot` gives no warning of an overflow,
+    # as `dot` does.)
     flat = np.asarray(g).ravel("K")
-    return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+    return isfinite(np.vdot(flat, flat)) or bool(np.isfinite(flat).all())
 
 
 # ── Evaluation ───────────────────────────────────────────────────────────────────────────────────
