@@ -110,13 +110,12 @@ def as_array(x: Any) -> Any:
 
 
 def of_floats(function: Callable[..., float]) -> Callable[..., float]:
-    """A function of the module `math`, which takes stand-ins for floats, too."""
+    """A function of the module `math`, which takes a stand-in as its first argument, too."""
 
-    def apply(*arguments: Any) -> Any:
-        for x in arguments:
-            if isinstance(x, StandIn):
-                return x.applied(function, arguments)
-        return function(*arguments)
+    def apply(x: Any, *others: Any) -> Any:
+        if isinstance(x, StandIn):
+            return x.applied(function, (x, *others))
+        return function(x, *others)
 
     return apply
 

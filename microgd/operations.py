@@ -126,6 +126,8 @@ def shape_of(x: Operand) -> tuple[int, ...]:
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
+_exp = of_floats(math.exp)
+_hypot = of_floats(math.hypot)
 _BOOL = np.dtype(np.bool)
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
@@ -612,10 +614,6 @@ NUMPY[np.amin] = min
 
 
 # ── Accuracy: functions that rules above are made of ─────────────────────────────────────────────
-_exp = of_floats(math.exp)
-_hypot = of_floats(math.hypot)
-
-
 # Written out in a rule, 1 - tanh(x)² would be 0 as soon as tanh(x) rounds to 1, 1 - x² would lose
 # its digits near x = 1, and in sqrt(1 + x²) the square would overflow. The four operations below
 # avoid these losses. They have rules of their own, so that second derivatives keep their digits.

@@ -53,7 +53,7 @@ def step(
     d_loss = 1.0
 
     # back through cross_entropy
-    d_logits = softmax_minus_one_hot * (d_loss * 0.03125)
+    d_logits = softmax_minus_one_hot * (d_loss * (1 / 32))
 
     # back through 2: Linear(16, 10)
     d_relu_1 = d_logits @ weight_2

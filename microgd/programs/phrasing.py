@@ -83,6 +83,10 @@ class Phrasing(Writer):
 
     def plain(self, x: Any) -> tuple[str, int]:
         """What is no stand-in, with its binding."""
+        if type(x) is float and len(repr(x)) > 5:
+            part = round(1 / x) if 1e-3 < x < 1 else 0
+            if part and 1 / part == x:  # the mean over a mini-batch, as a person writes it
+                return f"1 / {part}", PRODUCT
         if isinstance(x, tuple) and any(isinstance(part, slice) for part in x):
             return f"np.s_[{self.index(x)}]", ATOM
         if isinstance(x, tuple | list):  # a shape or an index, in plain integers
