@@ -171,6 +171,11 @@ def mini_batch(rng):
     return rng.random((32, 784), np.float32), rng.integers(0, 10, 32)
 
 
+def code_of(text):
+    """The lines of a program, without what is said beside them."""
+    return [re.sub(r"(?<=\S)  # .*", "", line) for line in text.splitlines()]
+
+
 def test_a_whole_step_has_parameters_names_layers_and_the_update():
     model = digit_network()
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -190,7 +195,186 @@ def test_a_whole_step_has_parameters_names_layers_and_the_update():
         "    velocity_weight_0 = 0.9 * velocity_weight_0 + d_weight_0",
         "    weight_0 = weight_0 - lr * velocity_weight_0",
     ):
-        assert line in text.splitlines()
+        assert line in code_of(text)
+
+
+def written(function, *examples, **options):
+    """The text of a program, which has no line that is too long."""
+    text = str(source(function, *examples, **options))
+    assert max(map(len, text.splitlines())) <= 90
+    return text
+
+
+def test_beside_a_product_stand_the_shapes_of_its_arrays():
+    model = digit_network()
+    x, y = mini_batch(np.random.default_rng(1))
+    text = written(lambda x, y: nn.cross_entropy(model(x), y), x, y, model=model)
+    for line in (
+        "linear_0 = x @ weight_0.T  # (32, 784) @ (784, 16) -> (32, 16)",
+        "d_weight_2 = d_linear_2.T @ relu_1  # (10, 32) @ (32, 16) -> (10, 16)",
+        "d_weight_0 = (x.T @ d_linear_0).T  # (784, 32) @ (32, 16) -> (784, 16), then (16, 784)",
+        "d_bias_2 = np.ones(32, np.float32) @ d_linear_2  # the sum of the 32 rows",
+    ):
+        assert f"\n    {line}\n" in text
+
+
+def test_shapes_that_have_no_room_beside_their_line_are_left_out():
+    names = [f"{letter * 33}" for letter in "abc"]
+    weights = [Value(np.ones((2, 2)), name=name) for name in names[:2]]
+
+    def product():
+        return weights[0] @ weights[1] * 2.0
+
+    text = written(lambda: product().sum())
+    assert f"{names[0]} @ {names[1]}" in text
+    assert "->" not in text.partition("# Backward")[0]
+
+
+def test_a_product_that_is_a_number_has_no_shapes():
+    text = written(lambda x, y: x @ y, Value([1.0, 2.0]), Value([3.0, 4.0]))
+    assert "x @ y" in text
+    assert "->" not in text
+    text = written(lambda x: (x @ np.ones((2, 2))).sum(), Value([1.0, 2.0]))
+    assert "->" not in text.partition("# Backward")[0]
+
+
+def test_a_sum_over_what_broadcasting_repeated_says_so():
+    text = written(lambda x, y: (x * y).sum(), Value(np.ones((2, 3))), Value(np.ones(3)))
+    assert "    d_y = (d_product * x).sum(axis=0)  # summed over what was broadcast\n" in text
+    # A vector on the left is a matrix of one row: nothing is added up.
+    text = written(lambda x: (x @ np.ones((2, 2))).sum(), Value(np.ones(2)))
+    assert ".sum(axis=0)" in text
+    assert "broadcast\n" not in text
+
+
+def test_the_lines_of_cross_entropy_say_what_they_compute():
+    text = written(nn.cross_entropy, Value(np.zeros((2, 3)), name="z"), np.array([0, 2]))
+    comments = " ".join(line.strip(" #") for line in text.splitlines() if line.startswith("    #"))
+    assert "The derivative of log(sum(exp(z))) with respect to z[j] is exp(z[j]) / sum" in comments
+    assert "So the slope is softmax - one-hot." in comments
+    for line in (
+        "p = z.T.copy()  # a column for each example: long rows are faster to add up",
+        "np.exp(p, out=p)  # now p is exp(z)",
+        "p /= sums  # now p is softmax(z)",
+        "flat[label_places] -= 1.0  # in p's memory, so now p is softmax(z) - one-hot",
+    ):
+        assert f"\n    {line}\n" in text
+
+
+def test_what_there_is_to_say_about_a_derivative_is_said_once():
+    text = written(lambda x: np.tanh(np.tanh(x)).sum(), Value([1.0, 2.0]))
+    assert text.count("np.tanh(") > 2
+    assert text.count("The slope of tanh is 1 - tanh², which is sech².") == 1
+    assert "    sech /= denominator\n" in text
+
+
+def test_what_nobody_has_named_is_called_by_a_noun():
+    def attention(q, k):
+        return (nn.softmax(q @ k.T / 2.0) * q[0]).sum()
+
+    text = written(attention, Value(np.ones((3, 3))), Value(np.ones((3, 3))))
+    for name in ("k_T", "q_0", "d_k_T", "d_product", "result", "d_result"):
+        assert f"\n    {name} = " in text
+    verbs = "add|subtract|multiply|divide|negative|transpose|broadcast_to|astype|reshape|getitem|t"
+    assert not re.search(rf"\n    (d_)?({verbs})(_\d+)? = ", text)
+
+
+def test_numbers_are_written_as_they_were_computed():
+    numbers = (1 / 32, 1 - 0.9, 1 - 0.999, 5**0.5, 1 / 1e15, 0.1, 1 / 3 + 1e-16)
+    text = written(lambda x: sum(x * number for number in numbers), Value(3.0))
+    for written_number in ("1 / 32", "1 - 0.9", "1 - 0.999", "math.sqrt(5)", "1e-15", "0.1"):
+        assert written_number in text
+    assert "1 / 10)" not in text
+
+
+def test_a_power_has_a_whole_number_as_its_exponent_and_none_if_that_is_1():
+    text = written(lambda x: x**3.0 + x**2, Value(np.array([1.0, 2.0])).sum())
+    assert "x ** 3 + x ** 2" in text
+    assert "2.0 * x)" in text
+    assert "** 1" not in text
+
+
+def test_a_first_power_of_what_changes_afterwards_is_computed_before():
+    def changed(x):
+        numbers = x.data.copy()
+        powers = [numbers**1.0]  # in a list it has no name of its own
+        numbers += 1.0
+        return x.sum() * powers[0].sum() + (x * numbers).sum()
+
+    result, _ = source(changed, Value([1.0, 2.0]))(np.array([3.0, 4.0]))
+    assert result == (3.0 + 4.0) * (3.0 + 4.0) + 3.0 * 4.0 + 4.0 * 5.0
+
+
+def test_the_way_back_from_indexing_begins_with_zeros():
+    text = written(lambda x: x[np.array([0, 0, 1])].sum(), Value(np.ones(4, np.float32)))
+    assert "    d_x = np.zeros(4, np.float32)\n    np.add.at(d_x, " in text
+
+
+def test_contributions_are_added_to_the_zeros_under_the_name_of_their_sum():
+    text = written(lambda x: (x * 2.0).sum() + x[1:3].sum(), Value(np.ones(4)))
+    assert re.search(
+        r"\n    d_x = np\.zeros\(4\)\n    d_x\[1:3\] = .*\n(.*\n)*    d_x = d_x \+ ", text
+    )
+
+
+def test_a_formula_that_fits_into_no_line_has_a_line_of_its_own_in_brackets():
+    layer = nn.Linear(2, 2, rng=np.random.default_rng(0))
+    model = nn.Sequential(layer)
+    optimizer = optim.Adam(model.parameters())
+    text = written(lambda x: model(x).sum(), np.ones((3, 2)), model=model, optimizer=optimizer)
+    squares = "0.999 * exp_avg_sq_weight_0 + (1 - 0.999) * d_weight_0 * d_weight_0"
+    assert f"\n    exp_avg_sq_weight_0 = (\n        {squares}\n    )\n" in text
+
+
+def test_the_update_is_headed_by_what_its_optimizer_says_about_itself():
+    class Plain(optim.Optimizer):
+        """Against the gradient.
+
+        And more.
+        """
+
+        def nudge(self, number, gradient, state):
+            return -self.lr * gradient, state
+
+    x = Value([1.0, 2.0], name="x")
+    text = written(lambda: (x * x).sum(), optimizer=Plain([x], lr=0.1))
+    heading = "    # update by Plain\n    # Against the gradient.\n"
+    assert f"{heading}    # Here p is x, for example, and g is d_x.\n" not in text
+    assert heading in text
+    text = written(lambda: (x * x).sum(), optimizer=optim.AdamW([x], lr=0.1))
+    for line in (
+        "# update by AdamW",
+        "#     m = beta1 * m + (1 - beta1) * g          (a running mean of the gradients)",
+        "#     p = p - lr * m' / (sqrt(v') + eps) - lr * weight_decay * p",
+        "# Here p is x, for example, and g is d_x.",
+    ):
+        assert f"\n    {line}\n" in text
+
+
+def moves(optimizer, *values):
+    """The lines that move the parameters."""
+    text = written(lambda: values[0] * values[1], optimizer=optimizer)
+    return text.partition("lr = float(lr)\n")[2].partition("\n    return")[0]
+
+
+def test_the_many_lines_that_move_a_parameter_are_a_block_and_a_few_are_none():
+    values = [Value(2.0, name="a"), Value(3.0, name="b")]
+    few = moves(optim.SGD(values, lr=0.1, momentum=0.9), *values)
+    many = moves(optim.Adam(values, lr=0.1), *values)
+    assert few.strip().count("\n\n") == 0
+    first, second = many.strip().split("\n\n")
+    assert first.splitlines()[-1].strip().startswith("a = a + ")
+    assert second.splitlines()[-1].strip().startswith("b = b + ")
+
+
+def test_with_numbers_remarks_stay_and_shapes_are_not_said_twice():
+    labels = np.array([0, 1])
+    weight = Value(np.ones((3, 2)), name="weight")
+    program = source(lambda x: nn.cross_entropy(x @ weight, labels), np.ones((2, 3)))
+    text = program.with_numbers()
+    assert re.search(r"\.T\.copy\(\) +# shape \(2, 2\): a column for each example: ", text)
+    assert re.search(r"x @ weight +# \(2, 3\) @ \(3, 2\) -> \(2, 2\)\n", text)
+    assert "now p is softmax(z)" in text
 
 
 def test_a_saved_step_needs_numpy_alone_and_trains_as_the_engine_does(tmp_path):

@@ -12,8 +12,10 @@ def neuron(x1, x2, w1, w2, b):
     # Backward: d_NAME is d o / d NAME.
     d_o = 1.0
 
-    # back through o = float(np.tanh(n)), whose slope is sech² = 1 - tanh², in digits that
-    # do not cancel
+    # back through o = float(np.tanh(n))
+    # The slope of tanh is 1 - tanh², which is sech². sech(x) is 2 / (exp(x) + exp(-x)).
+    # It keeps the digits that 1 - tanh² loses where tanh is close to 1, and is computed
+    # as 2 * exp(-|x|) / (exp(-|x|)² + 1), so that exp can't overflow.
     exp = math.exp(-abs(n))
     denominator = exp * exp + 1.0
     sech = exp * 2.0 / denominator

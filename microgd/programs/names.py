@@ -17,25 +17,150 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from microgd import nn
-from microgd.backprop import Node, RegisteredOperation, reverse_pass
+from microgd import nn, operations
+from microgd.backprop import Node, RegisteredOperation, reverse_pass, unbroadcast
 from microgd.module import Module
 from microgd.programs.stand_ins import StandIn
 from microgd.programs.watch import is_in_doctest
 
-# Their many lines have a heading of their own.
-LONG_OPERATIONS: dict[Any, str] = {
-    nn.cross_entropy: (
-        "cross_entropy: the mean of log(sum(exp(logits))) - logits[label]. Its derivative, softmax "
-        "less 1 at the label, is prepared here, too. A column of p is an example. Without its "
-        "largest logit exp can't overflow, and the loss is the same. flat is a view of p."
+
+@dataclass
+class LongOperation:
+    """An operation whose many lines have a heading of their own."""
+
+    heading: str
+    # Beside its lines, by what they name, or what they change: the names are the operation's own.
+    remarks: dict[str, str]
+
+
+LONG_OPERATIONS: dict[Any, LongOperation] = {
+    nn.cross_entropy: LongOperation(
+        "cross_entropy: the mean over the examples of log(sum(exp(z))) - z[label], where z are an "
+        "example's logits. The derivative of log(sum(exp(z))) with respect to z[j] is exp(z[j]) / "
+        "sum(exp(z)), which is softmax(z)[j]. That of z[label] is 1 if j is the label, and 0 "
+        "elsewhere, which is called one-hot. So the slope is softmax - one-hot. It is computed "
+        "here, too, for the way back.",
+        {
+            "p": "a column for each example: long rows are faster to add up",
+            "p -=": "z less its largest: the same loss, and exp can't overflow",
+            "flat": "the rows of p end to end, in p's own memory",
+            "label_places": "where flat has p[label, i] of each example i",
+            "label_logits": "z[label] of each example",
+            "exp(p)": "now p is exp(z)",
+            "sums": "sum(exp(z)) of each example",
+            "p /=": "now p is softmax(z)",
+            "flat -=": "in p's memory, so now p is softmax(z) - one-hot",
+            "softmax_minus_one_hot": "a row for each example again",
+        },
     ),
-    nn.binary_cross_entropy_with_logits: "binary_cross_entropy_with_logits",
+    nn.binary_cross_entropy_with_logits: LongOperation(
+        "binary_cross_entropy_with_logits: the mean of -t * log(sigmoid(x)) - (1 - t) * "
+        "log(1 - sigmoid(x)), where x is a logit, and t its target. -log(sigmoid(x)) is "
+        "log(1 + exp(-x)). That is log(1 + exp(-|x|)), plus |x| if x < 0. And -log(1 - sigmoid(x)) "
+        "is the same of -x.",
+        {
+            "against": "the factor of |x|",
+            "magnitude_where_against": "0 * inf would be nan",
+        },
+    ),
 }
-# What a reader may want to know of a slope.
+# What a reader may want to know of a derivative, by the name of the operation. It is said once.
 SLOPES = {
-    "tanh": "whose slope is sech² = 1 - tanh², in digits that do not cancel",
-    "sigmoid": "whose slope is (sech(x / 2) / 2)² = out * (1 - out), in digits that do not cancel",
+    "tanh": "The slope of tanh is 1 - tanh², which is sech². sech(x) is 2 / (exp(x) + exp(-x)). It "
+    "keeps the digits that 1 - tanh² loses where tanh is close to 1, and is computed as "
+    "2 * exp(-|x|) / (exp(-|x|)² + 1), so that exp can't overflow.",
+    "sigmoid": "The slope of s = sigmoid(x) is s * (1 - s), which is (sech(x / 2) / 2)². sech(x) "
+    "is 2 / (exp(x) + exp(-x)). It keeps the digits that 1 - s loses where s is close to 1, and is "
+    "computed as 2 * exp(-|x|) / (exp(-|x|)² + 1), so that exp can't overflow.",
+    "linear": "A layer's out[i, j] is the sum over k of input[i, k] * weight[j, k], plus bias[j]. "
+    "So d_input[i, k] is the sum over j of d_out[i, j] * weight[j, k], which is a product of "
+    "matrices. d_weight[j, k] is the sum over i of d_out[i, j] * input[i, k], and d_bias[j] is the "
+    "sum over i of d_out[i, j].",
+    "matmul": "If out = A @ B, out[i, j] is the sum over k of A[i, k] * B[k, j]. So d_A[i, k] is "
+    "the sum over j of d_out[i, j] * B[k, j], which is d_out @ B.T. In the same way d_B is "
+    "A.T @ d_out. A vector counts as a matrix of one row if it is A, or of one column if it is B.",
+    "cross_entropy": "In the mean of n examples, each has the factor 1 / n.",
+    "relu": "The slope of ReLU is 1 above 0, and 0 elsewhere.",
+    "softmax": "If out = softmax(x), the slope of out[i] with respect to x[j] is out[i] * ((1 if "
+    "i == j else 0) - out[j]). So d_x[j] is the sum over i of d_out[i] times that, which is "
+    "out[j] * (d_out[j] - sum(d_out * out)).",
+    "log_softmax": "If out = log_softmax(x), the slope of out[i] with respect to x[j] is (1 if "
+    "i == j else 0) - exp(out[j]). So d_x[j] is the sum over i of d_out[i] times that, which is "
+    "d_out[j] - exp(out[j]) * sum(d_out).",
+    "logsumexp": "The slope of log(sum(exp(x))) with respect to x[j] is exp(x[j]) / sum(exp(x)).",
+    "max": "The slope is 1 for the largest element, and 0 for the others. If several are equal, "
+    "each gets an equal part.",
+    "min": "The slope is 1 for the smallest element, and 0 for the others. If several are equal, "
+    "each gets an equal part.",
+    "maximum": "The slope is 1 for the larger one, and 0 for the other. If they are equal, each "
+    "gets half.",
+    "minimum": "The slope is 1 for the smaller one, and 0 for the other. If they are equal, each "
+    "gets half.",
+    "sum": "The slope of a sum is 1 for each element.",
+    "mean": "The slope of a mean of n elements is 1 / n for each.",
+    "norm": "The slope of a length with respect to an element x is x / length. Where the length "
+    "is 0, it is taken to be 0.",
+    "getitem": "What was taken from an array passes its gradient to its place there; the other "
+    "places get 0.",
+    "binary_cross_entropy_with_logits": "The slope is sigmoid(x) - t, which is computed as "
+    "(1 - t) * sigmoid(x) - t * sigmoid(-x). sigmoid(x) is 1 / (1 + exp(-|x|)) if x >= 0, and "
+    "otherwise exp(-|x|) / (1 + exp(-|x|)): so exp can't overflow.",
+}
+# The same, if the second operand has a gradient.
+SLOPES_OF_SECOND = {
+    "divide": "The slope of q = x / y with respect to y is -x / y², which is -q / y.",
+    "subtract": "The slope of x - y with respect to y is -1.",
+}
+RANGE_REMARK = (
+    "With numbers beyond these bounds, the products below might be too large or too small for a "
+    "float."
+)
+# What an operation's result is called, where the operation's name is no name for a result.
+NOUNS = {
+    "+": "total",
+    "-": "difference",
+    "*": "product",
+    "/": "quotient",
+    "@": "product",
+    "**": "power",
+    "<": "is_less",
+    "<=": "is_less_or_equal",
+    ">": "is_greater",
+    ">=": "is_greater_or_equal",
+    "==": "is_equal",
+    "!=": "is_unequal",
+    "&": "both",
+    "|": "either",
+    "absolute": "magnitude",
+    "add": "total",
+    "astype": "converted",
+    "broadcast_to": "repeated",
+    "concatenate": "joined",
+    "divide": "quotient",
+    "dot": "product",
+    "equal": "is_equal",
+    "getitem": "part",
+    "greater": "is_greater",
+    "greater_equal": "is_greater_or_equal",
+    "less": "is_less",
+    "less_equal": "is_less_or_equal",
+    "matmul": "product",
+    "max": "largest",
+    "maximum": "larger",
+    "min": "smallest",
+    "minimum": "smaller",
+    "multiply": "product",
+    "negative": "negated",
+    "not_equal": "is_unequal",
+    "reshape": "reshaped",
+    "scatter": "scattered",
+    "sqrt": "root",
+    "square": "squares",
+    "stack": "stacked",
+    "subtract": "difference",
+    "sum": "total",
+    "transpose": "transposed",
+    "where": "chosen",
 }
 
 # Modules whose functions say what their steps are called: forward functions, rules and nudges.
@@ -46,6 +171,11 @@ _ROLES |= {"logits", "number", "numbers", "out", "result", "self", "state", "tar
 _ROLES |= {"value", "weight", "x", "y"}
 
 
+# Who has named a number: the user, a helper of operations such as _sech, a local variable of an
+# operation, or the operation itself. The first of these is the best.
+USERS, HELPERS, LOCAL, OPERATIONS = range(4)
+
+
 @dataclass
 class Place:
     """Where a call was made."""
@@ -53,13 +183,15 @@ class Place:
     module: Any  # the innermost module that was being called, or None
     operation: str | None  # the outermost operation
     is_sum: bool  # whether the reverse pass adds up contributions
+    is_range_check: bool  # whether a rule looks if a product stays in a float's range
+    is_unbroadcast: bool  # whether a gradient is fitted to what was broadcast
 
 
 class Names:
     """Collects names while a function is traced."""
 
     def __init__(self, function: Any, model: Any) -> None:
-        # Each with its rank: 0 the user's, 1 an operation's own, 2 the name of an operation.
+        # Each with its rank: USERS, HELPERS, LOCAL or OPERATIONS.
         self.found: dict[StandIn, tuple[int, str]] = {}
         self.titles: dict[int, tuple[str, str]] = {}  # of modules: their path, and a comment
         roots = [x for x in (model, function) if isinstance(x, Module)]
@@ -91,13 +223,14 @@ class Names:
 
     def _observe_operation(self, frame: Any, event: str, argument: Any) -> Any:
         if event == "return":
-            self._note(argument, 2, frame.f_locals["self"].name.lstrip("_"))
+            name = frame.f_locals["self"].name
+            self._note(argument, HELPERS if name.startswith("_") else OPERATIONS, name.lstrip("_"))
         return self._observe_operation
 
     def _observe_users(self, given: dict[str, int], frame: Any, event: str, argument: Any) -> Any:
         for name, x in frame.f_locals.items():
             if given.get(name) != id(x):  # an argument has its name from elsewhere
-                self._note(x, 0, name)
+                self._note(x, USERS, name)
         return partial(self._observe_users, given)
 
     def _observe_table(self, frame: Any, event: str, argument: Any) -> Any:
@@ -105,7 +238,7 @@ class Names:
             parameters = _parameters(frame.f_code)
             for name, x in frame.f_locals.items():
                 if name not in parameters and name not in _ROLES:
-                    self._note(x, 1, name)
+                    self._note(x, LOCAL, name)
         return self._observe_table
 
     def _note(self, x: Any, rank: int, name: str) -> None:
@@ -115,7 +248,9 @@ class Names:
             return
         if type(stand_in) is not StandIn or stand_in._kind in ("input", "constant"):
             return
-        if stand_in not in self.found or self.found[stand_in][0] > rank:
+        before = self.found.get(stand_in)
+        # The first name of the best rank stays. But an operation is named after those inside it.
+        if before is None or before[0] > rank or before[0] == rank == OPERATIONS:
             self.found[stand_in] = rank, name
 
     def find_place(self) -> Place:
@@ -124,6 +259,8 @@ class Names:
         module = None
         operation = None
         is_sum = False
+        is_range_check = False
+        is_unbroadcast = False
         is_first = True
         while frame is not None:
             code = frame.f_code
@@ -135,6 +272,8 @@ class Names:
                 break
             if name != "microgd.programs.stand_ins":
                 is_first = False
+            is_range_check = is_range_check or code is _RANGE_CHECK
+            is_unbroadcast = is_unbroadcast or code is _UNBROADCAST
             if code in _OPERATION_CODES:
                 operation = frame.f_locals["self"].name
             elif code in _LOSSES:
@@ -142,7 +281,7 @@ class Names:
             if code is _MODULE_CALL and module is None:
                 module = frame.f_locals["self"]
             frame = frame.f_back
-        return Place(module, operation, is_sum)
+        return Place(module, operation, is_sum, is_range_check, is_unbroadcast)
 
 
 def _parameters(code: Any) -> tuple[str, ...]:
@@ -157,6 +296,8 @@ def _short(module: Module) -> str:
 
 
 _REVERSE_PASS = reverse_pass.__code__
+_UNBROADCAST = unbroadcast.__code__
+_RANGE_CHECK = operations._is_moderate.__code__
 _MODULE_CALL = Module.__call__.__code__
 
 

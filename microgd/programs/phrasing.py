@@ -5,6 +5,7 @@ None of this changes what is computed. Where that could be, `source` compares th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,8 +47,14 @@ class Phrasing(Writer):
         operator = self._operator_of_ufunc(call)
         if operator is not None:
             return operator
-        if _is_transposition(call):
+        if is_transposition(call):
             return f"{self.within(call._arguments[0], ATOM)}.T", ATOM
+        if _is_nan_test(call):
+            return f"np.isnan({self.within(call._arguments[0], 0)})", ATOM
+        if _makes_zeros(call):
+            return self._zeros(call), ATOM
+        if _changes_no_shape(call) or self._is_first_power(call):
+            return self.whole(call._arguments[0])
         if call._kind == "method" and call._options and type(call._options.get("axis")) is tuple:
             options = {name: _single(x) for name, x in call._options.items()}
             call = rewritten(call, "method", call._name, call._arguments, options)
@@ -61,6 +68,8 @@ class Phrasing(Writer):
         if left is not None:
             y_text = self.within(call._arguments[1], SUM + 1)
             return f"{left} + {y_text}", SUM
+        if call._name == "**":
+            call = _with_whole_exponent(call)
         text, binding = super()._operator(call)
         if call._name == "+" and len(call._arguments) == 2:
             # a + -b * c is a - b * c, to the last bit: a product's sign does not change its size.
@@ -72,21 +81,36 @@ class Phrasing(Writer):
                 return f"{x_text} - {y_text[1:]}", binding
         return text, binding
 
+    def _zeros(self, call: Any) -> str:
+        """np.zeros_like(x, shape=shape) as np.zeros(shape)."""
+        made = call._value
+        dtype = "" if made.dtype == np.float64 else f", np.{made.dtype.name}"
+        return f"np.zeros({self.within(_single(made.shape), 0)}{dtype})"
+
+    def _is_first_power(self, call: Call) -> bool:
+        """Whether it is x ** 1.0, and a part of another expression."""
+        if type(call) is not StandIn or call._kind != "operator" or call._name != "**":
+            return False
+        x, exponent = call._arguments
+        is_first = type(exponent) is float and exponent == 1.0
+        return is_first and self._text.may_wait(call) and not self._text.is_changed(x)
+
     def _operator_of_ufunc(self, call: Call) -> tuple[str, int] | None:
         """np.multiply(x, y) of arrays, as x * y."""
         symbol = _OPERATORS.get(call._name) if call._kind == "function" else None
         is_array = type(call) is StandIn and type(call._value) is ndarray
         is_test = type(call) is StandIn and isinstance(call._value, np.bool)
-        if symbol is None or call._options or not (is_array or is_test):
+        is_product = symbol == "@"  # its operands are arrays
+        if symbol is None or call._options or not (is_array or is_test or is_product):
             return None
         return self._operator(rewritten(call, "operator", symbol, call._arguments))
 
     def plain(self, x: Any) -> tuple[str, int]:
         """What is no stand-in, with its binding."""
         if type(x) is float and len(repr(x)) > 5:
-            part = round(1 / x) if 1e-3 < x < 1 else 0
-            if part and 1 / part == x:  # the mean over a mini-batch, as a person writes it
-                return f"1 / {part}", PRODUCT
+            written = _as_computed(x)
+            if written is not None:
+                return written
         if isinstance(x, tuple) and any(isinstance(part, slice) for part in x):
             return f"np.s_[{self.index(x)}]", ATOM
         if isinstance(x, tuple | list):  # a shape or an index, in plain integers
@@ -98,9 +122,7 @@ class Phrasing(Writer):
 
     def _product(self, call: Call) -> tuple[str, int] | None:
         """x.dot(y) of vectors and matrices, as x @ y."""
-        is_dot = call._kind == "function" and call._name is np.dot
-        is_dot = is_dot or (call._kind == "method" and call._name == "dot")
-        if not is_dot or call._options or not self._text.writes_products:
+        if not _is_dot(call) or call._options or not self._text.writes_products:
             return None
         x, y = call._arguments
         shapes = [np.ndim(z._value if type(z) is StandIn else z) for z in (x, y)]
@@ -127,13 +149,48 @@ class Phrasing(Writer):
             return f"{self.within(x, ATOM)}.{_REDUCTIONS[name[0]]}({inside})"
         if name in _NUMPYS_REDUCTIONS and options:
             kept = {key: x for key, x in options.items() if not _is_default(key, x)}
+            # The least number there is changes no maximum.
+            has_numbers = _has_floats(call._arguments[0])
+            if name is np.max and has_numbers and kept.get("initial") == -np.inf:
+                del kept["initial"]
             inside = self._arguments(call._arguments, kept)
             return f"{self.function(name)}({inside})"
         return None
 
 
+def _is_dot(call: Call) -> bool:
+    is_function = call._kind == "function" and call._name is np.dot
+    return is_function or (call._kind == "method" and call._name == "dot")
+
+
+def is_product(call: Call) -> bool:
+    """Whether it is a product of matrices or vectors."""
+    is_matmul = call._kind == "function" and call._name is np.matmul
+    is_operator = call._kind == "operator" and call._name == "@"
+    return _is_dot(call) or is_matmul or is_operator
+
+
 def _is_default(name: str, x: Any) -> bool:
     return (name == "axis" and x is None) or (name == "keepdims" and x is False)
+
+
+def _as_computed(x: float) -> tuple[str, int] | None:
+    """A number as a person computes it, if that has the same bits: 1 / 32, 1 - 0.9, sqrt(5)."""
+    if not 0 < x < 1e6:
+        return None
+    inverse = float(f"{1 / x:.6g}")
+    if x < 1e-9 and 1 / inverse == x and len(repr(inverse)) < len(repr(x)) - 4:
+        return f"1 / {inverse!r}", PRODUCT
+    part = round(1 / x) if x > 1e-3 else 0
+    if part > 1 and 1 / part == x:  # the mean over a mini-batch
+        return f"1 / {part}", PRODUCT
+    rest = float(f"{1 - x:.6g}")
+    if 0 < rest < 1 and 1 - rest == x and len(repr(rest)) < len(repr(x)):
+        return f"1 - {rest!r}", SUM
+    square = round(x * x)
+    if math.sqrt(square) == x and len(repr(x)) > 12:
+        return f"math.sqrt({square})", ATOM
+    return None
 
 
 def _begins_negative(x: StandIn, text: Any) -> bool:
@@ -151,7 +208,48 @@ def _single(x: Any) -> Any:
     return x[0] if type(x) is tuple and len(x) == 1 else x
 
 
-def _is_transposition(call: Call) -> bool:
+def _has_floats(x: Any) -> bool:
+    """Whether it is an array of floats that is not empty."""
+    value = x._value if type(x) is StandIn else x
+    return type(value) is ndarray and value.size > 0 and value.dtype.kind == "f"
+
+
+def _is_nan_test(call: Call) -> bool:
+    """Whether it is x != x, for an array."""
+    is_comparison = call._kind == "function" and call._name is np.not_equal
+    is_comparison = is_comparison or (call._kind == "operator" and call._name == "!=")
+    if not is_comparison or call._options:
+        return False
+    x, y = call._arguments
+    return x is y and type(x._value) is ndarray and x._value.dtype.kind == "f"
+
+
+def _makes_zeros(call: Call) -> bool:
+    """Whether it is np.zeros_like with a shape of its own."""
+    is_like = type(call) is StandIn and call._name is np.zeros_like
+    return is_like and set(call._options or {}) == {"order", "shape"}
+
+
+def _changes_no_shape(call: Call) -> bool:
+    """Whether it is x.reshape(shape), where x has this shape already."""
+    if type(call) is not StandIn or call._options:
+        return False
+    is_reshape = call._kind == "method" and call._name == "reshape"
+    is_reshape = is_reshape or (call._kind == "function" and call._name is np.reshape)
+    x = call._arguments[0] if is_reshape else None
+    if type(x) is not StandIn or x._kind == "input" or type(x._value) is not ndarray:
+        return False
+    return bool(x._value.shape == call._value.shape)
+
+
+def _with_whole_exponent(call: Call) -> Call:
+    """x ** 2 for x ** 2.0: Python and NumPy compute the same."""
+    x, y = call._arguments
+    is_whole = type(y) is float and y.is_integer() and 0 <= y < 100
+    return rewritten(call, "operator", "**", (x, int(y))) if is_whole else call
+
+
+def is_transposition(call: Call) -> bool:
     """Whether it is np.transpose of a matrix."""
     if call._kind != "function" or call._name is not np.transpose or call._options:
         return False

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from microgd import optim
 from microgd.arrays import shown
 from microgd.backprop import next_order
 from microgd.checks import check_type
@@ -81,14 +82,20 @@ class Program:
         That is a number, or the shape of an array.
         """
         lines = self.text.splitlines()
-        width = 4 + max((len(lines[i]) for i in self._notes), default=0)
-        for i, note in self._notes.items():
-            lines[i] = f"{lines[i]:{width}}# {note}"
+        parts = {i: lines[i].partition("  # ") for i in self._notes}
+        width = 4 + max((len(code) for code, _, _ in parts.values()), default=0)
+        for i, (code, _, remark) in parts.items():
+            note = self._notes[i]
+            if "->" in remark:  # shapes already
+                note = remark
+            elif remark:
+                note = f"{note}: {remark}"
+            lines[i] = f"{code:{width}}# {note}"
         return "\n".join(lines) + "\n"
 
     def save(self, path: StrPath) -> None:
         """Write the program into a file that needs NumPy alone."""
-        is_step = "    # update" in self.text.splitlines()
+        is_step = any(line.startswith("    # update by ") for line in self.text.splitlines())
         what = "one step of training" if is_step else f"{self.name}, and its backward pass"
         first_line = f'"""A program that microgd wrote: {what}."""'
         text = f"{first_line}\n\n{self.text}"
@@ -262,7 +269,7 @@ class _Writing:
             imports = [f"import {name}" for name, use in _IMPORTS.items() if use in body]
             head = "\n\n".join(imports) + "\n\n\n" if imports else ""
             start = head.count("\n")
-            notes = {start + i: note for i, note in text.notes(body).items()}
+            notes = {start + i: note for i, note in text.notes().items()}
             program = Program(
                 self.name, f"{head}{body}\n", text.objects, notes, text.forms(), self._fast
             )
@@ -290,10 +297,19 @@ class _Writing:
             writes_products,
             None if self.update is None else self.update.lr,
             self._order(),
+            "" if self.update is None else self._about_update(self.update),
         )
         if self.update is not None:
             self._name_updates(self.update, text, final_names)
         return text
+
+    def _about_update(self, update: Update) -> str:
+        names = {each.stand_in: each.name for each in self.made.inputs}
+        first = update.moved[0]
+        parameter = names[first.number]
+        return _about_update(
+            update.optimizer, parameter, [f"{key}_{parameter}" for key in first.state]
+        )
 
     def _order(self) -> dict[StandIn, int]:
         """The places of arguments that come in the order of the results: weights, then states."""
@@ -327,6 +343,22 @@ class _Writing:
                 final_names[each.next_number] = names[each.number]
             for key, x in each.state.items():
                 final_names.setdefault(x, f"{key}_{names[each.number]}")
+
+
+def _about_update(optimizer: Optimizer, parameter: str, states: Sequence[str]) -> str:
+    """The heading of the update: the first lines about optimizers, and microgd's own formulas."""
+    classes = type(optimizer).__mro__
+    lines = [f"update by {classes[0].__name__}"]
+    for cls in classes[: classes.index(Optimizer)]:
+        text = inspect.cleandoc(cls.__doc__ or "").splitlines()
+        lines += text[:1]
+        if cls.__module__ == optim.__name__:
+            lines += [line for line in text if line.startswith("    ")]
+    if len(lines) > 2:
+        lines.append(f"Here p is {parameter}, for example, and g is d_{parameter}.")
+    if states:
+        lines.append(f"Kept from step to step: {', '.join(states)}, for example.")
+    return "\n".join(lines)
 
 
 _IMPORTS = {"math": "math.", "numpy as np": "np."}

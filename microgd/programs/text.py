@@ -6,11 +6,14 @@ engine, in the same order, and the same bits. Only the way they are written is c
 - Names are the user's own (names.py). The gradient of NAME is d_NAME.
 - What is used once is written where it is used, if the line stays short.
 - Each block of the backward pass is headed by the line or the layer that it goes back through.
+- Remarks say once why a derivative is what it is. Beside a product stand its shapes.
 """
 
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +23,25 @@ from numpy import ndarray
 
 from microgd.backprop import Node
 from microgd.programs.fast import needed_calls, written_by
-from microgd.programs.names import LONG_OPERATIONS, SLOPES, Names, Place, Pool
-from microgd.programs.phrasing import Phrasing, is_round_trip, range_checked, rewritten
+from microgd.programs.names import (
+    LOCAL,
+    LONG_OPERATIONS,
+    NOUNS,
+    RANGE_REMARK,
+    SLOPES,
+    SLOPES_OF_SECOND,
+    Names,
+    Place,
+    Pool,
+)
+from microgd.programs.phrasing import (
+    Phrasing,
+    is_product,
+    is_round_trip,
+    is_transposition,
+    range_checked,
+    rewritten,
+)
 from microgd.programs.stand_ins import Call, StandIn, stand_ins_in
 from microgd.programs.trace import Trace, literal
 from microgd.programs.writing import ATOM
@@ -55,8 +75,10 @@ class Text:
         writes_products: bool = True,
         rate: StandIn | None = None,
         order: Mapping[StandIn, int] | None = None,
+        about_update: str = "update",
     ) -> None:
         self._rate = rate
+        self._about_update = about_update
         self._gradients = gradients
         results = [*results, *(x for _, x in gradients)]
         self.made = made
@@ -68,6 +90,7 @@ class Text:
         self.results = results
         self.pending: dict[StandIn, Pending] = {}
         self.lines: list[str] = []
+        self._start = 0  # how many lines stand above them
         self.objects: dict[str, Any] = {}
         self.line_of: dict[StandIn, str] = {}  # the line in which a result is computed
         self._object_names: dict[int, str] = {}
@@ -76,6 +99,9 @@ class Text:
         self._taken_names: dict[StandIn, str] = {}
         self._writer = Phrasing(self)
         self._uses = self._count_uses()
+        targets = [written_by(call) for call in self.calls]
+        self._writings = Counter(targets)
+        self._changed = {target._owner for target in targets if type(target) is StandIn}
         self._gradient_names: dict[StandIn, str] = {}
         self._final_names = final_names
         self._operations: dict[StandIn, Node] = {}
@@ -83,7 +109,10 @@ class Text:
         self._early_aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         self._reserved: dict[StandIn, str] = {}  # names of what is computed forward
         self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
-        self._alias_lines: dict[str, StandIn] = {}
+        self._inner_names: dict[StandIn, str] = {}  # of gradients of what has no name
+        self._computed: dict[int, StandIn] = {}  # what a line computes, by its place in `lines`
+        self._remarks_made: set[str] = set()
+        self._is_in_range_check = False
         self.left_names: dict[StandIn, str] = {}  # of what a sum adds to
         self._gradient_of: dict[Any, str] = {}  # the names of gradients, by node
         inputs = _used_inputs(made, self.calls, results)
@@ -172,16 +201,36 @@ class Text:
         node = self._operations.get(x)
         if node is not None and node.name:
             return self._pool.take(node.name)
-        if found is not None and found[0] < 2:
+        if found is not None and found[0] <= LOCAL:
             return self._pool.take(found[1])
         place: Place | None = x._place
+        if x is self.made.output._numbers:
+            return self._pool.take("result")
+        if x in self._inner_names:
+            return self._pool.take(self._inner_names[x])
+        part_name = self._name_of_part(x)
+        if part_name is not None:
+            return self._pool.take(part_name)
         if node is not None and node._operation is not None:
-            wanted = node._operation.name.lstrip("_")
+            wanted = _noun(node)
             title = self._names.titles.get(id(place.module)) if place else None
             if title and title[0]:
                 wanted = f"{wanted}_{title[0]}"
             return self._pool.take(wanted)
-        return self._pool.take(found[1] if found is not None else _described(x))
+        name = _described(x) if found is None else found[1]
+        return self._pool.take(NOUNS.get(name, name))
+
+    def _name_of_part(self, x: StandIn) -> str | None:
+        """x_0 for x[0], and x_T for x.T."""
+        whole = x._arguments[0] if x._arguments else None
+        name = self._taken_names.get(whole) if type(whole) is StandIn else None
+        if name is None:
+            return None
+        if is_transposition(x) or (x._kind == "attribute" and x._name == "T"):
+            return f"{name}_T"
+        if x._kind == "item" and type(x._arguments[1]) is int and x._arguments[1] >= 0:
+            return f"{name}_{x._arguments[1]}"
+        return None
 
     # ── The program ──────────────────────────────────────────────────────────────────────────────
     def write(self) -> str:
@@ -206,7 +255,9 @@ class Text:
             self.lines.append(f"    return {', '.join(returned)}")
         arguments = [self._taken_names[each.stand_in] for each in self.inputs]
         head = _wrapped(f"def {self.title}(", [*arguments, *self.objects], "):")
-        return "\n".join([*head, *self._checks(), *self.lines])
+        start = [*head, *self._checks()]
+        self._start = len(start)
+        return "\n".join([*start, *self.lines])
 
     def forms(self) -> dict[str, Any]:
         """The forms of the arguments, by name: float, or a shape and a dtype."""
@@ -217,16 +268,9 @@ class Text:
             forms[self._taken_names[each.stand_in]] = float if type(value) is float else form
         return forms
 
-    def notes(self, body: str) -> dict[int, str]:
+    def notes(self) -> dict[int, str]:
         """What the lines of the text compute, by their numbers: a number, or a shape."""
-        found = {}
-        results = {line: x for x, line in self.line_of.items() if x in self._taken_names}
-        results |= self._alias_lines
-        for i, line in enumerate(body.splitlines()):
-            x = results.get(line.strip())
-            if x is not None:
-                found[i] = _summary(x._value)
-        return found
+        return {self._start + i: _summary(x._value) for i, x in self._computed.items()}
 
     def _find_nodes(self) -> None:
         for _, node in self.made.blocks:
@@ -245,7 +289,7 @@ class Text:
                 if self.lines and (title or heading):
                     self._end_block()
                 if title:
-                    self._comment(_HEADED.get(title, title))
+                    self._comment(_HEADINGS.get(title, title))
                 heading = title
             self._write(call)
         self._flush()
@@ -259,17 +303,20 @@ class Text:
             title = self._names.titles.get(id(place.module))
             if title and title[1]:
                 return title[1]
-        return place.operation if place.operation in _HEADED else None
+        return place.operation if place.operation in _LONG else None
 
     def _write_backward(self) -> None:
         made = self.made
         self._end_block()
         output = self._taken_names.get(made.output._numbers, "output")
         self.lines.append(f"    # Backward: d_NAME is d {output} / d NAME.")
+        if any(type(each.stand_in._value) is ndarray for each in self.inputs):
+            self.lines.append("    # It has the shape of NAME: a slope for each element.")
         gradients = dict(made.totals)
         bounds = [place for place, _ in made.blocks]
         update = made.update_from if made.update_from is not None else len(made.calls)
         backward = [c for c in self.calls if self._position[c] >= made.forward]
+        positions = [self._position[c] for c in backward]
         heading: str | None = None
         renamed: dict[Any, str] = {}
         first = [c for c in backward if self._position[c] < bounds[0]]
@@ -279,17 +326,20 @@ class Text:
             self._assign(made.seed, *self._writer.plain(made.seed._name), [])
         for i, (begin, node) in enumerate(made.blocks):
             end = bounds[i + 1] if i + 1 < len(bounds) else update
-            calls = [c for c in backward if begin <= self._position[c] < end]
+            calls = backward[bisect_left(positions, begin) : bisect_left(positions, end)]
             aliases = self._aliases.get(node, [])
             early_aliases = self._early_aliases.get(node, [])
             if not calls and not aliases and not early_aliases:
                 continue
             title = self._head(node)
             if title != heading:
+                self._flush()
                 self._end_block()
-                self._comment(f"back through {title}{self._about_slope(node)}")
+                self._comment(f"back through {title}")
                 heading = title
                 self._restore_names(renamed)
+            for remark in self._about_slope(node):
+                self._remark(remark)
             # Within its block, the gradient of e has the name d_e, even if it is d_d as well.
             total = gradients.get(node)
             if node in self._gradient_of and total in self._taken_names:
@@ -298,39 +348,66 @@ class Text:
             self._write_aliases(early_aliases)
             for call in calls:
                 self._write(call)
-            self._flush()
             self._write_aliases(aliases)
+        self._flush()
         self._restore_names(renamed)
         after = [c for c in backward if self._position[c] >= update]
         if after:
             self._end_block()
-            self.lines.append("    # update")
+            for line in self._about_update.splitlines():
+                self._comment(line)
             if self._rate is not None:
                 name = self._taken_names[self._rate]
-                self.lines.append("    # (A float64 of NumPy's would make float64 of the weights.)")
+                self._comment("(A float64 of NumPy's would turn float32 weights into float64.)")
                 self.lines.append(f"    {name} = float({name})")
-            for call in after:
-                self._write(call)
-            self._flush()
+            self._write_update(after)
+
+    def _write_update(self, calls: Sequence[Call]) -> None:
+        """Write how each parameter is moved. If that takes many lines, they are a block."""
+        leaves = [each for each in self.inputs if each.value is not None and each.path is None]
+        parameters = {self._taken_names[each.stand_in] for each in leaves}
+        start = len(self.lines)
+        is_moved = False
+        for call in calls:
+            if is_moved:
+                if len(self.lines) - start > 2:
+                    self._end_block()
+                start = len(self.lines)
+            self._write(call)
+            is_moved = type(call) is StandIn and self._final_names.get(call) in parameters
+        self._flush()
 
     def _write_aliases(self, aliases: Sequence[tuple[str, StandIn]]) -> None:
         """Write that a gradient is that of another, as d_e = d_d: the local derivative is 1."""
+        if aliases:
+            self._flush()
         for name, x in aliases:
-            line = f"{name} = {self._writer.within(x, 0)}"
-            self.lines.append(f"    {line}")
-            self._alias_lines[line] = x
+            self._computed[len(self.lines)] = x
+            self.lines.append(f"    {name} = {self._writer.within(x, 0)}")
 
     def _restore_names(self, renamed: dict[Any, str]) -> None:
         self._taken_names.update(renamed)
         renamed.clear()
 
     def _comment(self, text: str) -> None:
-        for line in textwrap.wrap(text, COLUMNS - 4):
+        indent = " " * (len(text) - len(text.lstrip()))
+        for line in textwrap.wrap(text, COLUMNS - 6, subsequent_indent=indent):
             self.lines.append(f"    # {line}")
 
-    def _about_slope(self, node: Node) -> str:
+    def _remark(self, text: str) -> None:
+        """A comment that a program has once."""
+        if text not in self._remarks_made:
+            self._remarks_made.add(text)
+            self._comment(text)
+
+    def _about_slope(self, node: Node) -> list[str]:
+        """What there is to say about the derivatives of an operation."""
         name = node._operation.name if node._operation else ""
-        return f", {SLOPES[name]}" if name in SLOPES else ""
+        remarks = [SLOPES[name]] if name in SLOPES else []
+        has_second = len(node._operands) > 1 and isinstance(node._operands[1], Node)
+        if has_second and name in SLOPES_OF_SECOND:
+            remarks.append(SLOPES_OF_SECOND[name])
+        return remarks
 
     def _head(self, node: Node) -> str:
         """What a block of the backward pass goes back through."""
@@ -340,7 +417,7 @@ class Text:
             return title
         line = self.line_of.get(numbers)
         if line is not None:
-            return line if len(line) < COLUMNS - 20 else line.partition(" = ")[0]
+            return line
         return node._operation.name if node._operation else "a constant"
 
     def _name_gradients(self) -> None:
@@ -359,7 +436,10 @@ class Text:
             self._own_name(node, named)
         for node, total in made.totals:
             name = self._own_name(node, named)
-            if name is None or type(total) is not StandIn:
+            if type(total) is not StandIn:
+                continue
+            if name is None:
+                self._inner_names.setdefault(total, f"d_{_noun(node)}")
                 continue
             gradient_name = f"d_{name}"
             is_new = self._position.get(total, -1) >= made.forward or total is made.seed
@@ -402,7 +482,7 @@ class Text:
             if type(part) is not StandIn:
                 return
             is_new = self._position.get(part, -1) >= self.made.forward
-            is_own = is_new and self._uses.get(part, 0) == 1 and part not in self._gradient_names
+            is_own = is_new and self._readings(part) == 1 and part not in self._gradient_names
             if is_own:
                 self._gradient_names[part] = name
                 continue
@@ -411,6 +491,10 @@ class Text:
                 self.left_names[whole] = name
             return
 
+    def _readings(self, x: StandIn) -> int:
+        """How often it is used, apart from being written into."""
+        return self._uses.get(x, 0) - self._writings.get(x, 0)
+
     def _is_known_before(self, x: StandIn, node: Node) -> bool:
         """Whether a gradient is computed before the contributions of this node."""
         start = next(place for place, each in self.made.blocks if each is node)
@@ -418,6 +502,10 @@ class Text:
 
     # ── Lines ────────────────────────────────────────────────────────────────────────────────────
     def _write(self, call: Call, force: bool = False) -> None:
+        is_range_check = call._place is not None and call._place.is_range_check
+        if is_range_check and not self._is_in_range_check:
+            self._remark(RANGE_REMARK)
+        self._is_in_range_check = is_range_check
         if type(call) is not StandIn:
             self._write_statement(call)
             return
@@ -428,7 +516,7 @@ class Text:
             return
         text, binding, parts = self._expression(call)
         is_short = len(text) < COLUMNS - 20
-        if self._may_wait(call) and is_short and not force:
+        if self.may_wait(call) and is_short and not force:
             reads = {x._owner for x in stand_ins_in((call._arguments, call._options))}
             for part in parts:
                 reads |= self.pending[part].reads
@@ -437,7 +525,7 @@ class Text:
             return
         self._assign(call, text, binding)
 
-    def _may_wait(self, call: StandIn) -> bool:
+    def may_wait(self, call: StandIn) -> bool:
         """Whether a call may be written where its result is used."""
         if self._uses.get(call, 0) != 1 or call in self._final_names:
             return False
@@ -448,9 +536,13 @@ class Text:
             return False
         return not self._is_named(call)
 
+    def is_changed(self, x: Any) -> bool:
+        """Whether something is written into its memory."""
+        return type(x) is StandIn and x._owner in self._changed
+
     def _is_named(self, x: StandIn) -> bool:
         """Whether it has a name of the user's, or of the operation's own."""
-        return x in self._names.found and self._names.found[x][0] < 2
+        return x in self._names.found and self._names.found[x][0] <= LOCAL
 
     def _expression(self, call: StandIn) -> tuple[str, int, list[StandIn]]:
         """A call as an expression that fits into a line; and what else is written in it."""
@@ -458,9 +550,12 @@ class Text:
             self._used_parts = []
             text, binding = self._writer.expression(call)
             parts = list(dict.fromkeys(self._used_parts))
-            room = COLUMNS - 4 - len(self._hint(call))
-            if len(text) <= room or not parts:
+            if len(text) + len(self._hint(call)) <= COLUMNS - 4 or not parts:
                 return text, binding, parts
+            gradients = [part for part in parts if part in self._inner_names]
+            if not gradients and len(text) <= COLUMNS - 8:  # in brackets, it has a line of its own
+                return text, binding, parts
+            parts = gradients or parts
             longest = max(parts, key=lambda part: len(self.pending[part].text))
             self._release(longest)
 
@@ -480,10 +575,59 @@ class Text:
         name = self._name(call)
         self._taken_names[call] = name
         line = f"{name} = {text}"
-        self.lines.append(f"    {line}")
+        if len(line) + 4 <= COLUMNS:
+            remark = self._beside(call, parts) or self._shapes_beside(call, parts, line)
+            self._line_with_remark(line, remark)
+            self._computed[len(self.lines) - 1] = call
+        else:
+            self.lines += [f"    {name} = (", f"        {text}", "    )"]
+            self._computed[len(self.lines) - 3] = call
         self.line_of[call] = line
         for part in parts:
             self._consume(part, line)
+
+    def _line_with_remark(self, line: str, remark: str | None) -> None:
+        """A line with a comment beside it, or above it if there is no room."""
+        if remark is None:
+            self.lines.append(f"    {line}")
+        elif _fits(line, remark):
+            self.lines.append(f"    {line}  # {remark}")
+        else:
+            self._comment(remark)
+            self.lines.append(f"    {line}")
+
+    # ── Remarks beside lines ─────────────────────────────────────────────────────────────────────
+    def _beside(self, call: StandIn, parts: Sequence[StandIn]) -> str | None:
+        """What is said beside a line."""
+        remark = self._own_remark(call, self._local_name(call))
+        if remark is not None:
+            return remark
+        calls = [call, *self._all_parts(parts)]
+        is_summed = any(_is_sum_of_uses(each) for each in calls)
+        return "summed over what was broadcast" if is_summed else None
+
+    def _shapes_beside(self, call: StandIn, parts: Sequence[StandIn], line: str) -> str | None:
+        """The shapes of the product in a line, if there is one, and room for them."""
+        products = [each for each in [call, *self._all_parts(parts)] if is_product(each)]
+        text = _shapes(products[0], call) if len(products) == 1 else None
+        return text if text and _fits(line, text) else None
+
+    def _all_parts(self, parts: Sequence[StandIn]) -> list[StandIn]:
+        """What is written in a line, and in the parts of it."""
+        found = list(parts)
+        for part in parts:
+            found += self._all_parts(self.pending[part].parts)
+        return found
+
+    def _local_name(self, x: StandIn) -> str:
+        """What an operation's own code calls it."""
+        rank, name = self._names.found.get(x, (LOCAL, ""))
+        return name if rank == LOCAL else ""
+
+    def _own_remark(self, call: Call, what: str) -> str | None:
+        """What a long operation says about a line of its own."""
+        long = _LONG.get(call._place.operation) if call._place else None
+        return long.remarks.get(what) if long else None
 
     def _consume(self, part: StandIn, line: str | None = None) -> None:
         """A pending expression has been written in this line, and so has what is written in it."""
@@ -512,9 +656,19 @@ class Text:
         target = written_by(call)
         if target is not None:
             self._flush(target._owner, without=parts)
-        self.lines += [f"    {line}" for line in lines]
+        if len(lines) == 1 and target is not None:
+            self._line_with_remark(lines[0], self._own_remark(call, self._changes(call, target)))
+        else:
+            self.lines += [f"    {line}" for line in lines]
         for part in parts:
             self._consume(part)
+
+    def _changes(self, call: Call, target: StandIn) -> str:
+        """How remarks name a line that changes an array: "p -=", or "exp(p)"."""
+        name = self._local_name(target)
+        if call._kind == "function":
+            return f"{getattr(call._name, '__name__', '')}({name})"
+        return f"{name} {call._name}"
 
     def _statement(self, call: Call) -> list[str]:
         writer = self._writer
@@ -561,6 +715,9 @@ class Text:
                 f'    raise ValueError("expected labels from 0 to {count - 1}")',
             ]
         text = self._writer.within(condition, 3)
+        if call._place is not None and call._place.is_range_check:
+            test = f"not {text}" if call._name else text
+            return [f"if {test}:", '    raise ValueError("numbers are too large or too small")']
         if call._name:
             return [f"if not {text}:", f'    raise ValueError("expected {_quoted(text)}")']
         return [f"if {text}:", f'    raise ValueError("expected that not {_quoted(text)}")']
@@ -586,7 +743,20 @@ class Text:
         ]
 
 
-_HEADED = {function.__name__: title for function, title in LONG_OPERATIONS.items()}
+_LONG = {function.__name__: long for function, long in LONG_OPERATIONS.items()}
+_HEADINGS = {name: long.heading for name, long in _LONG.items()}
+
+
+def _fits(line: str, remark: str) -> bool:
+    """Whether there is room for a comment beside a line."""
+    return len(f"    {line}  # {remark}") <= COLUMNS
+
+
+def _is_sum_of_uses(call: StandIn) -> bool:
+    """Whether it sums a gradient over what broadcasting has repeated."""
+    if call._place is None or not call._place.is_unbroadcast or call._name != "sum":
+        return False
+    return bool(np.size(call._arguments[0]._value) != np.size(call._value))
 
 
 def _summary(x: Any) -> str:
@@ -600,7 +770,7 @@ def _quoted(text: str) -> str:
 def _wrapped(head: str, parts: list[str], tail: str) -> list[str]:
     """Parts with commas between them, in one line or in several."""
     one_line = f"{head}{', '.join(parts)}{tail}"
-    if len(one_line) <= COLUMNS + 10:
+    if len(one_line) <= COLUMNS:
         return [one_line]
     indent = " " * (len(head) - len(head.lstrip()) + 4)
     lines = [head]
@@ -616,13 +786,35 @@ def _wrapped(head: str, parts: list[str], tail: str) -> list[str]:
 
 
 def _described(x: StandIn) -> str:
-    """A name for a result that nobody has named."""
+    """What is called, for a result that nobody has named."""
     if x._kind == "function":
-        name = x._name[1] if isinstance(x._name, tuple) else x._name.__name__
-        return str(name)
+        name = x._name[0] if isinstance(x._name, tuple) else x._name
+        return str(name.__name__)
+    if x._kind == "operator":
+        if len(x._arguments) == 1:
+            return "negative"
+        return x._name if x._name in NOUNS else "number"
     if x._kind == "method":
         return str(x._name)
-    return {"item": "part", "choice": "choice", "attribute": "view"}.get(x._kind, "t")
+    return {"item": "part", "choice": "choice", "attribute": "view"}.get(x._kind, "number")
+
+
+def _noun(node: Node) -> str:
+    """What the result of a node without a name is called."""
+    name = node._operation.name.lstrip("_") if node._operation else "number"
+    return NOUNS.get(name, name)
+
+
+def _shapes(product: StandIn, result: StandIn) -> str | None:
+    """What is said beside a product: (32, 784) @ (784, 16) -> (32, 16)."""
+    x, y = (each._value if type(each) is StandIn else each for each in product._arguments)
+    if not np.ndim(product._value) or not np.ndim(result._value):
+        return None
+    if type(product._arguments[0]) is ndarray and x.ndim == 1 and np.all(x == 1):
+        return f"the sum of the {len(x)} rows"
+    text = f"{x.shape} @ {y.shape} -> {product._value.shape}"
+    shape = np.shape(result._value)
+    return text if shape == product._value.shape else f"{text}, then {shape}"
 
 
 def _labels_in(condition: Any) -> tuple[StandIn, int] | None:

@@ -127,9 +127,13 @@ class Writer:
             parts.append(f"{name}={self.within(x, CHOICE)}")
         return ", ".join(parts)
 
+    def whole(self, x: Any) -> tuple[str, int]:
+        """x as an expression, with its binding."""
+        return self.name_of(x) if type(x) is StandIn else self.plain(x)
+
     def within(self, x: Any, binding: int) -> str:
         """x as a part of an expression, in brackets if it binds less tightly than this."""
-        text, own_binding = self.name_of(x) if type(x) is StandIn else self.plain(x)
+        text, own_binding = self.whole(x)
         return f"({text})" if own_binding < binding else text
 
     def index(self, index: Any) -> str:
