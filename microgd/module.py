@@ -21,6 +21,8 @@ from microgd.value import Value
 
 _CONTAINERS = (list, tuple, dict)  # a module finds the parts that are in these
 
+_MOST_SHOWN = 8  # a module of more parameters is shown by how many numbers its parts hold
+
 
 class _Names(frozenset[str]):
     """Names that a module remembers. By their type they are told from its parts."""
@@ -130,8 +132,13 @@ class Module(metaclass=_ModuleType):
         raise TypeError(f"{type(self).__name__} defines neither forward nor __call__")
 
     def __repr__(self) -> str:
-        named = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
-        return f"{type(self).__name__}({named})"
+        named = dict(self.named_parameters())
+        if len(named) > _MOST_SHOWN:
+            counts = _counted(named)
+            shown = [f"{name}: {count:,} number{'s' * (count > 1)}" for name, count in counts]
+        else:
+            shown = [f"{name} {p.shape}" for name, p in named.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __setattr__(self, name: str, new: Any) -> None:
         old = vars(self).get(name)
@@ -291,6 +298,25 @@ class Module(metaclass=_ModuleType):
             self.load_state_dict(arrays)
         except TypeError as error:  # text in place of numbers, say
             raise ValueError(f"{path!s} does not fit: {error}") from error
+
+
+def _counted(parameters: dict[str, Value]) -> list[tuple[str, int]]:
+    """How many numbers there are in each part of a module, in at most a few parts.
+
+    layers.0 and layers.1 say more than layers, and fit on a line where layers.0.neurons.0 does not.
+    """
+    best: dict[str, int] = {}
+    deepest = max(name.count(".") for name in parameters) + 1
+    for depth in range(1, deepest + 1):
+        counts: dict[str, int] = {}
+        for name, p in parameters.items():
+            part = ".".join(name.split(".")[:depth])
+            counts[part] = counts.get(part, 0) + p.size
+        if best and len(counts) > _MOST_SHOWN:
+            break
+        if len(counts) > len(best):
+            best = counts
+    return list(best.items())
 
 
 def _contents(module: Module) -> Iterator[Part]:
