@@ -239,7 +239,7 @@ def backward(output: Node, gradient: Data | None = None) -> None:
     nodes = []
     grads = []  # nothing is stored until all is computed
     for node, grad in reverse_pass(output, start):
-        if not node._operands and node.grad is not None:  # a leaf that has a gradient already
+        if node.grad is not None and not node._operands:  # a leaf that has a gradient already
             grad = gradient_so_far(node) + grad
         nodes.append(node)
         grads.append(grad)
@@ -371,6 +371,33 @@ class JointOperation(RegisteredOperation):
                 yield operand, unbroadcast(contribution, saved, self.name, create_graph)
 
 
+class OperationWithResidual(RegisteredOperation):
+    """An operation that computes on the way what its rule needs, of one operand and a constant.
+
+    Its function returns a pair: the result and, as it is called in JAX, the residual. The record
+    keeps the residual behind the operands' numbers, so the rule gets it as a last argument. With
+    `create_graph` it gets none, and computes the residual itself, so that this is recorded.
+    """
+
+    def as_function(self) -> Function:
+        """A function of two arguments."""
+
+        def apply(x: Any, constant: Any, /) -> Any:
+            if isinstance(x, Node):
+                return self.compute((x, constant))
+            result, _ = self.forward(x, constant)
+            return result
+
+        return apply
+
+    def compute(self, operands: tuple[Any, ...]) -> Any:
+        """Do the operation, and record it."""
+        x, constant = operands
+        saved = keep(x)
+        result, residual = self.forward(saved, constant)
+        return record(type(x), result, self, operands, (saved, constant, residual))
+
+
 OPERATIONS: dict[str, RegisteredOperation] = {}  # all operations, by name
 NUMPY: dict[Any, Function] = {}  # how np.tanh(value) finds `tanh`: NumPy's function -> ours
 
@@ -487,12 +514,12 @@ def unbroadcast(contribution: Any, numbers: Any, name: str, create_graph: bool =
 
     If it can't be made to fit, a `TypeError` or a `ValueError` names the operation.
     """
-    if type(contribution) is type(numbers):
-        if type(contribution) is float:
-            return contribution
-        is_same_shape = contribution.shape == numbers.shape
-        if is_same_shape and contribution.dtype is numbers.dtype:
-            return contribution  # it fits already, as most do
+    if (
+        type(contribution) is type(numbers) is not float
+        and contribution.shape == numbers.shape
+        and contribution.dtype is numbers.dtype
+    ):
+        return contribution  # it fits already, as most do
     shape = () if isinstance(numbers, float) else numbers.shape
     if not (create_graph and isinstance(contribution, Node)):
         try:

@@ -142,13 +142,12 @@ def separate(gradients: Iterable[Any]) -> list[Any]:
     memory_taken = set()
     separated = []
     for gradient in gradients:
-        own = gradient
         if type(gradient) is ndarray:
             base = gradient.base
             memory = id(gradient if base is None else base)
             if memory in memory_taken or not gradient.flags.writeable:
-                own = gradient.copy()
-                memory = id(own)
+                gradient = gradient.copy()
+                memory = id(gradient)
             memory_taken.add(memory)
-        separated.append(own)
+        separated.append(gradient)
     return separated

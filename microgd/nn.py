@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
 from microgd.arrays import Data, as_array, as_data, check_dtype, shown
+from microgd.backprop import OperationWithResidual
 from microgd.checks import check_count, check_labels, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, one_hot
 from microgd.module import Module as Module
 from microgd.operations import Operand, mean, reshape, softmax, square
-from microgd.registry import operation
+from microgd.registry import operation, registered
 from microgd.value import Value
 
 __all__ = [
@@ -355,23 +356,19 @@ def _numbers(x: Any) -> Data:
 # probabilities that the network gives, minus those that it should have given. (Bishop, Pattern
 # Recognition and Machine Learning, 2006, section 4.3.4.)
 #
-# Computing the loss gives the softmax on the way, so `_cross_entropy` also computes the difference,
-# for the rule. But a rule gets only the result, the operands and the options. So there is an option
-# `cache`, a list that is empty at first: `_cross_entropy` puts the difference into it, and the rule
-# takes it out. For a graph of gradients the rule gets Values. Then it computes the difference
-# itself, so that the difference is recorded.
+# Computing the loss gives the softmax on the way, so `_loss_and_difference` also returns this
+# difference, and the record keeps it for the rule. But for a graph of gradients the rule gets
+# Values. Then it computes the difference itself, so that the difference is recorded.
 def _cross_entropy_rule(
-    g: Operand, out: Operand, logits: Operand, labels: Any, cache: list[Any]
+    g: Operand, out: Operand, logits: Operand, labels: Any, difference: Operand = None
 ) -> Operand:
-    if isinstance(logits, Value):
+    softmax_minus_one_hot = difference
+    if difference is None:
         softmax_minus_one_hot = softmax(logits) - one_hot(labels, logits.shape[1])
-    else:
-        softmax_minus_one_hot = cache[0]
     return softmax_minus_one_hot * (g * (1 / len(labels)))
 
 
-@operation(_cross_entropy_rule, None, name="cross_entropy")
-def _cross_entropy(logits: Operand, labels: Any, cache: list[Any]) -> Operand:
+def _loss_and_difference(logits: Operand, labels: Any) -> tuple[float, Operand]:
     # A row for each class: NumPy adds up ten long rows several times faster than many short ones.
     # All steps work in place, so this one array holds in turn the logits less their maximum, the
     # powers, the softmax and the difference.
@@ -386,9 +383,20 @@ def _cross_entropy(logits: Operand, labels: Any, cache: list[Any]) -> Operand:
     sums = np.add.reduce(p, 0)
     p /= sums  # now p is the softmax
     flat[label_places] -= 1.0  # and now the difference that the rule needs
-    cache.append(p.T)
+    softmax_minus_one_hot = p.T
     total: float = np.add.reduce(np.log(sums) - label_logits).item()
-    return total / examples
+    return total / examples, softmax_minus_one_hot
+
+
+_cross_entropy = registered(
+    OperationWithResidual(
+        name="cross_entropy",
+        forward=_loss_and_difference,
+        rules=(_cross_entropy_rule, None),
+        module=__name__,
+        defaults={},
+    )
+)
 
 
 def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
@@ -410,7 +418,7 @@ def cross_entropy(logits: Any, labels: ArrayLike) -> Any:
     if isinstance(labels, Value):
         raise TypeError("expected labels that are integers, but got a Value")
     integers = check_labels(labels, *numbers.shape)
-    return _cross_entropy(logits if isinstance(logits, Value) else numbers, integers, [])
+    return _cross_entropy(logits if isinstance(logits, Value) else numbers, integers)
 
 
 # With softplus(x) = log(1 + exp(x)), the loss of a logit x with the target t is

@@ -61,29 +61,26 @@ class SGD(Optimizer):
             if p.grad is None:
                 continue
             kept = all_kept[p]
-            numbers: Any = p._numbers
-            is_number = type(numbers) is float
-            if not is_number and kept.dtype is not dtype:
+            if kept.dtype is not dtype:
                 dtype = kept.dtype
                 # NumPy multiplies by an array without axes faster than by a Python float.
                 rate_array = np.array(rate, dtype)
                 momentum_array = np.array(momentum, dtype) if momentum else momentum
+            numbers: Any = p._numbers
             state = kept.state
             direction = gradient = kept.gradient(p)
             if momentum or decay:
-                factor = momentum if is_number else momentum_array
+                factor = momentum if dtype is None else momentum_array
                 direction, state = _direction(numbers, gradient, state, factor, decay, nesterov)
                 if not kept.state:
                     # The first velocity may be the gradient itself, and later ones are new.
                     state = {name: own(x, gradient) for name, x in state.items()}
-            if is_number:
-                numbers += rate * direction
+            if dtype is None:
+                new = numbers + rate * direction
             else:
-                room = kept.room(p)
-                np.multiply(direction, rate_array, room)
-                room += numbers
-                numbers = room
-            steps.append((p, kept, numbers, state))
+                new = np.multiply(direction, rate_array, kept.room(p))
+                new += numbers
+            steps.append((p, kept, new, state))
         return steps
 
     def _check_together(self, settings: Mapping[str, Any]) -> None:

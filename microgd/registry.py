@@ -83,14 +83,19 @@ def operation(
             module=module,
             defaults=defaults,
         )
-        function: Function = _documented(made.as_function(), made)
-        OPERATIONS[operation_name] = made
-        numpys_function = numpys(operation_name)
-        if numpys_function is not None:
-            NUMPY[numpys_function] = function
-        return function
+        return registered(made)
 
     return decorate
+
+
+def registered(made: RegisteredOperation) -> Function:
+    """The function that does this operation. NumPy's function of the same name will find it."""
+    function: Function = _documented(made.as_function(), made)
+    OPERATIONS[made.name] = made
+    numpys_function = numpys(made.name)
+    if numpys_function is not None:
+        NUMPY[numpys_function] = function
+    return function
 
 
 def _is_built_in(function: Function) -> bool:

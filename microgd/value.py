@@ -131,7 +131,7 @@ class Value(Node):
     @property
     def saved(self) -> tuple[Any, ...]:
         """The numbers that the operands held when this was computed, in order."""
-        return self._saved
+        return self._saved[: len(self._operands)]  # (behind them there may be a residual)
 
     @property
     def op(self) -> str | None:

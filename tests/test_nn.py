@@ -491,6 +491,27 @@ def test_a_network_shows_what_it_is_made_of():
     assert repr(model) == "Sequential(Linear(4, 5), ReLU(), Linear(5, 3, bias=False))"
 
 
+def test_a_module_of_many_parameters_says_how_many_numbers_its_parts_hold():
+    class Neuron(nn.Module):
+        def __init__(self, inputs):
+            self.w = [Value(1.0) for _ in range(inputs)]
+            self.b = Value(0.0)
+
+    class Network(nn.Module):
+        def __init__(self, *layers):
+            self.layers = [[Neuron(inputs) for _ in range(n)] for inputs, n in layers]
+
+    assert repr(Network((2, 1))) == (
+        "Network(layers.0.0.w.0 (), layers.0.0.w.1 (), layers.0.0.b ())"
+    )
+    network = Network((3, 4), (4, 4), (4, 1))
+    assert (
+        repr(network) == "Network(layers.0: 16 numbers, layers.1: 20 numbers, layers.2: 5 numbers)"
+    )
+    wide = Network((1200, 1))
+    assert repr(wide) == "Network(layers.0.0.w: 1,200 numbers, layers.0.0.b: 1 number)"
+
+
 # ── Sequential and activations ────────────────────────────────────────────────────────────────────
 
 
@@ -662,6 +683,29 @@ def test_cross_entropys_gradient_at_huge_logits_is_exact(dtype):
     logits = Value(np.array([[1000.0, 0.0, -1000.0]], dtype))
     nn.cross_entropy(logits, [2]).backward()
     np.testing.assert_array_equal(logits.grad, np.array([[1.0, 0.0, -1.0]], dtype), strict=True)
+
+
+def test_cross_entropy_shows_the_numbers_of_its_operands_and_nothing_else():
+    logits = Value(np.array([[0.5, 1.0, -2.0], [0.0, 0.0, 3.0]]))
+    loss = nn.cross_entropy(logits, [2, 0])
+    _, labels = loss.inputs
+    numbers, same_labels = loss.saved
+    assert loss.inputs[0] is logits
+    assert numbers.tolist() == logits.data.tolist()
+    assert labels.tolist() == same_labels.tolist() == [2, 0]
+    assert nn.cross_entropy(logits, [1, 1]).saved[1].tolist() == [1, 1]
+
+
+def test_two_losses_of_the_same_logits_have_gradients_of_their_own():
+    logits = Value(np.array([[0.5, 1.0, -2.0]]))
+    first = nn.cross_entropy(logits, [0])
+    second = nn.cross_entropy(logits, [1])
+    second.backward()
+    probabilities = np.exp(logits.data) / np.exp(logits.data).sum()
+    np.testing.assert_allclose(logits.grad, probabilities - [[0, 1, 0]], rtol=1e-14)
+    logits.grad = None
+    first.backward()
+    np.testing.assert_allclose(logits.grad, probabilities - [[1, 0, 0]], rtol=1e-14)
 
 
 def test_cross_entropy_of_arrays_is_a_number():
