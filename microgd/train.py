@@ -91,9 +91,10 @@ def fit(
     `optim.clip_grad_norm`, or to look at them.
 
     With `compiled=True` the steps are made by a program of NumPy calls, which is written of the
-    first one, as by `microgd.compiled`. The results are the same, to the last bit. Steps for which
-    that is not possible are made as without, and a `RuntimeWarning` says why, once. The model and
-    the loss are called once more when a program is written.
+    first one, as by `microgd.compiled`. With a `before_step` there are two programs, and it is
+    called between them. The results are the same, to the last bit. Steps for which that is not
+    possible are made as without, and a `RuntimeWarning` says why, once. The model and the loss are
+    called once more when a program is written.
 
     An optimizer of your own is a subclass of `optim.Optimizer`. Any other object will do, if it has
     `parameters`, the list of Values that it moves; `lr`, a number; `zero_grad()`, which sets each

@@ -200,6 +200,15 @@ def test_another_shape_gets_a_program_at_its_third_call():
     assert len(function._versions) == 2
 
 
+def test_a_program_takes_square_roots_of_arrays_and_of_numbers():
+    function = compiled(lambda x: np.sqrt(np.sqrt(x * x + 1.0).sum()))
+    x = Value(data())
+    expected = function(x)
+    ((version,),) = function._versions.values()
+    found, *_ = version.forward(*version._numbers((x,), {}))
+    assert bits(found) == bits(expected._numbers)
+
+
 def test_shapes_that_come_once_or_twice_get_no_program():
     def make():
         world = network()
@@ -2404,8 +2413,8 @@ def steps_beside(make, change=None, batches=batch, *, count=14, reason=None, par
             continue
         assert not ours, [str(each.message) for each in ours]
         assert steps.reason is None
-        programs = steps._in_parts._versions if parts else steps._versions
-        assert parts == "some" or (steps._in_parts is not None) == parts
+        programs = steps._loss_alone._versions if parts else steps._versions
+        assert parts == "some" or (steps._loss_alone is not None) == parts
         if ran:
             runs = [version.runs for each in programs.values() for version in each]
             assert sum(runs) > len(runs)
@@ -2567,45 +2576,6 @@ def test_scalar_parameters_and_models_that_are_functions():
     steps_beside(make)
     steps_beside(make, batches=lambda i: (data(i).astype(np.float32), batch(i)[1]))
     steps_beside(make, batches=lambda i: (np.asfortranarray(data(i)), batch(i, n=16)[1][::2]))
-
-
-BEFORE_STEPS = {
-    "clip": lambda o: optim.clip_grad_norm(o.parameters, 0.1),
-    "none": lambda o: setattr(o.parameters[0], "grad", None),
-    "rate": lambda o: setattr(o, "lr", o.lr * 0.9),
-    "sign": lambda o: [setattr(p, "grad", np.sign(p.grad)) for p in o.parameters],
-    "in place": lambda o: operator.imul(o.parameters[0].grad, 0.5),
-    "noise": lambda o: [setattr(p, "grad", p.grad + np.random.normal()) for p in o.parameters],
-    "weights": lambda o: [setattr(p, "data", p.data * 0.99) for p in o.parameters],
-    "infinite": lambda o: setattr(o.parameters[0], "grad", o.parameters[0].grad * np.inf),
-}
-
-
-@pytest.mark.parametrize("name", list(BEFORE_STEPS))
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
-def test_before_step(name, optimizer):
-    def make():
-        world = step_world(OPTIMIZERS[optimizer])
-        world.before_step = BEFORE_STEPS[name]
-        return world
-
-    steps_beside(make, parts=True)
-
-
-def test_an_error_in_before_step():
-    def make():
-        world = step_world()
-        calls = []
-
-        def before_step(optimizer):
-            calls.append(1)
-            if len(calls) == 6:
-                raise KeyError("stop")
-
-        world.before_step = before_step
-        return world
-
-    steps_beside(make, parts=True)
 
 
 class Foreign:
@@ -2922,6 +2892,17 @@ def test_an_interruption_in_the_middle_of_a_step_changes_nothing():
     assert everything(world) == before
 
 
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_between_comparisons_a_step_of_every_optimizer_is_made_by_its_program(name, monkeypatch):
+    _, steps, following = begun_steps(lambda: step_world(OPTIMIZERS[name]), count=5)
+
+    def refused(*arguments):
+        raise AssertionError("the engine makes this step")
+
+    monkeypatch.setattr(train, "_step", refused)
+    steps.step(following)
+
+
 # ── fit ──────────────────────────────────────────────────────────────────────────────────────────
 def fitted(is_compiled, make, between=None, epochs=5, **options):
     np.random.seed(0)
@@ -2950,13 +2931,8 @@ def fitted(is_compiled, make, between=None, epochs=5, **options):
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
-@pytest.mark.parametrize("before", [None, "clip", "rate"])
-def test_fit(name, before):
-    def make():
-        world = step_world(OPTIMIZERS[name])
-        world.before_step = BEFORE_STEPS.get(before)
-        return world
-
+def test_fit(name):
+    make = functools.partial(step_world, OPTIMIZERS[name])
     expected, _ = fitted(False, make)
     found, ours = fitted(True, make)
     assert found == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import Counter
 from collections.abc import (
@@ -278,6 +279,21 @@ def key_of(x: Any, seen: dict[int, int]) -> Any:
 
 
 # ── A program and how it is run ──────────────────────────────────────────────────────────────────
+class Program(Fast):
+    """A fast program in which functions of `math` have other names than those of NumPy.
+
+    A program may need both: Adam takes np.sqrt of arrays, and math.sqrt of numbers.
+    """
+
+    def _name_of_function(self, dotted: str) -> str:
+        if not dotted.startswith("math."):
+            return super()._name_of_function(dotted)
+        name = dotted.replace(".", "_") + "_"
+        self.program.objects[name] = getattr(math, dotted.removeprefix("math."))
+        self.program.origins[name] = dotted
+        return name
+
+
 def used_inputs(made: Trace, calls: Iterable[Any], results: Iterable[StandIn]) -> list[Input]:
     """The arguments that these calls need."""
     used = {x._index for x in results}
@@ -310,7 +326,7 @@ class _Version:
         outputs = [*self._results, *self._residuals]
         self.inputs = used_inputs(made, forward_calls, outputs)
         arguments = [each.stand_in for each in self.inputs]
-        self.forward_program = Fast(forward_calls, "forward", arguments).write(outputs)
+        self.forward_program = Program(forward_calls, "forward", arguments).write(outputs)
         self.forward = self.forward_program.compiled()
         self.count = len(self._results)
         self._copied = self._shared(self._results, forward_calls)
@@ -326,7 +342,7 @@ class _Version:
             }
             self.operands = [self.given[value] for value in order]
             self.targets = [order[value] for value, _ in made.gradients]
-            fast = Fast(backward_calls, "backward", [made.seed, *self._residuals])
+            fast = Program(backward_calls, "backward", [made.seed, *self._residuals])
             self.backward_program = fast.write(terms, kept=self._residuals)
             self.backward = self.backward_program.compiled()
         # The engine may store a term as a gradient, for its user to write into. So it gets no

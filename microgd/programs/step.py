@@ -1,19 +1,17 @@
-"""A whole step of training as one program: loss, gradients, and the optimizer's update."""
+"""Whole steps of training as programs, for `train.fit(..., compiled=True)`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from microgd.backprop import next_order
 from microgd.checks import warn_user
-from microgd.memory import replace
 from microgd.optimizer import Optimizer
-from microgd.programs.fast import Fast, needed_calls
+from microgd.programs.parts import States, StepProgram
 from microgd.programs.run import (
     DIFFERENCE,
     MOST_DIFFERENCES,
@@ -21,28 +19,29 @@ from microgd.programs.run import (
     MOST_SHAPES,
     Compiled,
     is_compared,
-    memory_of,
-    used_inputs,
     values_found,
 )
 from microgd.programs.stand_ins import CannotFollow
-from microgd.programs.trace import Trace, same_bits, trace
-from microgd.programs.update import Update
+from microgd.programs.trace import same_bits, trace
+from microgd.programs.update import Update, separate_gradients
 from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
 from microgd.recording import is_evaluating, is_recording
 from microgd.value import Value
 
 Loss = Callable[[Any, Any], Any]
-MakeStep = Callable[..., float]
+BeforeStep = Callable[[Any], object]
 _STEPS_BEFORE = 10  # a program for further shapes is written at the tenth step with them
 
 
 class CompiledSteps:
-    """Makes the steps of `train.fit`, each as one program.
+    """Makes the steps of `train.fit` by programs.
 
-    Some steps are made in two parts: the loss and its gradients as programs, and what follows as
-    without compiling. They are those with a `before_step`, with an optimizer whose step is the
-    user's own, and with gradients for others than the optimizer's parameters.
+    A step is one program: the loss, its gradients, and the optimizer's update. With a
+    `before_step` it is two, and `before_step` runs between them.
+
+    If the optimizer's step is the user's own, or there are gradients for others than its
+    parameters, then the loss and its gradients are programs, and the rest is made as without
+    compiling.
     """
 
     def __init__(
@@ -50,80 +49,100 @@ class CompiledSteps:
         model: Callable[..., Any],
         loss: Loss,
         optimizer: Any,
-        before_step: Callable[[Any], object] | None,
+        before_step: BeforeStep | None,
     ) -> None:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        self.before_step = before_step
         self.reason: str | None = None  # why the steps are made as without compiling
         self.differences = 0
-        self._versions: dict[Any, list[_StepVersion]] = {}
+        self._versions: dict[Any, list[StepProgram]] = {}  # whole steps, or their first parts
+        self._updates = _CompiledUpdates(optimizer)  # their second parts
         self._calls: Counter[Any] = Counter()  # with shapes for which there is no program yet
         self._has_begun = False
+        self._states = States()
         self._tries = 0
-        self._in_parts: _CompiledLoss | None = None
-        if before_step is not None or not _moves_as_ours(optimizer):
-            self._in_parts = _CompiledLoss(self)
+        self._loss_alone: _CompiledLoss | None = None
+        if not _moves_as_ours(optimizer):
+            self._loss_alone = _CompiledLoss(self)
 
     def step(self, batch: Any) -> float:
         """Make a step on a mini-batch of `train.fit`, and return its loss.
 
         `batch.step(loss)` and `batch.step(loss, model)` make it without a program.
         """
-        x = batch.x
-        y = batch.y
-        make_step: MakeStep = batch.step
-        is_first_of_epoch = batch.number == 1
         if self.reason is not None:
-            return make_step(self.loss)
-        if self._in_parts is not None:
-            return self._step_in_parts(self._in_parts, x, y, make_step, is_first_of_epoch)
+            return self._step_as_always(batch)
+        if self._loss_alone is not None:
+            return self._step_with_loss_alone(self._loss_alone, batch)
         self._has_begun = True
         # The mini-batches of one training differ in nothing but their lengths.
-        key = len(x), is_recording(), is_evaluating()
+        key = len(batch.x), is_recording(), is_evaluating()
         versions = self._versions.get(key, [])
         for version in versions:
             if version.fits():
-                return self._step_with(version, x, y, make_step, is_first_of_epoch)
+                return self._step_with(version, batch)
         if not versions and self._versions:
             # The last mini-batch of an epoch may be smaller. Writing a program takes longer than
             # some steps.
             self._calls[key] += 1
             if self._calls[key] < _STEPS_BEFORE:
-                return make_step(self.loss)
-        return self._first_step(key, versions, x, y, make_step)
+                return self._step_as_always(batch)
+        return self._first_step(key, versions, batch)
 
-    def _step_in_parts(
-        self,
-        compiled: _CompiledLoss,
-        x: Any,
-        y: Any,
-        make_step: MakeStep,
-        is_first_of_epoch: bool,
-    ) -> float:
+    def _step_as_always(self, batch: Any) -> float:
+        loss: float = batch.step(self.loss)
+        return loss
+
+    def _step_with_loss_alone(self, compiled: _CompiledLoss, batch: Any) -> float:
         """Make a step: the loss and its gradients are programs, and the rest is as always."""
         if not self._has_begun:
             self._has_begun = True
-            return make_step(self.loss)  # which checks the model
-        compiled.compares_next = is_first_of_epoch
-        return make_step(compiled, _itself)
+            return self._step_as_always(batch)  # which checks the model
+        compiled.compares_next = batch.number == 1
+        loss: float = batch.step(compiled, _itself)
+        return loss
 
-    def _step_with(
-        self, version: _StepVersion, x: Any, y: Any, make_step: MakeStep, is_first_of_epoch: bool
-    ) -> float:
+    def _step_with(self, version: StepProgram, batch: Any) -> float:
         version.runs += 1
         try:
-            results = version.compute(x, y)
+            results = version.compute(batch.x, batch.y)
         except Exception:  # another way, or an error: then its message is the engine's
-            return make_step(self.loss)
-        if is_first_of_epoch or is_compared(version.runs):
-            loss = make_step(self.loss)
-            if not version.agrees(results, loss):
-                self._differ(version)
-            return loss
-        return version.store(results)
+            return self._step_as_always(batch)
+        if batch.number == 1 or is_compared(version.runs):
+            return self._compared_step(version, results, batch)
+        loss: float = version.store(results)
+        if self.before_step is not None:
+            self.before_step(self.optimizer)
+            self._updates.make(batch, loss)
+        return loss
 
-    def _differ(self, version: _StepVersion) -> None:
+    # ── Comparing ────────────────────────────────────────────────────────────────────────────────
+    def _compared_step(self, version: StepProgram, results: Any, batch: Any) -> float:
+        """Make a step without programs, and drop those whose results are others."""
+        agrees = True
+        observed = batch
+        before_step = self.before_step
+        if before_step is not None:
+
+            def between(optimizer: Any) -> None:
+                nonlocal agrees
+                agrees = version.agrees(results)
+                before_step(optimizer)
+                self._updates.begin()
+
+            observed = _with_before_step(batch, between)
+        loss = self._step_as_always(observed)
+        if before_step is None:
+            agrees = version.agrees(results)
+        else:
+            self._updates.end()
+        if not agrees or not same_bits(results[0], loss):
+            self._differ(version)
+        return loss
+
+    def _differ(self, version: StepProgram) -> None:
         """Drop a program whose steps are not those made without it."""
         for key, versions in list(self._versions.items()):
             self._versions[key] = [each for each in versions if each is not version]
@@ -133,79 +152,101 @@ class CompiledSteps:
         if self.differences >= MOST_DIFFERENCES:
             self.give_up(DIFFERENCE)
 
-    def _first_step(
-        self, key: Any, versions: list[_StepVersion], x: Any, y: Any, make_step: MakeStep
-    ) -> float:
+    # ── Writing ──────────────────────────────────────────────────────────────────────────────────
+    def _first_step(self, key: Any, versions: list[StepProgram], batch: Any) -> float:
         """Make a step without a program, and write one for the next step."""
         optimizer = self.optimizer
+        watch = self._new_watch()
         lr = optimizer.lr
-        watch = Watch(self.model, self.loss)
-        watch.add_attributes(optimizer, ("lr", "_kept"))
-        watch.look_again()
         surroundings = Surroundings(watch)
         before = next_order()
         found: list[Any] = []
+        reason: str | None = None
+        observed = batch
+        before_step = self.before_step
 
         def observed_loss(output: Any, targets: Any) -> Any:
             found.append(self.loss(output, targets))
             return found[0]
 
-        number = make_step(observed_loss)
-        reason = watch.unseen or surroundings.change()
-        if reason is None and optimizer.lr != lr:
-            reason = "it changes the learning rate"
+        if before_step is not None:
+
+            def between(given: Any) -> None:
+                nonlocal reason
+                reason = watch.unseen or surroundings.change()
+                before_step(given)
+                self._updates.begin()
+
+            observed = _with_before_step(batch, between)
+        loss: float = observed.step(observed_loss)
+        if before_step is not None:
+            self._updates.end()
+            if reason is None and watch.change() is not None:
+                # `before_step` has changed it. Another step may be better for writing a program.
+                self._tries += 1
+                if self._tries < MOST_PROGRAMS:
+                    return loss
+                reason = f"before_step changes {watch.change()} again and again"
+            surroundings = Surroundings(watch)
+        else:
+            reason = watch.unseen or surroundings.change()
+            if reason is None and optimizer.lr != lr:
+                reason = "it changes the learning rate"
         if reason is None and len(versions) >= MOST_PROGRAMS:
             reason = f"{versions[-1].change() or 'a Value'} changes again and again"
         if reason is None:
-            try:
-                values = values_found(watch, found, before)
-                version = self._written(watch, values, x, y)
-            except CannotFollow as error:
-                reason = str(error)
-            except Exception as error:
-                reason = f"it can't be followed: {type(error).__name__}: {error}"
-            else:
-                self._add(key, version)
+            reason = self._write(key, watch, found, before, batch)
         if reason is None:
             reason = surroundings.change()
         if reason is not None:
             self.give_up(reason)
-        return number
+        return loss
 
-    def _add(self, key: Any, version: _StepVersion | None) -> None:
-        if version is None:
-            return
-        if key not in self._versions and len(self._versions) >= MOST_SHAPES:
-            del self._versions[next(iter(self._versions))]
-        self._versions[key] = [version, *self._versions.get(key, ())]
+    def _new_watch(self) -> Watch:
+        """A watch of what a program belongs to. The first part depends on no settings."""
+        if self.before_step is not None:
+            return Watch(self.model, self.loss, self.optimizer.parameters)
+        watch = Watch(self.model, self.loss)
+        watch.add_attributes(self.optimizer, ("lr", "_kept"))
+        watch.look_again()
+        return watch
 
-    def _written(self, watch: Watch, values: dict[Any, str], x: Any, y: Any) -> _StepVersion | None:
-        """The program of a step; None if the states of the optimizer are not complete yet."""
+    def _write(self, key: Any, watch: Watch, found: Any, before: int, batch: Any) -> str | None:
+        """Write a program; or say why that can't be done."""
+        try:
+            values = values_found(watch, found, before)
+            version = self._written(watch, values, batch.x, batch.y)
+        except CannotFollow as error:
+            return str(error)
+        except Exception as error:
+            return f"it can't be followed: {type(error).__name__}: {error}"
+        if version is not None:
+            if key not in self._versions and len(self._versions) >= MOST_SHAPES:
+                del self._versions[next(iter(self._versions))]
+            self._versions[key] = [version, *self._versions.get(key, ())]
+        return None
 
-        for p in self.optimizer.parameters:
+    def _written(self, watch: Watch, values: dict[Any, str], x: Any, y: Any) -> StepProgram | None:
+        """The program of a step, or of its first part; None if it can't be written yet."""
+        optimizer = self.optimizer
+        for p in optimizer.parameters:
             values[p] = values.get(p) or p.name or "parameter"
-        update = Update(self.optimizer)
+        update = Update(optimizer) if self.before_step is None else None
+        finish = separate_gradients if update is None else update.trace
+        function = partial(_loss_of, self.model, self.loss)
         with RandomStatesKept(watch.generators):
-            made = trace(
-                partial(_loss_of, self.model, self.loss),
-                (x, y),
-                {},
-                values,
-                watch,
-                backward=True,
-                finish=update.trace,
-            )
+            made = trace(function, (x, y), {}, values, watch, backward=True, finish=finish)
         if made.output is None:
             raise CannotFollow("the loss is the same in each step")
-        if not {value for value, _ in made.gradients} <= set(self.optimizer.parameters):
-            self._in_parts = _CompiledLoss(self)
+        if not {value for value, _ in made.gradients} <= set(optimizer.parameters):
+            self._loss_alone = _CompiledLoss(self)
             return None
-        if not all(map(_has_complete_state, update.moved)):
-            self._tries += 1
-            if self._tries >= MOST_DIFFERENCES:
-                raise CannotFollow("the optimizer remembers something else after each step")
+        if update is None:
+            return StepProgram(made, watch, optimizer, made.gradients)
+        if not self._states.are_complete(update):
             return None
-        return _StepVersion(made, watch, update)
+        gradients = [(each.parameter, each.gradient) for each in update.moved]
+        return StepProgram(made, watch, optimizer, gradients, update)
 
     def give_up(self, reason: str) -> None:
         """From now on, make the steps as without compiling, and say why."""
@@ -213,6 +254,160 @@ class CompiledSteps:
             self.reason = reason
             self._versions.clear()
             warn_user(f"the steps are not compiled: {reason}")
+
+
+class _CompiledUpdates:
+    """Makes the second parts of steps: what follows when `before_step` has run.
+
+    `make` does it. If the optimizer makes its step as always, `begin` comes before it and `end`
+    after it: they compare a program with it, or write one.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        self.reason: str | None = None  # why the optimizer makes its steps as always
+        self.differences = 0
+        self.versions: list[StepProgram] = []
+        self._states = States()
+        self._end: Callable[[], None] = _do_nothing
+
+    def make(self, batch: Any, loss: float) -> None:
+        """Check the gradients, and move the parameters."""
+        found = self._computed()
+        if found is not None:
+            version, results = found
+            if not (batch.number == 1 or is_compared(version.runs)):
+                version.store(results)
+                return
+        self._begin(found)
+        _finish(self.optimizer, batch, loss)
+        self.end()
+
+    def begin(self) -> None:
+        """Observe the step that the optimizer is about to make."""
+        self._begin(self._computed())
+
+    def end(self) -> None:
+        """The optimizer has made the step."""
+        end = self._end
+        self._end = _do_nothing
+        end()
+
+    def _computed(self) -> tuple[StepProgram, Any] | None:
+        """A program that fits, with its results."""
+        for version in self.versions:
+            if version.fits():
+                try:
+                    results = version.compute()
+                except Exception:  # other gradients, or an error: its message is the engine's
+                    continue
+                version.runs += 1
+                return version, results
+        return None
+
+    def _begin(self, found: tuple[StepProgram, Any] | None) -> None:
+        self._end = _do_nothing
+        if found is not None:
+            self._end = partial(self._compare, *found)
+        elif self.reason is None and not self._has_one_that_fits():
+            watch = Watch()
+            watch.add_attributes(self.optimizer, ("lr", "_kept"))
+            watch.look_again()
+            self._end = partial(self._write, watch, Surroundings(watch), self.optimizer.lr)
+
+    def _has_one_that_fits(self) -> bool:
+        """Whether there is a program already for gradients of these parameters."""
+        without = {p for p in self.optimizer.parameters if p.grad is None}
+        return any(each.fits() and set(each.unmoved) == without for each in self.versions)
+
+    def _compare(self, version: StepProgram, results: Any) -> None:
+        if version.agrees(results):
+            return
+        self.versions.remove(version)
+        self.differences += 1
+        if self.differences >= MOST_DIFFERENCES:
+            self._give_up(DIFFERENCE)
+
+    def _write(self, watch: Watch, surroundings: Surroundings, lr: float) -> None:
+        """Write a program of the step that was made, for the next one."""
+        reason = watch.unseen or surroundings.change()
+        if reason is None and self.optimizer.lr != lr:
+            reason = "it changes the learning rate"
+        if reason is None and len(self.versions) >= MOST_PROGRAMS:
+            changed = self.versions[-1].change() or "which parameters have a gradient"
+            reason = f"{changed} changes again and again"
+        if reason is None:
+            try:
+                version = self._written(watch)
+            except CannotFollow as error:
+                reason = str(error)
+            except Exception as error:
+                reason = f"it can't be followed: {type(error).__name__}: {error}"
+            else:
+                if version is not None:
+                    self.versions.insert(0, version)
+        if reason is None:
+            reason = surroundings.change()
+        if reason is not None:
+            self._give_up(reason)
+
+    def _written(self, watch: Watch) -> StepProgram | None:
+        """The program; None if the states are not complete yet."""
+        optimizer = self.optimizer
+        values = {p: p.name or "parameter" for p in optimizer.parameters}
+        moved = [p for p in optimizer.parameters if p.grad is not None]
+        given = {p: optimizer._kept[p].gradient(p) for p in moved}
+        update = Update(optimizer, given=given)
+        with RandomStatesKept(watch.generators):
+            made = trace(_do_nothing, (), {}, values, watch, backward=False, finish=update.trace)
+        if not self._states.are_complete(update):
+            return None
+        return StepProgram(made, watch, optimizer, update=update)
+
+    def _give_up(self, reason: str) -> None:
+        """From now on, let the optimizer make its steps as always, and say why."""
+        if self.reason is None:
+            self.reason = reason
+            self.versions.clear()
+            warn_user(f"the steps of the optimizer are not compiled: {reason}")
+
+
+class _Found(Value):
+    """A loss that a program has found. Its gradients are those that the parameters have."""
+
+    __slots__ = ("_put_back",)
+    _put_back: Callable[[], None]
+
+    def backward(self, gradient: Any = None) -> None:
+        """Give the parameters their gradients back, which `zero_grad` has taken away."""
+        self._put_back()
+
+
+def _finish(optimizer: Any, batch: Any, loss: float) -> None:
+    """Make the rest of a step as without compiling, from the gradients that are there."""
+    gradients = [(p, p.grad) for p in optimizer.parameters]
+    if all(grad is None for _, grad in gradients):
+        optimizer.step()  # which is an error
+        return
+
+    def put_back() -> None:
+        for p, grad in gradients:
+            p.grad = grad
+
+    found = _Found(loss)
+    found._put_back = put_back
+    _with_before_step(batch, None).step(lambda output, y: found, _itself)
+
+
+def _with_before_step(batch: Any, before_step: BeforeStep | None) -> Any:
+    """The same mini-batch, with another `before_step`."""
+    other = copy(batch)
+    other._before_step = before_step
+    return other
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class _CompiledLoss(Compiled):
@@ -246,149 +441,3 @@ def _moves_as_ours(optimizer: Any) -> bool:
     attributes = (cls.__getattribute__, cls.__setattr__)
     are_ours = [getattr(each, "__module__", "").startswith("microgd.") for each in methods]
     return all(are_ours) and attributes == (object.__getattribute__, Optimizer.__setattr__)
-
-
-def _has_complete_state(moved: Any) -> bool:
-    """Whether a parameter's state has the same form after a step as before it."""
-    before = moved.kept.state
-    if before.keys() != moved.state.keys():
-        return False
-    for name, x in moved.state.items():
-        value = x._value
-        if np.shape(value) != np.shape(before[name]) or type(value) is not type(before[name]):
-            return False
-        if np.shape(value) and value.dtype != before[name].dtype:
-            return False
-    return True
-
-
-class _StepVersion:
-    """The program of a step, for mini-batches of one shape."""
-
-    def __init__(self, made: Trace, watch: Watch, update: Update) -> None:
-        self.runs = 1
-        self._watch = watch
-        optimizer = update.optimizer
-        moved = update.moved
-        loss = made.output._numbers
-        gradients = [each.gradient for each in moved]
-        numbers = [each.next_number for each in moved]
-        states = [x for each in moved for x in each.state.values()]
-        results = [_item(loss), *gradients, *numbers, *states]
-        calls = needed_calls(made.calls, results)
-        self.inputs = used_inputs(made, calls, results)
-        fast = Fast(calls, "step", [each.stand_in for each in self.inputs])
-        self.program = fast.write(results, finite=[_item(loss), *gradients])
-        self.function = self.program.compiled()
-        self.moved = moved
-        self.unmoved = [p for p in optimizer.parameters if p not in dict(made.gradients)]
-        # compute(x, y) is the loss, and what the step changes. Any error means: the engine makes
-        # this step. store(results) makes the step, and returns its loss.
-        self.compute: Callable[[Any, Any], Any]
-        self.store: Callable[[Any], float]
-        self.compute, self.store = _driver(self, update)
-        watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
-
-    def fits(self) -> bool:
-        """Whether nothing that the program belongs to has changed."""
-        return self._watch.is_unchanged()
-
-    def change(self) -> str | None:
-        """What has changed."""
-        return self._watch.change()
-
-    def agrees(self, results: Any, loss: float) -> bool:
-        """Whether the step that was made without the program is the same."""
-        count = len(self.moved)
-        if not same_bits(results[0], loss):
-            return False
-        for i, each in enumerate(self.moved):
-            p = each.parameter
-            if not same_bits(p.grad, results[1 + i]):
-                return False
-            if not same_bits(p._numbers, results[1 + count + i]):
-                return False
-        states = iter(results[1 + 2 * count :])
-        for each in self.moved:
-            for name in each.state:
-                if name not in each.kept.state:
-                    return False
-                if not same_bits(each.kept.state[name], next(states)):
-                    return False
-        return True
-
-
-def _item(loss: Any) -> Any:
-    return loss if type(loss._value) is float else loss.item()
-
-
-def _driver(version: _StepVersion, update: Update) -> tuple[Any, Any]:
-    """Two functions: one that runs the program on a mini-batch, and one that stores its results.
-
-    They are written for this program, so that they have no loops: a small network's step takes
-    less time than a loop over its parameters.
-    """
-    objects: dict[str, Any] = {
-        "program": version.function,
-        "optimizer": update.optimizer,
-        "replace": replace,
-    }
-
-    def name(prefix: str, x: Any) -> str:
-        text = f"{prefix}{len(objects)}"
-        objects[text] = x
-        return text
-
-    arguments = []
-    for each in version.inputs:
-        if each.stand_in is update.lr:
-            arguments.append("optimizer.lr")
-        elif each.path is None:
-            holder = name("value", each.value)
-            is_value = isinstance(each.value, Value)
-            arguments.append(f"{holder}._numbers" if is_value else holder)
-        elif each.path[0] == "state":
-            kept = name("kept", each.value)
-            arguments.append(f"{kept}.state[{each.path[2]!r}]")
-        else:
-            arguments.append("xy"[each.path[0]])
-    gradients = [f"gradient{i}" for i in range(len(version.moved))]
-    numbers = [f"numbers{i}" for i in range(len(version.moved))]
-    states = []
-    lines = []
-    for i, moved in enumerate(version.moved):
-        p = name("parameter", moved.parameter)
-        lines.append(f"    {p}.grad = {gradients[i]}")
-        lines.append(f"    replace({p}, {numbers[i]})")
-        if moved.state:
-            parts = [f"state{i}_{j}" for j in range(len(moved.state))]
-            states += parts
-            items = ", ".join(
-                f"{key!r}: {part}" for key, part in zip(moved.state, parts, strict=True)
-            )
-            kept = name("kept", moved.kept)
-            lines.append(f"    {kept}.state = {{{items}}}")
-    for p in version.unmoved:
-        lines.append(f"    {name('parameter', p)}.grad = None")
-    unpacked = ", ".join(["loss", *gradients, *numbers, *states])
-    checks = []
-    for moved in version.moved:
-        # What an optimizer of the user's own remembers may have another form by now.
-        if not update.optimizer._is_ours:
-            kept = name("kept", moved.kept)
-            checks.append(f"    if len({kept}.state) != {len(moved.state)}: raise KeyError")
-            for key, x in moved.kept.state.items():
-                shape = name("shape", np.shape(x))
-                if np.ndim(x):
-                    checks.append(f"    if {kept}.state[{key!r}].shape != {shape}: raise KeyError")
-    text = [
-        "def compute(x, y):",
-        *checks,
-        f"    return program({', '.join(arguments)})",
-        "def store(results):",
-        f"    {unpacked}, = results",
-        *lines,
-        "    return loss",
-    ]
-    exec(compile("\n".join(text), "<step>", "exec"), objects)
-    return objects["compute"], objects["store"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,18 @@ class Update:
     """The update of a step: what `nudge` computes for each parameter.
 
     With `from_second_step`, it is that of a step with states, such as velocities, also if there
-    are none yet.
+    are none yet. With `given`, examples of gradients by parameters, these are arguments of the
+    program. Otherwise they are what the trace has found.
     """
 
-    def __init__(self, optimizer: Any, from_second_step: bool = False) -> None:
+    def __init__(
+        self,
+        optimizer: Any,
+        from_second_step: bool = False,
+        given: Mapping[Any, Any] | None = None,
+    ) -> None:
         self.optimizer = optimizer
+        self._given = given
         self._examples: dict[Any, dict[str, Any]] = {}
         if from_second_step:
             for p in optimizer.parameters:
@@ -32,6 +40,7 @@ class Update:
         """Call `nudge` with stand-ins, for each parameter that has a gradient."""
         optimizer = self.optimizer
         record = made.record
+        self._add_given(made)
         gradients = dict(made.gradients)
         numbers = {each.value: each.stand_in for each in made.inputs if each.value is not None}
         self.lr = record.input("lr", optimizer.lr)
@@ -44,7 +53,8 @@ class Update:
             gradient = gradients.get(p)
             if gradient is None:
                 continue
-            gradient = _in_memory_of_its_own(gradient, taken)
+            if self._given is None:  # the step stores it
+                gradient = _in_memory_of_its_own(gradient, taken)
             kept = optimizer._kept[p]
             state = {}
             for name, x in (kept.state or self._examples.get(p, {})).items():
@@ -61,12 +71,36 @@ class Update:
             next_number: Any = as_data(number + nudge)
             self.moved.append(Moved(p, kept, number, gradient, next_number, new_state))
 
+    def _add_given(self, made: Trace) -> None:
+        """Make the gradients that are given arguments of the program."""
+        for i, p in enumerate(self.optimizer.parameters):
+            if self._given is not None and p in self._given:
+                stand_in = made.record.input(f"gradient_{i}", self._given[p])
+                made.inputs.append(Input(stand_in, f"gradient_{i}", ("gradient", i)))
+                made.gradients.append((p, stand_in))
+
 
 def _state_after_a_step(optimizer: Any, p: Any) -> dict[str, Any]:
     """An example of a parameter's state after its first step."""
     gradient = np.ones_like(p._numbers) if p.shape else 1.0
     _, state = optimizer._nudge(p, gradient, {})
     return dict(state)
+
+
+def separate_gradients(made: Trace) -> None:
+    """Give each gradient of a Value that the function finds the array that `backward` would store.
+
+    See memory.separate. Whether an array is copied is seen in the order of its elements in memory,
+    and sums of them round differently in another order.
+    """
+    found = dict(made.gradients)
+    made.gradients = []
+    taken: set[Any] = set()
+    for node, total in made.totals:
+        if node in found:
+            made.gradients.append((node, _in_memory_of_its_own(found[node], taken)))
+        elif type(total) is StandIn and type(total._value) is ndarray:
+            taken.add(total._owner)
 
 
 def _in_memory_of_its_own(gradient: StandIn, taken: set[Any]) -> Any:
