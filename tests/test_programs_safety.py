@@ -209,6 +209,52 @@ def test_a_program_takes_square_roots_of_arrays_and_of_numbers():
     assert bits(found) == bits(expected._numbers)
 
 
+def fails_on_purpose(*arguments):
+    raise TypeError("on purpose")
+
+
+def test_a_program_that_fails_where_the_function_does_not_is_given_up_and_said_to_be():
+    w = Value(2.0)
+    function = compiled(lambda x: x * w)
+    function(1.0)
+    ((version,),) = function._versions.values()
+    version.forward = fails_on_purpose
+    assert [function(3.0).item(), function(4.0).item()] == [6.0, 8.0]
+    with pytest.warns(RuntimeWarning, match="runs as it is: its program fails: TypeError: on purp"):
+        assert function(5.0).item() == 10.0
+    assert function(6.0).item() == 12.0
+
+
+def test_errors_of_the_function_itself_are_no_failures_of_its_program():
+    w = Value(np.ones((3, 2)))
+    function = compiled(lambda x, y: nn.cross_entropy(x @ w, y))
+    x = data(n=4)[:, :3]
+    function(x, np.array([0, 1, 1, 0]))
+    for _ in range(5):
+        with pytest.raises(ValueError, match="labels"):
+            function(x, np.array([0, 1, 2, 0]))
+    assert function._reason is None
+
+
+def test_a_step_whose_program_fails_is_made_as_without_compiling():
+    world = step_world()
+    steps = CompiledSteps(world.model, world.loss, world.optimizer, None)
+    batch_of_fit = train._Batch(world.model, world.loss, world.optimizer, None)
+    batch_of_fit.epoch = 1
+    batch_of_fit.number = 5
+    batch_of_fit.is_first_epoch = False
+    batch_of_fit.x, batch_of_fit.y = batch(0)
+    losses = [steps.step(batch_of_fit), steps.step(batch_of_fit)]
+    ((version,),) = steps._versions.values()
+    version.compute = fails_on_purpose
+    losses += [steps.step(batch_of_fit), steps.step(batch_of_fit)]
+    with pytest.warns(RuntimeWarning, match="steps are not compiled: its program fails: TypeError"):
+        losses.append(steps.step(batch_of_fit))
+    losses.append(steps.step(batch_of_fit))
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 6  # each step was made once
+
+
 def test_shapes_that_come_once_or_twice_get_no_program():
     def make():
         world = network()

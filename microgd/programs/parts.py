@@ -38,6 +38,7 @@ class StepProgram:
         update: Update | None = None,
     ) -> None:
         self.runs = 1
+        self.failures = 0
         self.watch = watch
         self.optimizer = optimizer
         self.lr = None if update is None else update.lr

@@ -25,7 +25,7 @@ from numpy import ndarray
 from microgd.backprop import Node, Operation, next_order, record, require_unchanged
 from microgd.checks import check_type, warn_user
 from microgd.memory import keep
-from microgd.programs.fast import Code, Fast, needed_calls
+from microgd.programs.fast import Code, Fast, OtherWayError, needed_calls
 from microgd.programs.stand_ins import CannotFollow, StandIn, parts_of
 from microgd.programs.trace import (
     MOST_TERMS,
@@ -47,6 +47,7 @@ from microgd.value import Value
 MOST_PROGRAMS = 8  # of one function, for arguments of the same shapes
 MOST_SHAPES = 64  # for which there are programs at the same time
 MOST_DIFFERENCES = 3  # between a program's results and the function's
+MOST_FAILURES = 3  # of a program, where the function itself succeeds
 CALLS_BEFORE = 3  # a program is written at the third call with arguments of further shapes
 _COMPARED = {2, 3, *(10**n for n in range(1, 19))}  # calls that are compared with the function's
 
@@ -200,6 +201,11 @@ class Compiled:
 DIFFERENCE = "its results depend on something besides its arguments that can't be watched"
 
 
+def failure(error: Exception) -> str:
+    """Why a program is not used any more that fails where the function does not."""
+    return f"its program fails: {type(error).__name__}: {error}"
+
+
 def values_found(watch: Watch, result: Any, before: int, arguments: Any = ()) -> dict[Any, str]:
     """The Values that a function has found by itself, with their names.
 
@@ -309,6 +315,7 @@ class _Version:
         self.function = function
         self.watch = watch
         self.runs = 1
+        self.failures = 0
         self.structure = made.result
         self.output = made.output
         self.given = {each.value: each for each in made.inputs if each.value is not None}
@@ -399,8 +406,14 @@ class _Version:
         try:
             numbers = self._numbers(arguments, options)
             found = self.forward(*numbers)
-        except Exception:
-            return self.function(*arguments, **options)  # whose messages are the engine's
+        except OtherWayError:
+            return self.function(*arguments, **options)
+        except Exception as error:
+            result = self.function(*arguments, **options)  # if it fails too, it says why itself
+            self.failures += 1
+            if self.failures == MOST_FAILURES:
+                compiled.give_up(failure(error))
+            return result
         if is_compared(self.runs) or compiled.compares_next:
             return self._compared(compiled, numbers, found, arguments, options)
         return self._as_result(numbers, found, arguments, options)

@@ -11,13 +11,16 @@ from typing import Any
 from microgd.backprop import next_order
 from microgd.checks import warn_user
 from microgd.optimizer import Optimizer
+from microgd.programs.fast import OtherWayError
 from microgd.programs.parts import States, StepProgram
 from microgd.programs.run import (
     DIFFERENCE,
     MOST_DIFFERENCES,
+    MOST_FAILURES,
     MOST_PROGRAMS,
     MOST_SHAPES,
     Compiled,
+    failure,
     is_compared,
     values_found,
 )
@@ -108,15 +111,21 @@ class CompiledSteps:
         version.runs += 1
         try:
             results = version.compute(batch.x, batch.y)
-        except Exception:  # another way, or an error: then its message is the engine's
+        except OtherWayError:
             return self._step_as_always(batch)
+        except Exception as error:
+            loss = self._step_as_always(batch)  # if it fails too, it says why itself
+            version.failures += 1
+            if version.failures == MOST_FAILURES:
+                self.give_up(failure(error))
+            return loss
         if batch.number == 1 or is_compared(version.runs):
             return self._compared_step(version, results, batch)
-        loss: float = version.store(results)
+        number: float = version.store(results)
         if self.before_step is not None:
             self.before_step(self.optimizer)
-            self._updates.make(batch, loss)
-        return loss
+            self._updates.make(batch, number)
+        return number
 
     # ── Comparing ────────────────────────────────────────────────────────────────────────────────
     def _compared_step(self, version: StepProgram, results: Any, batch: Any) -> float:
