@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from microgd import Value, compiled, gradients, nn, operation, optim, source
+from microgd.programs.trace import trace, without_collector
+from microgd.programs.watch import Watch
 
 EXAMPLES = DOMAINS | COMPOSED
 every_operation = pytest.mark.parametrize("name", sorted(EXAMPLES))
@@ -585,6 +588,54 @@ def test_the_fast_program_can_be_printed_and_run_too():
     assert "putmask_(" in program.fast  # relu's slope, in place
 
 
+def test_a_maximum_is_put_into_an_array_by_name():
+    # NumPy warns of a third argument by position, and warnings are errors here.
+    weight = Value(2.0)
+
+    def function(x):
+        return weight * np.sum(np.maximum(x * 2.0, x + 1.0) * np.minimum(x * 3.0, x + 2.0))
+
+    x = np.array([-2.0, 0.5, 3.0])
+    program = source(function, x)
+    assert len(re.findall(r"(maximum|minimum)_\(.*, out=", program.fast)) == 2
+    namespace = {}
+    exec(program.fast, namespace)
+    found, *_ = namespace["function"](x, 2.0)
+    assert found == function(x).item()
+
+
+def test_a_trace_lets_go_of_its_calls_and_its_graph_at_once():
+    weight = Value([1.0, 2.0])
+    made_inside = []
+
+    def function(x):
+        y = x * weight
+        made_inside.append(weakref.ref(y))
+        return weight, (y * y).sum()
+
+    made = trace(
+        function, (np.ones(2),), {}, {weight: "weight"}, Watch(function), backward=True, seeded=True
+    )
+    with without_collector():
+        made.forget()
+        assert made_inside[0]() is None
+    assert not made.calls
+    given, total = made.result
+    assert given is weight
+    assert total._operands  # it is still one that was computed
+    assert total._numbers._value == 5.0
+    np.testing.assert_array_equal(weight.data, [1.0, 2.0])
+
+
+def test_a_trace_leaves_the_record_of_a_value_that_it_was_given():
+    x = Value([1.0, 2.0])
+    y = x * 3.0
+    made = trace(lambda y: y, (y,), {}, {}, Watch(), backward=True)
+    made.forget()
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 3.0])
+
+
 def test_source_and_compiled_are_functions_also_after_their_modules_are_imported():
     import microgd
     import microgd.programs.program
@@ -592,3 +643,30 @@ def test_source_and_compiled_are_functions_also_after_their_modules_are_imported
 
     assert callable(microgd.source)
     assert callable(microgd.compiled)
+
+
+def test_a_function_of_arrays_alone_is_written_forward_alone():
+    program = source(lambda x: np.tanh(x) + 1.0, np.zeros(3))
+    assert program(np.array([0.0, 1.0, -1.0])).tolist() == [1.0, np.tanh(1) + 1, np.tanh(-1) + 1]
+    assert "Backward" not in program.text
+
+
+def test_passages_are_the_lines_of_each_operation_in_the_order_of_recording():
+    def f(a, b):
+        e = a * b
+        L = e + a  # noqa: N806
+        return L  # noqa: RET504 (the program has its name)
+
+    program = source(f, Value(2.0), Value(3.0))
+    lines = program.text.splitlines()
+    shown = [
+        (name, [lines[i].strip() for i in forward], [lines[i].strip() for i in backward])
+        for name, forward, backward in program.passages
+    ]
+    assert [(name, forward) for name, forward, _ in shown] == [
+        ("multiply", ["e = a * b"]),
+        ("add", ["L = e + a"]),
+    ]
+    for (_, (line,), backward), name in zip(shown, "eL", strict=True):
+        assert backward[0] == f"# back through {line}"
+        assert all(line.startswith("d_") for line in backward[1:]), name

@@ -26,6 +26,8 @@ from microgd.programs.trace import literal
 from microgd.programs.writing import ATOM, PRODUCT, SUM, Writer, number
 
 _LONGEST_EXPRESSION = 60  # operations; the compiler of Python goes into them recursively
+_NUMBERS = (float, bool)  # what operators give of Python's numbers
+_ARITHMETIC = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT}  # how tightly they bind
 
 
 def needed_calls(calls: Sequence[Call], results: Iterable[StandIn]) -> list[Call]:
@@ -47,11 +49,14 @@ def needed_calls(calls: Sequence[Call], results: Iterable[StandIn]) -> list[Call
         if not is_needed[call._index]:
             continue
         kept.append(call)
-        parts = call._arguments if call._kind == "operator" else parts_of(call)
-        for x in parts:
-            if type(x) is StandIn:
-                is_needed[x._index] = True
-                is_memory_needed[x._owner._index] = True
+        if call._kind == "operator" and type(call._value) is float:  # type: ignore[attr-defined]
+            for x in call._arguments:
+                if type(x) is StandIn:
+                    is_needed[x._index] = True
+            continue
+        for x in parts_of(call):
+            is_needed[x._index] = True
+            is_memory_needed[x._owner._index] = True
     kept.reverse()
     return kept
 
@@ -205,7 +210,9 @@ class Fast:
             return dotted
         name = self.function_names.get(dotted)
         if name is None:
-            name = dotted.partition(".")[2].replace(".", "_") + "_"
+            # Adam needs both: np.sqrt of arrays, and math.sqrt of numbers.
+            short = dotted if dotted.startswith("math.") else dotted.partition(".")[2]
+            name = short.replace(".", "_") + "_"
             self.function_names[dotted] = name
             function: Any = math if dotted.startswith("math.") else np
             for part in dotted.split(".")[1:]:
@@ -229,10 +236,10 @@ class Fast:
             if type(call) is not StandIn:
                 self._line(self._statement(call))
                 continue
-            if call._kind in ("input", "constant"):
+            if call._kind == "operator" and type(call._value) in _NUMBERS:
+                self._write_number(call, uses.get(call._index) == 1)
                 continue
-            if call._kind == "operator" and type(call._value) is float:
-                self._write_number(call, uses.get(call._index, 0) == 1)
+            if call._kind in ("input", "constant"):
                 continue
             target = self._target(call, place, last_use)
             if target is not None:
@@ -240,7 +247,7 @@ class Fast:
                 continue
             text, binding = self._expression(call)
             size = self.size + 1
-            is_used_once = uses.get(call._index, 0) == 1
+            is_used_once = uses.get(call._index) == 1
             if is_used_once and size < _LONGEST_EXPRESSION and _is_of_numbers(call):
                 self.inlined[call._index] = text, binding, size
                 continue
@@ -250,7 +257,12 @@ class Fast:
 
     def _write_number(self, call: StandIn, is_used_once: bool) -> None:
         """Write an operator of numbers. A graph of numbers has a hundred thousand of them."""
-        text, binding = self._expression(call)
+        binding = _ARITHMETIC.get(call._name)
+        if binding is None or len(call._arguments) == 1 or call._index in self.fixed:
+            text, binding = self._expression(call)
+        else:
+            x, y = call._arguments
+            text = f"{self._part(x, binding)} {call._name} {self._part(y, binding + 1)}"
         size = self.size + 1
         if is_used_once and size < _LONGEST_EXPRESSION:
             self.inlined[call._index] = text, binding, size
@@ -261,25 +273,26 @@ class Fast:
         self.lines.append(f" {name} = {text}")
 
     def _uses(self) -> tuple[dict[int, int], dict[int, int]]:
-        """For each memory, the place of its last use; and for each result, how many uses."""
+        """For the memory of each array, the place of its last use; for each result, how many."""
         last: dict[int, int] = {}
         uses: dict[int, int] = {}
         for place, call in enumerate(self.calls):
-            parts = call._arguments if call._kind == "operator" else parts_of(call)
-            for x in parts:
-                if type(x) is StandIn:
-                    index = x._index
-                    last[x._owner._index] = place
-                    uses[index] = uses.get(index, 0) + 1
+            if call._kind == "operator" and type(call._value) is float:  # type: ignore[attr-defined]
+                for x in call._arguments:
+                    if type(x) is StandIn:
+                        index = x._index
+                        uses[index] = uses.get(index, 0) + 1
+                continue  # numbers have no memory
+            for x in parts_of(call):
+                uses[x._index] = uses.get(x._index, 0) + 1
+                last[x._owner._index] = place
         return last, uses
 
     def _expression(self, call: StandIn) -> tuple[str, int]:
         """A call as an expression."""
         if call._index in self.fixed:
             return self.writer.plain(call._value)
-        if type(call._value) is float:
-            if call._kind == "operator" and call._name in "+-*/" and len(call._arguments) == 2:
-                return self._arithmetic(call)
+        if type(call._value) in _NUMBERS:
             return self.writer.expression(call)
         ufunc = _ufunc_of(call)
         if ufunc is not None and _is_of_array_and_number(call):
@@ -291,18 +304,18 @@ class Fast:
             return f"{self.writer.function(call._name)}({', '.join(arguments)}, {axis})", ATOM
         return self.writer.expression(call)
 
-    def _arithmetic(self, call: StandIn) -> tuple[str, int]:
-        """x + y, x - y, x * y or x / y of numbers, as Writer writes it, in a third of the time."""
-        x, y = call._arguments
-        names = self.names
-        binding = PRODUCT if call._name in "*/" else SUM
-        x_text = names.get(x._index) if type(x) is StandIn else None
-        y_text = names.get(y._index) if type(y) is StandIn else None
-        if x_text is None:
-            x_text = self.writer.within(x, binding)
-        if y_text is None:
-            y_text = self.writer.within(y, binding + 1)
-        return f"{x_text} {call._name} {y_text}", binding
+    def _part(self, x: Any, binding: int) -> str:
+        """An operand of an operator of numbers, as Writer writes it, in a third of the time."""
+        if type(x) is StandIn:
+            name = self.names.get(x._index)
+            if name is not None:
+                return name
+            inlined = self.inlined.pop(x._index, None)
+            if inlined is not None:
+                text, own_binding, size = inlined
+                self.size += size
+                return f"({text})" if own_binding < binding else text
+        return self.writer.within(x, binding)
 
     def _operand(self, x: Any, call: Call) -> str:
         """An operand of an elementwise operation of arrays.
@@ -367,8 +380,15 @@ class Fast:
             self._write_selection(call, name)
             return
         arguments = [self._operand(x, call) for x in call._arguments]
-        function = self.writer.function(_ufunc_of(call))
-        self._line(f"{function}({', '.join(arguments)}, {name})")
+        self._line(self._call_into(_ufunc_of(call), arguments, name))
+
+    def _call_into(self, ufunc: np.ufunc, arguments: list[str], name: str) -> str:
+        """A call of a ufunc that puts its result into an array.
+
+        By position it is faster, but NumPy is about to take more operands of these two.
+        """
+        out = f"out={name}" if ufunc in (np.maximum, np.minimum) else name
+        return f"{self.writer.function(ufunc)}({', '.join([*arguments, out])})"
 
     def _write_selection(self, call: StandIn, name: str) -> None:
         """np.where(condition, 0.0, x) or np.where(condition, x, 0.0), in the memory of x.
@@ -419,8 +439,8 @@ class Fast:
             return f"{writer.within(x, ATOM)}[{writer.index(index)}] = {writer.within(new, 0)}"
         options = dict(call._options or {})
         if kind == "function" and type(call._name) is np.ufunc and list(options) == ["out"]:
-            arguments = [writer.within(x, 0) for x in (*call._arguments, options["out"])]
-            return f"{writer.function(call._name)}({', '.join(arguments)})"
+            arguments = [writer.within(x, 0) for x in call._arguments]
+            return self._call_into(call._name, arguments, writer.within(options["out"], 0))
         return writer.expression(call)[0]
 
     def _check_finite(self, results: Sequence[StandIn]) -> None:

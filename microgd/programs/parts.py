@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from microgd.memory import replace
-from microgd.programs.fast import OtherWayError, needed_calls
-from microgd.programs.run import MOST_DIFFERENCES, Program, memory_of, used_inputs
+from microgd.programs.fast import Fast, OtherWayError, needed_calls
+from microgd.programs.run import MOST_DIFFERENCES, memory_of, used_inputs
 from microgd.programs.stand_ins import CannotFollow, StandIn
 from microgd.programs.trace import Input, Trace, same_bits
 from microgd.programs.update import Moved, Update
@@ -56,8 +56,8 @@ class StepProgram:
         states = [x for each in self.moved for x in each.state.values()]
         results = [*checked, *numbers, *states]
         calls = needed_calls(made.calls, results)
-        self.inputs = used_inputs(made, calls, results)
-        fast = Program(calls, "step", [each.stand_in for each in self.inputs])
+        self.inputs = used_inputs(made, calls)
+        fast = Fast(calls, "step", [each.stand_in for each in self.inputs])
         self.program = fast.write(results, finite=checked)
         self.function = self.program.compiled()
         self.compute: Callable[..., Any]

@@ -19,7 +19,7 @@ from microgd.programs.fast import Fast, needed_calls
 from microgd.programs.names import Names, parameter_name
 from microgd.programs.run import numbers_in_result, used_inputs, values_found
 from microgd.programs.stand_ins import CannotFollow, StandIn
-from microgd.programs.text import Text
+from microgd.programs.text import Passage, Text
 from microgd.programs.trace import Trace, same_bits, trace
 from microgd.programs.update import Update
 from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
@@ -35,7 +35,8 @@ class Program:
     same order: `loss, *state = step(x, y, *state, lr)`.
 
     `text` is the program, `function` the function that it defines, and `fast` the same operations
-    in place, as `compiled` and `train.fit(compiled=True)` run them.
+    in place, as `compiled` and `train.fit(compiled=True)` run them. `passages` says which lines do
+    each operation, and go back through it, in the order of recording.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Program:
         constants: Mapping[str, Any],
         notes: Mapping[int, str],
         forms: Mapping[str, Any],
+        passages: Sequence[Passage],
         fast: Callable[[], str],
     ) -> None:
         self.name = name
@@ -52,6 +54,7 @@ class Program:
         self._constants = dict(constants)
         self._notes = dict(notes)
         self._forms = dict(forms)  # of the arguments: shape and dtype, or float
+        self.passages = list(passages)
         self._fast = fast
         namespace: dict[str, Any] = {}
         exec(compile(text, f"<{name}>", "exec"), namespace)
@@ -270,8 +273,18 @@ class _Writing:
             head = "\n\n".join(imports) + "\n\n\n" if imports else ""
             start = head.count("\n")
             notes = {start + i: note for i, note in text.notes().items()}
+            passages = [
+                Passage(name, [start + i for i in forward], [start + i for i in backward])
+                for name, forward, backward in text.passages()
+            ]
             program = Program(
-                self.name, f"{head}{body}\n", text.objects, notes, text.forms(), self._fast
+                self.name,
+                f"{head}{body}\n",
+                text.objects,
+                notes,
+                text.forms(),
+                passages,
+                self._fast,
             )
             arguments = [each.stand_in._value for each in text.inputs]
             if self._agrees(program, arguments, text.results):
@@ -322,7 +335,7 @@ class _Writing:
     def _fast(self) -> str:
         results = [*self._results, *(x for _, x in self._gradients)]
         calls = needed_calls(self.made.calls, results)
-        inputs = used_inputs(self.made, calls, results)
+        inputs = used_inputs(self.made, calls)
         code = Fast(calls, self.name, [each.stand_in for each in inputs]).write(results)
         legend = ", ".join(f"a{i} is {each.name}" for i, each in enumerate(inputs))
         return f"# {legend}\n{code.text()}"

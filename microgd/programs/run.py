@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections import Counter
 from collections.abc import (
@@ -48,6 +47,7 @@ MOST_PROGRAMS = 8  # of one function, for arguments of the same shapes
 MOST_SHAPES = 64  # for which there are programs at the same time
 MOST_DIFFERENCES = 3  # between a program's results and the function's
 MOST_FAILURES = 3  # of a program, where the function itself succeeds
+FAULTS = (TypeError, NameError, AttributeError)  # of a program: no numbers lead to them
 CALLS_BEFORE = 3  # a program is written at the third call with arguments of further shapes
 _COMPARED = {2, 3, *(10**n for n in range(1, 19))}  # calls that are compared with the function's
 
@@ -285,26 +285,9 @@ def key_of(x: Any, seen: dict[int, int]) -> Any:
 
 
 # ── A program and how it is run ──────────────────────────────────────────────────────────────────
-class Program(Fast):
-    """A fast program in which functions of `math` have other names than those of NumPy.
-
-    A program may need both: Adam takes np.sqrt of arrays, and math.sqrt of numbers.
-    """
-
-    def _name_of_function(self, dotted: str) -> str:
-        if not dotted.startswith("math."):
-            return super()._name_of_function(dotted)
-        name = dotted.replace(".", "_") + "_"
-        self.program.objects[name] = getattr(math, dotted.removeprefix("math."))
-        self.program.origins[name] = dotted
-        return name
-
-
-def used_inputs(made: Trace, calls: Iterable[Any], results: Iterable[StandIn]) -> list[Input]:
-    """The arguments that these calls need."""
-    used = {x._index for x in results}
-    for call in calls:
-        used.update(x._index for x in parts_of(call))
+def used_inputs(made: Trace, calls: Iterable[Any]) -> list[Input]:
+    """The arguments among the calls that are needed."""
+    used = {call._index for call in calls if call._kind == "input"}
     return [each for each in made.inputs if each.stand_in._index in used]
 
 
@@ -329,11 +312,11 @@ class _Version:
         calls = needed_calls(made.calls, [*self._results, *terms])
         forward_calls = [call for call in calls if call._index < made.forward]
         backward_calls = [call for call in calls if call._index >= made.forward]
-        self._residuals = _residuals(forward_calls, made, backward_calls, terms)
+        self._residuals = _residuals(made, backward_calls, terms)
         outputs = [*self._results, *self._residuals]
-        self.inputs = used_inputs(made, forward_calls, outputs)
+        self.inputs = used_inputs(made, forward_calls)
         arguments = [each.stand_in for each in self.inputs]
-        self.forward_program = Program(forward_calls, "forward", arguments).write(outputs)
+        self.forward_program = Fast(forward_calls, "forward", arguments).write(outputs)
         self.forward = self.forward_program.compiled()
         self.count = len(self._results)
         self._copied = self._shared(self._results, forward_calls)
@@ -349,7 +332,7 @@ class _Version:
             }
             self.operands = [self.given[value] for value in order]
             self.targets = [order[value] for value, _ in made.gradients]
-            fast = Program(backward_calls, "backward", [made.seed, *self._residuals])
+            fast = Fast(backward_calls, "backward", [made.seed, *self._residuals])
             self.backward_program = fast.write(terms, kept=self._residuals)
             self.backward = self.backward_program.compiled()
         # The engine may store a term as a gradient, for its user to write into. So it gets no
@@ -365,6 +348,7 @@ class _Version:
         self._result_class = type(self.output)
         self._result_name = getattr(self.output, "name", None)
         watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
+        made.forget()
 
     def _check_leaves(self) -> None:
         """Raise a `CannotFollow` error for a leaf that is made inside, and is returned, too.
@@ -372,6 +356,8 @@ class _Version:
         Nobody could tell its gradient.
         """
         returned = {x for x in flattened(self.structure) if isinstance(x, Node)} - {self.output}
+        if not returned:
+            return
         waiting = [self.output] if self.output is not None else []
         seen = set(waiting)
         while waiting:
@@ -385,9 +371,12 @@ class _Version:
 
     def _shared(self, results: Sequence[StandIn], forward_calls: Sequence[Any]) -> set[StandIn]:
         """Results that are arrays for the caller to write into, but that something else needs."""
-        arrays = {x for x in flattened(self.structure) if type(x) is StandIn}
+        found = {x for x in flattened(self.structure) if type(x) is StandIn}
+        arrays = {x for x in found if type(x._value) is ndarray}
+        if not arrays:
+            return arrays
         own = {x for x in forward_calls if type(x) is StandIn and x._kind != "input"}
-        return {x for x in arrays if type(x._value) is ndarray and x._owner in own}
+        return {x for x in arrays if x._owner in own}
 
     def fits(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
         """Whether the program is one for these arguments, and nothing has changed."""
@@ -408,12 +397,14 @@ class _Version:
             found = self.forward(*numbers)
         except OtherWayError:
             return self.function(*arguments, **options)
-        except Exception as error:
+        except FAULTS as error:
             result = self.function(*arguments, **options)  # if it fails too, it says why itself
             self.failures += 1
             if self.failures == MOST_FAILURES:
                 compiled.give_up(failure(error))
             return result
+        except Exception:  # of the numbers: the function raises it, or catches it
+            return self.function(*arguments, **options)
         if is_compared(self.runs) or compiled.compares_next:
             return self._compared(compiled, numbers, found, arguments, options)
         return self._as_result(numbers, found, arguments, options)
@@ -492,11 +483,18 @@ class _Version:
         arguments: Sequence[Any],
         options: Mapping[str, Any],
     ) -> Any:
-        """The function's own result. If the program's is another, the program is dropped."""
-        result = self.function(*arguments, **options)
+        """The program's result, if the function's is the same to the last bit.
+
+        Otherwise it is the function's, and the program is dropped. (Of two that are the same, the
+        program's has the faster way back.)
+        """
         mine = self._as_result(numbers, found, arguments, options)
-        if not _is_same_result(result, mine):
-            compiled.differ(self)
+        with without_collector():
+            result = self.function(*arguments, **options)
+            if _is_same_result(result, mine):
+                del result  # it goes at once, since a graph has no cycles
+                return mine
+        compiled.differ(self)
         return result
 
 
@@ -545,18 +543,19 @@ def _check_of_results(
 
 
 def _residuals(
-    forward_calls: Sequence[Any], made: Trace, backward_calls: Sequence[Any], gradients: Any
+    made: Trace, backward_calls: Sequence[Any], gradients: Iterable[StandIn]
 ) -> list[StandIn]:
     """What the backward program needs of the forward one."""
-    own = {call._index for call in backward_calls}
-    if made.seed is not None:
-        own.add(made.seed._index)
     needed: dict[int, StandIn] = {}
-    parts = [x for call in backward_calls for x in parts_of(call)]
-    for x in [*parts, *gradients]:
-        if x._index not in own and x._kind != "constant":
+    for call in backward_calls:
+        parts = call._arguments if call._kind == "operator" else parts_of(call)
+        for x in parts:
+            if type(x) is StandIn and x._index < made.forward:
+                needed[x._index] = x
+    for x in gradients:
+        if x._index < made.forward:
             needed[x._index] = x
-    return list(needed.values())
+    return [x for x in needed.values() if x._kind != "constant"]
 
 
 def _reader(inputs: Sequence[Input], as_numbers: bool) -> Callable[..., tuple[Any, ...]]:

@@ -98,7 +98,7 @@ class Record:
         symbol: str,
         function: Callable[..., float],
         arguments: tuple[Any, ...],
-        numbers: tuple[float, ...],
+        *numbers: float,
     ) -> Any:
         """What an operator gives for Python's floats. A graph of numbers is made of these calls."""
         try:
@@ -260,13 +260,13 @@ def _described(name: Any) -> str:
 # ── Operators ────────────────────────────────────────────────────────────────────────────────────
 def _binary(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def apply(self: StandIn, other: Any) -> Any:
-        if type(other) is not StandIn and isinstance(other, Node):
-            return NotImplemented  # its own operator records it, and comes back here with numbers
         x = self._value
         y = other._value if type(other) is StandIn else other
         if type(x) is float and type(y) is float:
-            return self._record.of_floats(symbol, function, (self, other), (x, y))
-        value = self._record.compute(function, self._value, concrete(other))
+            return self._record.of_floats(symbol, function, (self, other), x, y)
+        if type(other) is not StandIn and isinstance(other, Node):
+            return NotImplemented  # its own operator records it, and comes back here with numbers
+        value = self._record.compute(function, x, concrete(other))
         return self._record.result("operator", symbol, (self, other), None, value)
 
     return apply
@@ -275,7 +275,7 @@ def _binary(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[..., A
 def _reflected(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def apply(self: StandIn, other: Any) -> Any:
         if type(self._value) is float and type(other) is float:
-            return self._record.of_floats(symbol, function, (other, self), (other, self._value))
+            return self._record.of_floats(symbol, function, (other, self), other, self._value)
         value = self._record.compute(function, concrete(other), self._value)
         return self._record.result("operator", symbol, (other, self), None, value)
 
@@ -300,7 +300,7 @@ def _in_place(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[...,
 def _unary(symbol: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
     def apply(self: StandIn) -> Any:
         if type(self._value) is float:
-            return self._record.of_floats(symbol, function, (self,), (self._value,))
+            return self._record.of_floats(symbol, function, (self,), self._value)
         value = self._record.compute(function, self._value)
         return self._record.result("operator", symbol, (self,), None, value)
 
@@ -405,7 +405,7 @@ class StandIn(Call, arrays.StandIn):
             self._record.statement("function", function, operands, options)
             return None
         is_choice = function is np.where and len(operands) == 3
-        if is_choice and all(np.ndim(x) == 0 for x in concrete(operands)):
+        if is_choice and all(map(_has_no_axes, operands)):
             return self._choice(*operands)
         value = self._record.compute(function, *concrete(operands), **concrete(options))
         result = self._record.result("function", function, operands, options, value)
@@ -601,6 +601,12 @@ class StandIn(Call, arrays.StandIn):
     def __abs__(self) -> Any:
         value = self._record.compute(abs, self._value)
         return self._record.result("function", abs, (self,), None, value)
+
+
+def _has_no_axes(x: Any) -> bool:
+    """Whether it is a number, or an array without axes."""
+    value = concrete(x)
+    return type(value) is float or type(value) is bool or np.ndim(value) == 0
 
 
 def _selects(index: StandIn) -> bool:

@@ -15,6 +15,7 @@ from microgd.programs.fast import OtherWayError
 from microgd.programs.parts import States, StepProgram
 from microgd.programs.run import (
     DIFFERENCE,
+    FAULTS,
     MOST_DIFFERENCES,
     MOST_FAILURES,
     MOST_PROGRAMS,
@@ -113,12 +114,14 @@ class CompiledSteps:
             results = version.compute(batch.x, batch.y)
         except OtherWayError:
             return self._step_as_always(batch)
-        except Exception as error:
+        except FAULTS as error:
             loss = self._step_as_always(batch)  # if it fails too, it says why itself
             version.failures += 1
             if version.failures == MOST_FAILURES:
                 self.give_up(failure(error))
             return loss
+        except Exception:  # of the numbers: the step raises it, too
+            return self._step_as_always(batch)
         if batch.number == 1 or is_compared(version.runs):
             return self._compared_step(version, results, batch)
         number: float = version.store(results)

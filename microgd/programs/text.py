@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -59,6 +59,14 @@ class Pending:
     reads: set[StandIn]  # the memory that it is computed from
     parts: list[StandIn] = field(default_factory=list)  # what else is written in it
     is_part: bool = False  # whether it is written in another one
+
+
+class Passage(NamedTuple):
+    """Where a program does an operation, and where it goes back through it: numbers of lines."""
+
+    operation: str
+    forward: list[int]
+    backward: list[int]
 
 
 class Text:
@@ -109,6 +117,8 @@ class Text:
         self._early_aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         self._reserved: dict[StandIn, str] = {}  # names of what is computed forward
         self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
+        self._block_starts: list[int] = []  # the lines that head the blocks of the way back
+        self._block_of: dict[Node, int] = {}
         self._inner_names: dict[StandIn, str] = {}  # of gradients of what has no name
         self._computed: dict[int, StandIn] = {}  # what a line computes, by its place in `lines`
         self._remarks_made: set[str] = set()
@@ -204,7 +214,8 @@ class Text:
         if found is not None and found[0] <= LOCAL:
             return self._pool.take(found[1])
         place: Place | None = x._place
-        if x is self.made.output._numbers:
+        output = self.made.output
+        if output is not None and x is output._numbers:
             return self._pool.take("result")
         if x in self._inner_names:
             return self._pool.take(self._inner_names[x])
@@ -272,6 +283,25 @@ class Text:
         """What the lines of the text compute, by their numbers: a number, or a shape."""
         return {self._start + i: _summary(x._value) for i, x in self._computed.items()}
 
+    def passages(self) -> list[Passage]:
+        """Where the text does each operation, and goes back through it, as they were recorded."""
+        number_of = {line.strip().partition("  # ")[0]: i for i, line in enumerate(self.lines)}
+        nodes: list[Any] = [node for _, node in self.made.blocks if node._operation is not None]
+        nodes.sort(key=lambda node: node._order)
+        passages = []
+        for node in nodes:
+            numbers = node._numbers
+            written = self.line_of.get(numbers) if type(numbers) is StandIn else None
+            line = number_of.get(written or "")
+            forward = [] if line is None else [self._start + line]
+            backward: list[int] = []
+            block = self._block_of.get(node)
+            if block is not None:
+                start, end = self._block_starts[block : block + 2]
+                backward = [self._start + i for i in range(start, end) if self.lines[i]]
+            passages.append(Passage(node._operation.name, forward, backward))
+        return passages
+
     def _find_nodes(self) -> None:
         for _, node in self.made.blocks:
             numbers: Any = node._numbers
@@ -335,9 +365,11 @@ class Text:
             if title != heading:
                 self._flush()
                 self._end_block()
+                self._block_starts.append(len(self.lines))
                 self._comment(f"back through {title}")
                 heading = title
                 self._restore_names(renamed)
+            self._block_of[node] = len(self._block_starts) - 1
             for remark in self._about_slope(node):
                 self._remark(remark)
             # Within its block, the gradient of e has the name d_e, even if it is d_d as well.
@@ -350,6 +382,7 @@ class Text:
                 self._write(call)
             self._write_aliases(aliases)
         self._flush()
+        self._block_starts.append(len(self.lines))
         self._restore_names(renamed)
         after = [c for c in backward if self._position[c] >= update]
         if after:

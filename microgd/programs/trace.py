@@ -26,7 +26,7 @@ from numpy import ndarray
 
 from microgd.backprop import Node, reverse_pass
 from microgd.programs.stand_ins import Record, StandIn
-from microgd.programs.watch import Watch
+from microgd.programs.watch import Watch, flattened
 from microgd.recording import recording
 
 # One trace at a time: two threads that replace the class of the same Value would disturb each
@@ -46,9 +46,8 @@ def _traced_class(value_class: Any) -> Any:
 
     def read_numbers(self: Any) -> Any:
         replaced = _stand_ins.get()
-        if replaced is not None and self in replaced:
-            return replaced[self]
-        return _numbers_slot.__get__(self)
+        stand_in = None if replaced is None else replaced.get(self)
+        return _numbers_slot.__get__(self) if stand_in is None else stand_in
 
     def write_numbers(self: Any, numbers: Any) -> None:
         replaced = _stand_ins.get()
@@ -159,6 +158,27 @@ class Trace:
     def calls(self) -> list[Any]:
         """All calls, in their order."""
         return self.record.calls
+
+    def forget(self) -> None:
+        """Let go of the calls, and of the graph, once the program is written.
+
+        Otherwise the stand-ins in the result would keep all of it as long as there is the program,
+        and Python's garbage collector would go through it again and again. What the result itself
+        says is left: its stand-ins, what they stand for, and which of its Values have operands.
+        """
+        given = {each.value for each in self.inputs if each.value is not None}
+        for x in flattened(self.result):
+            if isinstance(x, Node) and x not in given and x._operands:
+                x._operands = (None,)
+                x._saved = (None,)
+        for call in self.record.calls:
+            call._arguments = ()
+            if type(call) is StandIn:
+                del call._owner  # most stand-ins own themselves, which is a cycle
+        self.record.calls.clear()
+        self.blocks.clear()
+        self.gradients.clear()
+        self.totals.clear()
 
 
 def trace(
