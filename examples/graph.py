@@ -1,4 +1,4 @@
-"""Why is this gradient this number? Five computation graphs, drawn with what flows back, and played
+"""Why is this gradient this number? Ten computation graphs, drawn with what flows back, and played
 step by step.
 """
 
@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import program
 
-from microgd import Value, data, draw, film, nn
+from microgd import Value, data, draw, film, gradients, nn, operations
 
 # %% Each function computes a value, and gives it with what there is to say of its picture.
 
@@ -20,7 +20,7 @@ def expression():
     e = a * b
     d = e + c
     L = d * f  # noqa: N806 (a loss is called so)
-    return L, {"names": locals()}
+    return L, {"names": locals(), "title": "L = (a * b + c) * f"}
 
 
 def used_twice():
@@ -28,16 +28,78 @@ def used_twice():
     x = Value(4.0, name="x")
     y = x * x + 3 * x
     y.name = "y"
-    return y, {}
+    return y, {"title": "y = x * x + 3x"}
 
 
 def neuron():
     """A neuron: a weighted sum of its inputs, bent by tanh."""
-    x1, x2, w1, w2 = Value(2.0), Value(0.5), Value(-0.6), Value(1.0)
-    b = Value(1.2)
-    total = x1 * w1 + x2 * w2 + b
-    o = total.tanh()
-    return o, {"names": locals()}
+    x = [1.0, -2.0, 0.5]
+    w = [Value(0.4), Value(0.3), Value(-0.6)]
+    b = Value(0.2)
+    s = b
+    for weight, number in zip(w, x, strict=True):
+        s = s + weight * number
+    out = s.tanh()
+    names = {"w": w, "b": b, "s": s, "out": out}
+    return out, {"names": names, "title": "A neuron with the inputs 1, −2 and 0.5"}
+
+
+def softmax():
+    """Cross-entropy by hand: three scores become probabilities, and the loss is the first one's
+    -log.
+    """
+    z = [Value(2.0), Value(1.0), Value(0.1)]
+    e = [score.exp() for score in z]
+    total = e[0] + e[1] + e[2]
+    p = [power / total for power in e]
+    loss = -p[0].log()
+    return loss, {"names": locals(), "title": "The cross-entropy of three scores z"}
+
+
+def second():
+    """The second derivative of x³: the derivative is a graph like any other."""
+    x = Value(2.0)
+    y = x**3
+    (dy,) = gradients(y, [x], create_graph=True)
+    return dy, {
+        "names": locals(),
+        "title": "dy, the derivative of x³ at x = 2, and the slope of dy",
+    }
+
+
+def regression():
+    """A line through five points: the slope's gradient is a sum over all of them."""
+    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    y = np.array([2.1, 3.9, 6.2, 7.8, 10.1])
+    w, b = Value(1.5), Value(0.0)
+    pred = w * x + b
+    error = pred - y
+    loss = (error**2).mean()
+    return loss, {"names": locals(), "title": "A line through five points"}
+
+
+def rnn():
+    """A recurrent network that reads three numbers: each weight is used three times."""
+    wx, wh, b = Value(0.5), Value(0.8), Value(0.1)
+    h = [Value(0.0)]
+    for number in [1.0, -1.0, 0.5]:
+        h.append((wx * number + wh * h[-1] + b).tanh())
+    loss = (h[-1] - 1) ** 2
+    return loss, {"names": locals(), "title": "A recurrent network reads 1, −1 and 0.5"}
+
+
+def attention():
+    """Attention of three tokens to each other, and the mean square of what it gives."""
+    rng = np.random.default_rng(0)
+    X, Wq, Wk, Wv = (  # noqa: N806 (matrices are called so)
+        Value(rng.normal(0, 0.6, shape)) for shape in ((3, 4), (4, 4), (4, 4), (4, 4))
+    )
+    Q, K, V = X @ Wq, X @ Wk, X @ Wv  # noqa: N806
+    scores = Q @ K.T / 2
+    A = operations.softmax(scores)  # noqa: N806
+    out = A @ V
+    loss = (out**2).mean()
+    return loss, {"names": locals(), "title": "Attention of three tokens to each other"}
 
 
 def xor():
@@ -49,7 +111,8 @@ def xor():
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(2, 3, rng=rng), nn.Tanh(), nn.Linear(3, 1, rng=rng))
     loss = nn.mse_loss(model(x), target)
-    return loss, {"names": locals(), "model": model}
+    title = "A network for one or the other, but not both"
+    return loss, {"names": locals(), "model": model, "title": title}
 
 
 def digits():
@@ -66,8 +129,11 @@ def digits():
     )
     images, labels = (array[:32] for array in data.digits().train)
     loss = nn.cross_entropy(model(images), labels)
-    return loss, {"names": locals(), "model": model, "depth": 1}
+    title = "784→16→16→10 and 32 digits"
+    return loss, {"names": locals(), "model": model, "depth": 1, "title": title}
 
+
+GRAPHS = [expression, used_twice, neuron, softmax, second, regression, rnn, attention, xor, digits]
 
 # %% Draw each, and film it.
 
@@ -85,15 +151,14 @@ def main(arguments=None):
     options = parser.parse_args(program.arguments() if arguments is None else arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        for make in (expression, used_twice, neuron, xor, digits):
+        for make in GRAPHS:
             value, how = make()
             value.backward()
             picture = options.out / f"{make.__name__}.{options.format}"
             drawing = draw(value, **how)
             picture.write_bytes(drawing.pipe(options.format))
             how.pop("depth", None)  # a film shows every operation
-            direction = "TB" if make is xor else "LR"
-            played = film(value, options.out / f"{make.__name__}.html", **how, direction=direction)
+            played = film(value, options.out / f"{make.__name__}.html", **how)
             said = " ".join(make.__doc__.split())
             print(f"{said}\n    {picture}\n    {played}")
             program.show(drawing)

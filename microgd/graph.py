@@ -84,3 +84,22 @@ class Graph:
                     before=before,
                     total=self.gradient[x],
                 )
+
+    @np.errstate(all="ignore")
+    def local_derivatives(self, result: Value, steps: list[Any]) -> dict[tuple[Value, int], float]:
+        """d result / d operand for each use of an operand in these steps, which are all numbers.
+
+        The chain rule again, from the result back, within the steps that led to it.
+        """
+        gradient = {result: 1.0}
+        derivatives = {}
+        for step in reversed(steps):
+            g = gradient.get(step)
+            if g is None:
+                continue
+            positions = [i for i, x in enumerate(step.inputs) if isinstance(x, Value)]
+            shares = step._operation.contributions(step, g)
+            for i, (x, share) in zip(positions, shares, strict=True):
+                derivatives[step, i] = share
+                gradient[x] = gradient.get(x, 0.0) + share
+        return derivatives

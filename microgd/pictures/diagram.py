@@ -1,22 +1,40 @@
-"""The looks of boxes, ellipses and arrows in Graphviz's language, and the layout program."""
+"""Pictures in Graphviz's language, and the program that lays them out."""
 
-import html
+import os
 import shutil
 import subprocess
 import sysconfig
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from textwrap import wrap
 from threading import RLock
 from typing import Any
 
 import graphviz
 from graphviz.backend import dot_command
 
-from microgd.pictures.text import Rows
+from microgd.pictures import svg
+from microgd.pictures.markup import COLOURS, styled
+from microgd.storage import write_whole
 
-_LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
+_FONT = "Arial"  # dot takes Helvetica for wider than it is
+_LAYOUT = {"ranksep": "0.25", "nodesep": "0.15", "pad": "0.05", "fontname": _FONT}
+# Added for large graphs: otherwise their layout would take minutes.
+_HURRY = {"splines": "line", "nslimit": "0.5", "mclimit": "0.1"}
+_BOX = {"shape": "plain", "fontname": _FONT}
+_ARROW = {"color": COLOURS["arrow"], "arrowsize": "0.6"}
+_FRAME = {
+    "color": COLOURS["layer_line"],
+    "bgcolor": COLOURS["frame"],
+    "style": "rounded",
+    "labelloc": "t",
+    "labeljust": "l",
+    "margin": "6",
+}
+_CAPTION = 72  # characters in a line
+_SUFFIXES = (".svg", ".png", ".pdf")
+_DPI = "144"
 _ONE_AT_A_TIME = RLock()
 _PURE = "graphviz-pure"
 GRAPHVIZ = "Graphviz (https://graphviz.org/download)"
@@ -26,26 +44,9 @@ NO_PROGRAM = (
 )
 
 
-def label(rows: Rows) -> str:
-    """A label made of the lines that are not empty. No character in them works as markup."""
-    # Graphviz reads a label for escapes once: \N would be the node's name, and \\ one backslash.
-    lines = [_LOOKS["row"][kind].format(_escaped(text, readings=1)) for kind, text in rows if text]
-    if len(lines) == 1:
-        return f"<{lines[0]}>"
-    return "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
-
-
-def _escaped(text: str, readings: int) -> str:
-    """The text in Graphviz's language, so that it still reads the same after this many readings.
-
-    Each time that Graphviz reads a text for escapes, it turns two backslashes into one.
-    """
-    backslashes = "\\" * 2**readings
-    # Some versions stumble over a ] that stands alone.
-    return html.escape(text).replace("\\", backslashes).replace("]", "&#93;")
-
-
-def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture":
+def picture(
+    direction: str, title: str = "", caption: Sequence[str] = (), hurry: bool = False
+) -> "Picture":
     """An empty picture, laid out from left to right ("LR") or from top to bottom ("TB").
 
     Another direction is a `ValueError`. With `hurry` the edges are straight, whatever they cross,
@@ -53,66 +54,114 @@ def picture(direction: str, caption: Rows = (), hurry: bool = False) -> "Picture
     """
     if not (isinstance(direction, str) and direction in ("LR", "TB")):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
-    looks = {"rankdir": direction, **_LOOKS["picture"]}
+    looks = {"rankdir": direction, "bgcolor": COLOURS["page"], **_LAYOUT}
     if hurry:
-        looks |= _LOOKS["hurry"]
-    lines = list(caption)
+        looks |= _HURRY
+    lines = [f"<b>{styled('title', title)}</b>"] if title else []
+    for sentence in caption:
+        lines += [styled("caption", line) for line in wrap(sentence, _CAPTION)]
     if lines:
-        looks |= {"label": label(lines), "labelloc": "b", "labeljust": "l"}
-    return Picture(
-        format="svg", graph_attr=looks, node_attr=_LOOKS["box"], edge_attr=_LOOKS["arrow"]
-    )
+        left = '<br align="left"/>'
+        looks |= {"label": f"<{left.join(lines)}{left}>", "labelloc": "t", "labeljust": "l"}
+    made = Picture(format="svg", graph_attr=looks, node_attr=_BOX, edge_attr=_ARROW)
+    made.title = title
+    return made
 
 
 class Picture(graphviz.Digraph):
-    """A graph of boxes and ellipses.
+    """A graph of boxes, which shows itself in Jupyter.
 
     Rendering runs the system's `dot` or, if that is not installed, `graphviz-pure`.
     """
 
-    def place(self, key: str, look: str, rows: Rows, hint: str | None = None) -> None:
-        """Add a box or an ellipse with its lines of text. The hint shows below a mouse pointer."""
-        # A hint is read for escapes twice: for ends of lines, and for the node's name.
-        tooltip = hint and _escaped(hint, readings=2)
-        looks = {"class": look, **_LOOKS["look"][look]}
-        self.node(key, label(rows), id=key, tooltip=tooltip, **looks)
+    title = ""
+    description = ""
+
+    def place(self, key: str, look: str, label: str) -> None:
+        """Add a box. Its label is one of `markup`."""
+        self.node(key, label, id=key, **{"class": look})
 
     def frame(self, number: int, title: str) -> "AbstractContextManager[Picture]":
         """A part of the picture with a frame around it, to be filled within this context."""
-        looks = {"label": label([("name", title)]), **_LOOKS["frame"]}
+        looks = {"label": f"<<b>{styled('title', title)}</b>>", **_FRAME}
         return self.subgraph(name=f"cluster_{number}", graph_attr=looks)
 
-    def arrow(self, tail: str, head: str, rows: Rows, key: str) -> None:
-        """Add an arrow from an operand to an operation, or from an operation to its result.
-
-        The lines say what flows back along it.
-        """
-        # The space keeps the text off the arrow that it stands beside.
-        spaced = [(kind, f"\N{NO-BREAK SPACE}{text}") for kind, text in rows]
-        self.edge(tail, head, label(spaced) if spaced else None, id=key)
+    def arrow(self, tail: str, head: str, socket: int, end: str, **looks: str) -> None:
+        """Add an arrow from a box to a socket of another, or to the box, if there is no `end`."""
+        key = f"{tail}-{head}-{socket}"
+        self.edge(tail, f"{head}:{end}" if end else head, id=key, **looks)
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:
         """The picture in memory, as by `graphviz.Digraph.pipe`.
 
         `RuntimeError` if no program can write the format.
         """
+        with _program() as program_options, self._resolution(format or self.format):
+            drawn = super().pipe(format, **{**program_options, **options})
+        if (format or self.format) != "svg":
+            return drawn
+        is_text = isinstance(drawn, str)
+        finished = svg.finished(drawn if is_text else drawn.decode(), self._title, self.description)
+        return finished if is_text else finished.encode()
+
+    def drawn(self) -> str:
+        """The SVG as the layout program makes it."""
         with _program() as program_options:
-            return super().pipe(format, **{**program_options, **options})
+            drawn: str = super().pipe("svg", encoding="utf-8", **program_options)
+        return drawn
 
-    def render(self, filename: Any = None, **options: Any) -> str:
-        """Write the picture to a file, as `graphviz.Digraph.render` does.
+    def render(self, filename: Any = None, *arguments: Any, **options: Any) -> str:
+        """Write the picture to a file, and return its path.
 
-        `RuntimeError` if no program can write the format.
+        A name that ends in .svg, .png or .pdf is that of the picture. Otherwise it is as by
+        `graphviz.Digraph.render`: the graph in Graphviz's language is written to that file, and
+        the picture to another, which has the format as its suffix.
+        `RuntimeError` if no program can write the format, `OSError` if the file can't be written.
         """
-        with _program() as program_options:
-            return super().render(filename, **{**program_options, **options})
+        suffix = Path(filename).suffix if isinstance(filename, str | os.PathLike) else ""
+        if suffix.lower() in _SUFFIXES and not arguments and not options:
+            drawn = self.pipe(suffix[1:].lower())
+            write_whole(filename, lambda file: file.write(drawn))
+            return os.fspath(filename)
+        format = options.get("format") or self.format
+        with _program() as program_options, self._resolution(format):
+            path = super().render(filename, *arguments, **{**program_options, **options})
+        if path.endswith(".svg"):
+            file = Path(path)
+            drawn = file.read_text(encoding="utf-8")
+            finished = svg.finished(drawn, self._title, self.description)
+            file.write_text(finished, encoding="utf-8")
+        return path
+
+    @contextmanager
+    def _resolution(self, format: str) -> Iterator[None]:
+        """Within this context pixels are as fine as screens show them."""
+        if format == "png":
+            self.graph_attr["dpi"] = _DPI
+        try:
+            yield
+        finally:
+            self.graph_attr.pop("dpi", None)
+
+    @property
+    def _title(self) -> str:
+        return self.title or "A computation graph"
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """What Jupyter shows: the picture or, without a layout program, how to install one."""
+        """What Jupyter shows: the picture or, without a layout program, how to install one.
+
+        It is also there as HTML, since JupyterLab scales no SVG by itself.
+        """
         try:
-            return super()._repr_mimebundle_(*arguments, **options)
+            drawn = self.drawn()
         except RuntimeError as error:
             return {"text/plain": str(error)}
+        inline = svg.finished(drawn, self._title, self.description, in_notebook=True)
+        return {
+            "text/html": svg.in_a_box(inline),
+            "image/svg+xml": svg.finished(drawn, self._title, self.description),
+            "text/plain": self.description,
+        }
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 "use strict";
 
-// Each step says a line, lights up parts of the graph, and writes rows of boxes. The picture always
-// shows what all steps up to now have lit and written, so going back is the same as going forward
+// Each step says a line, lights up boxes and edges, and shows numbers in them. The picture always
+// shows what all steps up to now have lit and shown, so going back is the same as going forward
 // from the start.
 
 const part = id => document.getElementById(id);
@@ -14,11 +14,25 @@ const slider = part("slider");
 const count = part("count");
 const speed = part("speed");
 const picture = part("picture");
+const header = document.querySelector("header");
 const steps = JSON.parse(part("steps").textContent);
+const listing = part("program"); // null, if there is no program beside the graph
+const code = document.querySelectorAll("#program code");
 const last = steps.length - 1;
 const milliseconds = 3000; // from step to step, at speed 1
 let now = 0; // the step that is shown
 let timer = null; // null unless the film plays
+
+// Parts of boxes are hidden until the step that shows them first.
+const firstShown = new Map();
+steps.forEach(({ show }, number) => {
+  for (const id of show) {
+    if (part(id) && !firstShown.has(id)) firstShown.set(id, number);
+  }
+});
+
+// In this version of the picture only the line and the buttons take the keyboard's focus.
+for (const link of picture.querySelectorAll("a")) link.setAttribute("tabindex", "-1");
 
 function show(step) {
   now = Math.min(Math.max(step, 0), last);
@@ -27,17 +41,18 @@ function show(step) {
   for (const shape of picture.querySelectorAll(".node, .edge")) {
     shape.classList.remove("done", "lit", "back");
   }
-  for (const { write } of steps) {
-    for (const [id, row] of write) rowOf(id, row).textContent = row;
-  }
-  for (const { lit, write, phase } of steps.slice(0, now + 1)) {
+  for (const { lit, phase } of steps.slice(0, now + 1)) {
     for (const shape of lit.map(part)) {
       shape.classList.add("done");
       if (phase === "backward") shape.classList.add("back");
     }
-    for (const [id, row, text] of write) rowOf(id, row).textContent = `${row} ${text}`;
+  }
+  for (const [id, number] of firstShown) {
+    part(id).classList.toggle("hidden", number > now);
+    part(id).classList.toggle("new", number === now);
   }
   for (const shape of litNow) shape.classList.add("lit");
+  code.forEach((line, i) => line.classList.toggle("running", current.code.includes(i)));
   document.body.className = current.phase;
   line.textContent = current.say;
   slider.value = now;
@@ -46,29 +61,35 @@ function show(step) {
   // (Not `disabled`: a disabled button would lose the keyboard's focus.)
   for (const button of [back, restart]) button.setAttribute("aria-disabled", now === 0);
   forward.setAttribute("aria-disabled", now === last);
-  const boxes = litNow.map(shape => shape.getBoundingClientRect());
-  bringIntoSight(boxes, "left", "right", "scrollLeft");
-  bringIntoSight(boxes, "top", "bottom", "scrollTop");
+  lookAtStep();
 }
 
-// Scroll the picture in one direction, and nothing around it, to show everything that is lit. If
-// that does not fit, show the first part: the line is about it.
-function bringIntoSight(boxes, low, high, scroll) {
+// Give the picture the room below the header, and show the parts of it that the line is about.
+function lookAtStep() {
+  document.documentElement.style.setProperty("--header", `${header.offsetHeight}px`);
+  const litNow = steps[now].lit.map(part);
+  const newNow = [...picture.querySelectorAll(".new")];
+  const choices = [litNow, newNow, newNow.slice(-1), litNow.slice(0, 1)];
+  bringIntoSight(choices, "left", "right", "scrollLeft");
+  bringIntoSight(choices, "top", "bottom", "scrollTop");
+  const running = document.querySelector(".running");
+  if (running) listing.scrollTop = running.offsetTop - listing.offsetTop - listing.clientHeight / 3;
+}
+
+// Scroll the picture in one direction, and nothing around it, to show the first of these choices
+// that fits.
+function bringIntoSight(choices, low, high, scroll) {
   const view = picture.getBoundingClientRect();
-  let from = Math.min(...boxes.map(box => box[low]));
-  let to = Math.max(...boxes.map(box => box[high]));
-  if (to - from >= view[high] - view[low]) {
-    from = boxes[0][low];
-    to = boxes[0][high];
+  let from, to;
+  for (const shapes of choices.filter(shapes => shapes.length > 0)) {
+    const boxes = shapes.map(shape => shape.getBoundingClientRect());
+    from = Math.min(...boxes.map(box => box[low]));
+    to = Math.max(...boxes.map(box => box[high]));
+    if (to - from < view[high] - view[low]) break;
   }
   if (from < view[low] || to > view[high]) {
     picture[scroll] += (from + to - view[low] - view[high]) / 2;
   }
-}
-
-// A box has three lines: its name, its data and its grad.
-function rowOf(id, row) {
-  return part(id).querySelectorAll("text")[row === "data" ? 1 : 2];
 }
 
 function go(step) {
@@ -119,12 +140,16 @@ play.onclick = toggle;
 slider.oninput = () => goByHand(Number(slider.value));
 speed.onchange = () => timer !== null && wait(1);
 window.onhashchange = fromAddress;
-document.querySelector("ol").onclick = event => {
-  const link = event.target.closest("a");
-  if (!link) return;
-  event.preventDefault(); // within a notebook the link would lead away from the film
-  goByHand(Number(link.hash.slice(1)));
-};
+window.onresize = lookAtStep;
+for (const place of [document.querySelector("ol"), picture]) {
+  place.onclick = event => {
+    const link = event.target.closest("a");
+    if (!link) return;
+    event.preventDefault(); // within a notebook the link would lead away from the film
+    const address = link.getAttribute("href") ?? link.getAttribute("xlink:href");
+    goByHand(Number(address.slice(1)));
+  };
+}
 
 const keys = {
   ArrowRight: () => goByHand(now + 1),
@@ -133,18 +158,23 @@ const keys = {
   End: () => goByHand(last),
   " ": toggle,
 };
+const sideways = { ArrowLeft: -120, ArrowRight: 120 }; // pixels
 document.addEventListener("keydown", event => {
   const isShortcut = event.ctrlKey || event.altKey || event.metaKey; // of the browser
   if (isShortcut || !(event.key in keys)) return;
   // Some controls use these keys themselves, and buttons use the space bar.
   if (event.target.closest("input, select")) return;
+  if (event.shiftKey && event.key in sideways) {
+    event.preventDefault();
+    picture.scrollLeft += sideways[event.key];
+    return;
+  }
   if (event.key === " " && (event.repeat || event.target.closest("button, summary"))) return;
   event.preventDefault();
   keys[event.key]();
 });
 
-// The picture is as wide as the page, unless that would be too small to read, or needlessly large.
+// The picture shrinks with the page, until its smallest text would have 9 pixels. (12 at first.)
 const drawing = picture.querySelector("svg");
-const width = drawing.viewBox.baseVal.width;
-drawing.style.width = `clamp(${width}px, 100%, ${1.6 * width}px)`;
+drawing.style.minWidth = `${0.75 * drawing.width.baseVal.value}px`;
 fromAddress();

@@ -49,8 +49,11 @@ class Layers:
         shared = [module for module in first if all(module in other for other in others)]
         return shared[-1]
 
-    def title(self, path: str, steps: Iterable[Value]) -> str:
-        """The module as it is written in code, and the activations after it that the steps use."""
+    def title(self, path: str, steps: Iterable[Value], within: str | None = None) -> str:
+        """The module as it is written in code, and the activations after it that the steps use.
+
+        In the frame of the module `within`, the path begins there.
+        """
         around = self.nesting[path][:-1]
         siblings = [module for module in self.modules if self.nesting[module][:-1] == around]
         with_parameters = {
@@ -63,7 +66,10 @@ class Layers:
                 break
             if type(self.modules[module]).__name__.lower() in operations:
                 titled.append(module)
-        written = [f"{module} {_written(self.modules[module])}".strip() for module in titled]
+        written = []
+        for module in titled:
+            name = module.removeprefix(f"{within}.") if within else module
+            written.append(f"{name} {_written(self.modules[module])}".strip())
         return short(" → ".join(written), 80)
 
     def locate(self, steps: Sequence[Value]) -> list[str | None]:

@@ -10,6 +10,9 @@ Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data
 FEW = 6  # arrays of at most this many elements are shown with all their numbers
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # for Persian, and for emoji
 
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_SUPERSCRIPTS = str.maketrans("0123456789-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
+
 
 def number(x: float, digits: int = 4) -> str:
     """A number to this many significant digits; below a million it keeps all before the point."""
@@ -21,6 +24,16 @@ def number(x: float, digits: int = 4) -> str:
         mantissa, e, exponent = f"{x:.{digits}g}".partition("e")
         text = f"{mantissa}e{int(exponent)}" if e else mantissa
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def superscript(x: int | str) -> str:
+    """A whole number as an exponent, such as ⁻³."""
+    return str(x).translate(_SUPERSCRIPTS)
+
+
+def subscript(x: int) -> str:
+    """A whole number as an index, such as ₁₂."""
+    return str(x).translate(_SUBSCRIPTS)
 
 
 def size(x: Any) -> float:
@@ -103,3 +116,9 @@ def option(x: Any) -> str:
     if isinstance(x, type):
         return short(x.__name__, 24)
     return short(str(x), 24)
+
+
+def index(x: Any) -> str:
+    """An index, as it stands between square brackets."""
+    written = option(x)
+    return written[1:-1] if isinstance(x, tuple) and written.endswith(")") else written

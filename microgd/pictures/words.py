@@ -1,0 +1,433 @@
+"""What is written in the boxes, in their sockets and above the picture."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgd.arrays import Data
+from microgd.graph import Contribution, Graph
+from microgd.pictures import text
+from microgd.pictures.formulas import ATOM, SIGN, SUM, Formula, Formulas, Written, written
+from microgd.pictures.grids import Grid, grid, shape
+from microgd.pictures.names import Names
+from microgd.pictures.sketch import Box, Sketch, Socket
+from microgd.value import Value
+
+NOTHING = "—"  # flows back to a constant
+WHOLE = "→ grad"  # the whole gradients of several values, which stand in their box
+LOOKS_IN_WORDS = {
+    "leaf": "blue: leaves",
+    "constant": "dashed: constants",
+    "output": "yellow: the result",
+}
+TERMS = 6  # a longer sum is written with its first and last terms
+ROWS = 24  # a layer of more parameters says how many there are
+SHARED_ROWS = 60  # and so does a table of more
+ELEMENTS = 24  # arrays of at most this many elements are shown whole, if nobody says otherwise
+ROOM = 64  # so many, in a picture of few boxes
+FEW_BOXES = 6
+MOST_SENTENCES = 60  # of the description for those who can't see a picture
+
+
+class Content(NamedTuple):
+    """What is written in a box.
+
+    title    its first line
+    under    what it computes, or where its parameters are
+    lines    further lines, each of a kind: "data", "grad", "terms" or "note"
+    data     its numbers as a grid, if it is an array
+    grad     its gradient as a grid
+    rows     its parameters: a slope, a name, what it holds, and its gradient
+    sockets  what flows back to each operand; "" for one that gets nothing
+    """
+
+    title: str
+    lines: list[tuple[str, str]]
+    under: str = ""
+    data: Grid | None = None
+    grad: Grid | None = None
+    rows: Sequence[Sequence[str]] = ()
+    sockets: Sequence[str] = ()
+
+
+class Words:
+    """Writes the boxes of a sketch."""
+
+    def __init__(
+        self, sketch: Sketch, names: Names, gradients: bool = True, elements: int | None = None
+    ) -> None:
+        self.graph: Graph = sketch.graph
+        self.names = names
+        self.formulas = Formulas(names)
+        self._sketch = sketch
+        self._gradients = gradients
+        if elements is None:
+            elements = ROOM if len(sketch.boxes) <= FEW_BOXES else ELEMENTS
+        self._elements = elements
+        self._is_crowded = sketch.is_layered or sketch.is_compact
+        self._digits = 3 if self._is_crowded else 4
+        self._shares = self._shares_in_order()
+
+    def _shares_in_order(self) -> dict[Any, list[Data]]:
+        """The shares of each gradient, in the order in which the value was used."""
+        shares = defaultdict[Any, list[Data]](list)
+        for step in self.graph.steps:
+            for use in enumerate(step.inputs):
+                c = self.graph.contributions.get((step, use[0]))
+                if c is not None:
+                    shares[c.operand].append(c.share)
+        return shares
+
+    # ── Boxes ────────────────────────────────────────────────────────────────────────────────────
+    def content(self, box: Box) -> Content:
+        """What is written in a box."""
+        slopes = self._slopes(box)
+        sockets = [self._socket(box, socket, slopes) for socket in box.sockets]
+        if box.constants:
+            return self._constants(box)
+        lines: list[tuple[str, str]] = []
+        data = grad = None
+        if box.value is not None:
+            lines, data, grad = self._numbers(box.value)
+        elif box.results:
+            lines, data, grad = self._results(list(box.results))
+        lines = [*lines, *self._stored(box.leaves)]
+        rows = self._rows(box, slopes)
+        if self._sketch.is_layered and all(shown in (NOTHING, WHOLE) for shown in sockets):
+            sockets = []  # such a strip would say nothing
+        return Content(self.title(box), lines, self._under(box), data, grad, rows, sockets)
+
+    def _under(self, box: Box) -> str:
+        """Below the title: what a layer computes, or where the weights of a neuron are."""
+        if box.look == "layer":
+            return text.short(", ".join(dict.fromkeys(str(step.op) for step in box.steps)), 28)
+        if self._sketch.is_compact and box.steps and box.leaves and not box.module:
+            return _common_path([self.names.of(x) for x in box.leaves])
+        return ""
+
+    def title(self, box: Box) -> str:
+        """The first line of a box."""
+        value = box.value
+        if box.look == "layer" or (box.key[0] == "l" and box.module is not None):
+            path = box.module or ""
+            return self._sketch.layers.title(path, box.steps, within=self._sketch.frame_of(box))
+        if box.key[0] == "t":
+            return "used several times"
+        if value is None:
+            return _operations(box.steps)
+        if len(box.steps) > 1 and box.key[0] == "v":
+            return self.formulas.title(value, self._formula_of(box))
+        return self.formulas.title(value)
+
+    def _formula_of(self, box: Box) -> Formula:
+        """What a box of several operations computes; Σ stands for a long sum, or one with rows."""
+        shortens = self._sketch.is_compact
+        return self.formulas.fitting(lambda operand: formula_of(box, operand, shortens))
+
+    def _constants(self, box: Box) -> Content:
+        """A constant, with what it held, or several that go into a layer."""
+        (x, held), *others = box.constants
+        name = self.names.of(x)
+        if others:
+            numbers = [held for _, held in box.constants]
+            if all(not np.ndim(x) for x in numbers) and len(numbers) <= text.FEW:
+                return Content("", [("data", text.numbers(np.array(numbers)))])
+            return Content("", [("data", _counted(numbers))])
+        if np.ndim(held) and np.asarray(held).dtype.kind in "fiub":
+            return Content(name, [], data=self._grid(held))
+        return Content(name, [("data", text.data(held))])
+
+    def _numbers(self, x: Value) -> tuple[list[tuple[str, str]], Grid | None, Grid | None]:
+        """A value's numbers and its gradient, as lines and, of an array, as grids."""
+        first, *others = self.graph.held[x]
+        total = self.graph.gradient.get(x)
+        lines = []
+        data = grad = None
+        if np.ndim(first):
+            data = self._grid(first)
+        else:
+            lines.append(("data", text.numbers(first)))
+        for held in others:
+            lines.append(("note", f"then {text.data(held)}"))
+        now = text.data(x._numbers)
+        if x in self.graph.moved and now != text.data(self.graph.held[x][-1]):
+            lines.append(("note", f"now {now}"))
+        if total is not None:
+            if np.ndim(total):
+                grad = self._grid(total)
+            else:
+                lines.append(("grad", f"grad {text.numbers(total)}"))
+            lines += self._terms(total, self._shares.get(x, []))
+        if self._gradients and not _agree(total, x.grad):
+            lines.append(("note", f"stored grad {text.gradient(x.grad)}"))
+        return lines, data, grad
+
+    def _terms(self, total: Data, shares: Sequence[Data]) -> list[tuple[str, str]]:
+        """On a line of its own, the shares of which a gradient is the sum."""
+        if len(shares) <= 1:
+            return []
+        if len(shares) <= 4 and not np.ndim(total) and not self._is_crowded:
+            return [("terms", "= " + " + ".join(map(_in_brackets, shares)))]
+        return [("terms", f"the sum of {len(shares)} shares")]
+
+    def _results(
+        self, results: Sequence[Any]
+    ) -> tuple[list[tuple[str, str]], Grid | None, Grid | None]:
+        """What a layer sends on, if that is several values."""
+        if any(x.shape for x in results) or len(results) > text.FEW + 2:
+            return [("note", f"out: {_counted(x._numbers for x in results)}")], None, None
+        data = self._grid(np.array([x._numbers for x in results]))
+        data = data._replace(head=f"out: {len(results)} numbers")
+        totals = [self.graph.gradient.get(x) for x in results]
+        has_all = all(total is not None for total in totals)
+        return [], data, self._grid(np.array(totals)) if has_all else None
+
+    def _grid(self, x: Any) -> Grid:
+        return grid(x, self._elements)
+
+    def _rows(self, box: Box, slopes: dict[Any, float]) -> list[list[str]]:
+        """The parameters of a layer, or the leaves of a sum, a row each."""
+        leaves = list(box.leaves)
+        if len(leaves) > (SHARED_ROWS if box.key[0] == "t" else ROWS):
+            return [["", *self._summary(leaves)]]
+        if box.key[0] == "l":
+            order = {x: i for i, x in enumerate(self._sketch.layers.names)}
+            leaves.sort(key=lambda x: order.get(x, 0))
+        rows = []
+        for x in leaves:
+            slope = ""
+            if slopes and all(use in slopes for use in box.leaves[x]) and box.leaves[x]:
+                slope = f"× {text.number(_added(slopes, box.leaves[x]), 3)}"
+            total = self.graph.gradient.get(x)
+            held = self.graph.held.get(x, [x._numbers])[0]
+            shown = shape(held) if np.ndim(held) else text.number(float(held), 3)
+            gradient = self._gradient_in_short(total, x)
+            if slope and len(self.graph.shares[x]) > len(box.leaves[x]):
+                flows = [self.graph.contributions[use].share for use in box.leaves[x]]
+                gradient = f"→ {text.number(float(sum(flows)), 3)}"
+            rows.append([slope, self._name_in(box, x), shown, gradient])
+        return rows
+
+    def _summary(self, leaves: Sequence[Any]) -> list[str]:
+        """Of many parameters: how many there are, and the size of their gradient."""
+        totals = [self.graph.gradient[x] for x in leaves if x in self.graph.gradient]
+        count = sum(x.size for x in leaves)
+        return [f"{count:,} parameters", "", f"grad {_size(totals)}" if totals else ""]
+
+    def _name_in(self, box: Box, x: Any) -> str:
+        """The name of a parameter within its layer, whose path is the title of the box."""
+        name = self.names.of(x)
+        if box.key[0] == "t":
+            return name
+        if box.key[0] == "l":
+            prefix = f"{box.module}."
+            return name.removeprefix(prefix) if box.module else name
+        return self.names.last_part(x)
+
+    def _gradient_in_short(self, total: Any, x: Any) -> str:
+        if total is None:
+            return ""
+        shown = text.number(float(total), 3) if not np.ndim(total) else _size([total])
+        return f"{shown}, now changed" if x in self.graph.moved else shown
+
+    def _stored(self, leaves: Iterable[Any]) -> list[tuple[str, str]]:
+        """The size of the stored gradients of rows, if these are not the ones in the picture."""
+        gradient = self.graph.gradient
+        if not self._gradients or all(_agree(gradient.get(x), x.grad) for x in leaves):
+            return []
+        stored = [x.grad for x in leaves if x.grad is not None]
+        return [("note", f"stored grad {_size(stored) if stored else None}")]
+
+    # ── Sockets ──────────────────────────────────────────────────────────────────────────────────
+    def _slopes(self, box: Box) -> dict[Any, float]:
+        """d value / d operand for each use in a box of several operations on numbers."""
+        has_gradient = box.value in self.graph.gradient if box.value is not None else False
+        if not has_gradient or len(box.steps) < 2:
+            return {}
+        if any(np.ndim(held) for step in box.steps for held in (*step.saved, step._numbers)):
+            return {}
+        return self.graph.local_derivatives(box.value, box.steps)
+
+    def _socket(self, box: Box, socket: Socket, slopes: dict[Any, float]) -> str:
+        """What flows back to an operand."""
+        contributions = self.graph.contributions
+        flows = [contributions[use] for use in socket.uses if use in contributions]
+        if not flows:
+            return NOTHING if contributions else ""
+        totals = defaultdict[Any, Data](float)  # what each value gets by all its uses
+        for c in flows:
+            totals[c.operand] = totals[c.operand] + c.share
+        if len(totals) > 1:
+            # Where these are their whole gradients, the box that they come from shows them.
+            is_all = sum(len(self.graph.shares[x]) for x in totals) == len(flows)
+            return WHOLE if is_all else f"→ {_size(totals.values())}"
+        [(operand, total)] = totals.items()
+        slope = _added(slopes, socket.uses) if slopes else flows[0].slope
+        if slope is not None and not np.ndim(total):
+            upstream = self.graph.gradient[box.value]
+            if slopes or is_product(flows[0]):
+                factor = self._factor(operand, slope, total)
+                is_told = self._sketch.is_compact and self.names.of(operand)
+                return f"{self.names.of(operand)}: {factor}" if is_told else factor
+            return f"→ {text.numbers(total)}" if np.ndim(upstream) == 0 else ""
+        return self._rule(box, flows, total)
+
+    def _factor(self, operand: Any, slope: float, share: Data) -> str:
+        """A local derivative and the share of the operand's gradient that it makes.
+
+        In a crowded picture the share is left out where it is the operand's whole gradient.
+        """
+        factor = f"× {text.number(slope, self._digits)}"
+        if self._is_crowded and len(self.graph.shares[operand]) == 1:
+            return factor
+        return f"{factor} → {text.number(float(share), self._digits)}"
+
+    def _rule(self, box: Box, flows: Sequence[Contribution], total: Data) -> str:
+        """The rule by which an array's gradient flows back."""
+        step = flows[0].result
+        is_whole_box = len(flows) == 1 and (len(box.steps) == 1 or step.op == "add")
+        rule = self.formulas.rule(step, flows[0].position) if is_whole_box else ""
+        if not rule:
+            return f"→ {text.gradient(total)}"
+        return rule if np.ndim(total) else f"{rule} → {text.numbers(total)}"
+
+    # ── Above the picture ────────────────────────────────────────────────────────────────────────
+    def caption(self) -> list[str]:
+        """How to read the sockets, and which leaves have changed."""
+        boxes = self._sketch.boxes.values()
+        contents = [self.content(box) for box in boxes]
+        sockets = [socket for content in contents for socket in content.sockets]
+        rows = [cell for content in contents for row in content.rows for cell in row]
+        looks = {box.look for box in boxes}
+        kinds = [said for look, said in LOOKS_IN_WORDS.items() if look in looks]
+        said = [", ".join(kinds).capitalize() + "."] if kinds else []
+        has_slopes = any(socket.startswith("×") or ": ×" in socket for socket in sockets)
+        if has_slopes:
+            said.append("Shaded: the box's gradient × local derivative → share for the operand.")
+        if any(re.search(r"\bg(\b|ᵀ)", socket) for socket in sockets):
+            shaded = "" if has_slopes else "Shaded: what flows back to the operand. "
+            said.append(f"{shaded}g is the gradient of the box.")
+        if self._sketch.is_compact:
+            said.append("Σ: the sum of the rows, and of what comes in, each times its factor.")
+        if any("size " in shown for shown in (*sockets, *rows)):
+            said.append("size: the root of the sum of the squares of all elements.")
+        if any(content.data is not None for content in contents):
+            said.append("Tints: blue above 0, orange below, on a scale for each array.")
+        if self.graph.moved:
+            names = ", ".join(self.names.of(x) or "a leaf" for x in self.graph.moved)
+            changed = "changed since this was computed, and shown as of then"
+            said.append(f"{changed}: {text.short(names)}")
+        return said
+
+    def description(self) -> str:
+        """The graph in words, for those who can't see it."""
+        sentences = []
+        for box in self._sketch.boxes.values():
+            content = self.content(box)
+            said = [content.title, *(line for kind, line in content.lines if kind != "terms")]
+            if content.data is not None:
+                said.append(content.data.head)
+            sentences.append(": ".join(filter(None, [said[0], ", ".join(filter(None, said[1:]))])))
+        shown = [sentence for sentence in sentences if sentence][:MOST_SENTENCES]
+        more = len(sentences) - len(shown)
+        return ". ".join([*shown, f"And {more} more boxes" if more else ""]).rstrip(". ") + "."
+
+
+def formula_of(box: Box, operand: Written, shortens: bool = False) -> Formula:
+    """What a box of one operation or several computes.
+
+    If it `shortens`, Σ stands for its sum. It does for a sum of many terms.
+    """
+    inside = {id(step) for step in box.steps}
+
+    def inner(x: Any, held: Any) -> Formula:
+        if id(x) not in inside:
+            return operand(x, held)
+        if x.op == "add" and len(box.steps) > 1:
+            return a_sum(x)
+        return written(x, inner)
+
+    def a_sum(x: Any) -> Formula:
+        terms: list[str] = []
+        waiting = [(x, None)]
+        while waiting:
+            part, held = waiting.pop()
+            if id(part) in inside and part.op == "add":
+                waiting += reversed(list(zip(part.inputs, part.saved, strict=True)))
+            else:
+                term = inner(part, held)
+                needs_brackets = term.binding == SUM or (terms and term.binding == SIGN)
+                terms.append(f"({term.text})" if needs_brackets else term.text)
+        if shortens or len(terms) > TERMS:
+            return Formula("Σ", ATOM)
+        return Formula(" + ".join(terms), SUM)
+
+    return inner(box.value, None)
+
+
+def is_product(c: Contribution) -> bool:
+    """Whether a share is the product of the upstream gradient and the local derivative.
+
+    Where a rule such as that of maximum selects, the share is 0 even if the product is inf × 0,
+    which is nan.
+    """
+    with np.errstate(all="ignore"):
+        return c.slope is not None and bool(
+            np.isclose(c.upstream * c.slope, c.share, equal_nan=True)
+        )
+
+
+def _added(slopes: dict[Any, float], uses: Iterable[Any]) -> float:
+    return sum(slopes.get(use, 0.0) for use in uses)
+
+
+def _in_brackets(share: Data) -> str:
+    shown = text.numbers(share)
+    return f"({shown})" if shown.startswith("−") else shown
+
+
+def _common_path(names: Sequence[str]) -> str:
+    """What all these names begin with, up to a dot: the object that these are parts of."""
+    first, *others = (name.split(".") for name in names)
+    common = []
+    for i, part in enumerate(first[:-1]):
+        if all(len(other) > i + 1 and other[i] == part for other in others):
+            common.append(part)
+        else:
+            break
+    return ".".join(common)
+
+
+def _operations(steps: Sequence[Any]) -> str:
+    """Which operations there are, and how many of each."""
+    counts = Counter(step.op for step in steps)
+    counted = [name if n == 1 else f"{name} ({n} times)" for name, n in counts.items()]
+    return text.short(", ".join(counted), 80)
+
+
+def _size(gradients: Iterable[Data]) -> str:
+    """The size of several gradients taken together."""
+    sizes = [text.size(g) for g in gradients]
+    return f"size {text.number(text.size(sizes))}"
+
+
+def _counted(data: Iterable[Data]) -> str:
+    """How many arrays there are of each shape, and how many numbers."""
+    shapes = Counter(shape(x) if np.ndim(x) else "" for x in data)
+    numbers = shapes.pop("", 0)
+    counted = [one if n == 1 else f"{n} of {one}" for one, n in shapes.items()]
+    if numbers:
+        counted.append(f"{numbers} number{'s' * (numbers > 1)}")
+    return text.short(", ".join(counted))
+
+
+def _agree(total: Any, stored: Any) -> bool:
+    """Whether the gradient in the picture is the stored one, up to rounding."""
+    if total is None or stored is None or np.shape(total) != np.shape(stored):
+        return total is stored
+    return np.allclose(total, stored, rtol=1e-5, atol=0, equal_nan=True)
