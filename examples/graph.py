@@ -58,12 +58,12 @@ def softmax():
 
 def second():
     """The second derivative of x³: the derivative is a graph like any other."""
-    x = Value(2.0)
+    x = Value(3.0)
     y = x**3
     (dy,) = gradients(y, [x], create_graph=True)
     return dy, {
         "names": locals(),
-        "title": "dy, the derivative of x³ at x = 2, and the slope of dy",
+        "title": "dy, the derivative of x³ at x = 3, and the slope of dy",
     }
 
 

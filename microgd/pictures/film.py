@@ -243,17 +243,13 @@ class _Script(Words):
         name = self.refer_to(output)
         start = self.graph.gradient[output]
         self._so_far[output] = start
-        if self._starts_with_one():
+        if self.starts_with_one():
             why = f"∂{name}/∂{name} = 1"
         else:
             why = f"{text.gradient(start)}, which is what its grad holds"
         say = f"Now backward, from the end. {name}'s gradient is {why}."
         (key,) = self._sketch.keys_of(output)
         return Step("backward", say, [key], [f"{key}-grad", f"{key}-terms"])
-
-    def _starts_with_one(self) -> bool:
-        start = self.graph.gradient[self.graph.output]
-        return bool(np.size(start) == 1 and np.all(start == 1))
 
     def _backward(self, box: Box) -> Iterator[Step]:
         """A box sends shares of its gradient to its operands, one by one."""
@@ -353,7 +349,7 @@ class _Script(Words):
             leaf = self.refer_to(x)
             gradient = text.gradient(self.graph.gradient[x])
             # Only a pass that starts with 1 computes derivatives of this output.
-            if self._starts_with_one():
+            if self.starts_with_one():
                 joint = " has " if gradient.startswith("size") else " = "
                 results.append(f"∂{name}/∂{leaf}{joint}{gradient}")
             else:

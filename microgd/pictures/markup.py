@@ -166,7 +166,8 @@ def _parameters(rows: Sequence[Sequence[str]], parts: Parts) -> str:
     lines = []
     has_slopes = any(slope for slope, *_ in rows)
     if len(rows) > 1:
-        heads = ("×", "", "value", "grad") if has_slopes else ("", "value", "grad")
+        held = "shape" if all(data.startswith("(") for _, _, data, _ in rows) else "value"
+        heads = ("×", "", held, "grad") if has_slopes else ("", held, "grad")
         lines.append(_row(*(_cell(styled("row_head", head or _SPACE)) for head in heads)))
     for i, (slope, name, data, grad) in enumerate(rows):
         cells = []

@@ -22,7 +22,7 @@ NOTHING = "—"  # flows back to a constant
 WHOLE = "→ grad"  # the whole gradients of several values, which stand in their box
 LOOKS_IN_WORDS = {
     "leaf": "blue: leaves",
-    "constant": "dashed: constants",
+    "constant": "dashed: constants (—)",
     "output": "yellow: the result",
 }
 TERMS = 6  # a longer sum is written with its first and last terms
@@ -296,6 +296,11 @@ class Words:
             return f"→ {text.gradient(total)}"
         return rule if np.ndim(total) else f"{rule} → {text.numbers(total)}"
 
+    def starts_with_one(self) -> bool:
+        """Whether the reverse pass has started with 1, so that it computes derivatives."""
+        start = self.graph.gradient.get(self.graph.output)
+        return start is not None and bool(np.size(start) == 1 and np.all(start == 1))
+
     # ── Above the picture ────────────────────────────────────────────────────────────────────────
     def caption(self) -> list[str]:
         """How to read the sockets, and which leaves have changed."""
@@ -307,13 +312,16 @@ class Words:
         kinds = [said for look, said in LOOKS_IN_WORDS.items() if look in looks]
         said = [", ".join(kinds).capitalize() + "."] if kinds else []
         has_slopes = any(socket.startswith("×") or ": ×" in socket for socket in sockets)
+        if self.starts_with_one():
+            output = self.names.of(self.graph.output) or "result"
+            said.append(f"grad: d {text.within(text.short(output, 24))} / d box.")
         if has_slopes:
             said.append("Shaded: the box's gradient × local derivative → share for the operand.")
         if any(re.search(r"\bg(\b|ᵀ)", socket) for socket in sockets):
             shaded = "" if has_slopes else "Shaded: what flows back to the operand. "
             said.append(f"{shaded}g is the gradient of the box.")
         if self._sketch.is_compact:
-            said.append("Σ: the sum of the rows, and of what comes in, each times its factor.")
+            said.append("Σ: the sum of weights times inputs. ×: local derivative, d box / d row.")
         if any("size " in shown for shown in (*sockets, *rows)):
             said.append("size: the root of the sum of the squares of all elements.")
         if any(content.data is not None for content in contents):
