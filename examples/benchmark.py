@@ -141,9 +141,9 @@ def fastest(contestants, rounds_of):
     return row
 
 
-def check_loss(name, loss, expected):
+def check_loss(name, loss, expected, tolerance=1e-5):
     """What computes something else must not be compared."""
-    if not abs(loss - expected) <= 1e-5 * abs(expected):
+    if not abs(loss - expected) <= tolerance * abs(expected):
         sys.exit(f"{name} arrived at a loss of {loss}, microgd at {expected}")
 
 
@@ -153,7 +153,8 @@ def measure_loops(settings, rounds, examples, progress):
     for setting in settings:
         found = run("epochs", setting, rounds, examples)
         for name, turns in found.items():
-            check_loss(name, turns["loss"], found["fit"]["loss"])
+            # In 18,000 steps, float32's rounding leads a little apart.
+            check_loss(name, turns["loss"], found["fit"]["loss"], tolerance=1e-3)
         rows.append({name: turns["times"] for name, turns in found.items()})
         progress.update()
     return rows

@@ -216,7 +216,7 @@ def test_no_shade_has_the_sign_of_another_number(x):
 # ── Images ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (1, 784), (784,), (12, 12), (40, 40)])
+@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (1, 784), (784,), (20, 20), (40, 40)])
 def test_an_image_is_shades_alone(shape):
     x = np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
     shown = grid(x, 24)
@@ -229,7 +229,7 @@ def test_an_image_is_shades_alone(shape):
     assert shown.head == str(shape)
 
 
-@pytest.mark.parametrize("shape", [(11, 11), (41, 41), (28, 30), (32, 784), (64,), (3, 28, 28)])
+@pytest.mark.parametrize("shape", [(16, 16), (41, 41), (28, 30), (32, 784), (64,), (3, 28, 28)])
 def test_other_arrays_are_no_images(shape):
     assert not grid(np.zeros(shape), 24).is_image
 

@@ -13,7 +13,7 @@ from microgd.pictures import text
 SHADES = 4  # of each sign; with white there are nine
 WIDEST = 10  # columns of numbers
 CORNER = 2  # of a large array, so many rows and columns at each end
-IMAGES = range(12, 41)  # a square array of such a length is shown as an image
+IMAGES = range(20, 41)  # a square array of such a length is shown as an image
 DIGITS = 3
 MULTIPLICATION = "\N{MULTIPLICATION SIGN}"
 
@@ -84,7 +84,7 @@ def _as_image(array: NDArray[Any]) -> NDArray[Any] | None:
     lengths = [n for n in array.shape if n != 1]
     if len(lengths) == 1:
         side = math.isqrt(lengths[0])
-        lengths = [side, side] if side * side == lengths[0] and side in IMAGES[8:] else []
+        lengths = [side, side] if side * side == lengths[0] and side in IMAGES else []
     if len(lengths) != 2 or lengths[0] != lengths[1] or lengths[0] not in IMAGES:
         return None
     return array.reshape(lengths)

@@ -110,7 +110,8 @@ def option(x: Any) -> str:
         stop = "" if x.stop is None else x.stop
         return f"{start}:{stop}" if x.step is None else f"{start}:{stop}:{x.step}"
     if isinstance(x, tuple):
-        return short(f"({', '.join(map(option, x))})", 24)
+        comma = "," if len(x) == 1 else ""
+        return short(f"({', '.join(map(option, x))}{comma})", 24)
     if x is ...:
         return "..."
     if isinstance(x, type):
@@ -120,5 +121,7 @@ def option(x: Any) -> str:
 
 def index(x: Any) -> str:
     """An index, as it stands between square brackets."""
+    if isinstance(x, tuple) and len(x) == 1:
+        return option(x[0])
     written = option(x)
     return written[1:-1] if isinstance(x, tuple) and written.endswith(")") else written

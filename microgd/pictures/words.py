@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgd.arrays import Data
+from microgd.arrays import Data, same
 from microgd.graph import Contribution, Graph
 from microgd.pictures import text
 from microgd.pictures.formulas import ATOM, SIGN, SUM, Formula, Formulas, Written, written
@@ -154,9 +154,8 @@ class Words:
             lines.append(("data", text.numbers(first)))
         for held in others:
             lines.append(("note", f"then {text.data(held)}"))
-        now = text.data(x._numbers)
-        if x in self.graph.moved and now != text.data(self.graph.held[x][-1]):
-            lines.append(("note", f"now {now}"))
+        if x in self.graph.moved and not same(x._numbers, self.graph.held[x][-1]):
+            lines.append(("note", f"now {text.data(x._numbers)}"))
         if total is not None:
             if np.ndim(total):
                 grad = self._grid(total)
