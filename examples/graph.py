@@ -9,7 +9,7 @@ import program
 
 from microgd import Value, data, draw, film, gradients, nn, operations
 
-# %% Each function computes a value, and gives it with what there is to say of its picture.
+# %% Each function returns a value, and the arguments to draw it with.
 
 
 def expression():

@@ -40,7 +40,7 @@ def keep(picture, name):
 
 x1, x2 = Value(2.0), Value(0.0)
 w1, w2 = Value(-3.0), Value(1.0)
-b = Value(6.8813735870195432)  # so that the numbers come out well
+b = Value(6.8813735870195432)  # chosen so that the output is 0.7071
 n = x1 * w1 + x2 * w2 + b
 o = n.tanh()
 o.backward()

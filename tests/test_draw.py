@@ -13,6 +13,7 @@ from test_graphs import LEAVES, build, recipes
 
 from microgd import Value, draw, nn, no_grad, operation, operations, optim
 from microgd.graph import Graph
+from microgd.pictures import text
 from microgd.pictures.markup import LOOKS
 
 pytestmark = needs_program
@@ -654,7 +655,7 @@ def test_a_leaf_that_has_moved_since_is_shown_as_it_was_and_as_it_is():
     shown = Rendered(draw(out))
     assert shown.box("a").lines == ["2", "now 1.5", "grad 3"]
     assert shown.box("b").lines == ["3", "grad 2"]  # d (a * b) / db, with the recorded a
-    assert any("changed since" in line and line.endswith(": a") for line in shown.caption)
+    assert any("Changed since" in line and line.endswith(": a") for line in shown.caption)
 
 
 def test_arrays_that_have_moved_are_shown_as_they_were_and_as_they_are():
@@ -691,7 +692,7 @@ def test_a_network_is_drawn_after_a_step_of_training():
         assert box.lines[-1] == "stored grad None"
         assert any(line.startswith("now ") for line in box.lines)
     said = " ".join(shown.caption)
-    assert "changed since this was computed" in said
+    assert "Changed since this was computed" in said
     assert said.endswith("0.weight, 0.bias, 2.weight, 2.bias")
 
 
@@ -1136,17 +1137,17 @@ def test_a_box_with_rows_says_if_the_stored_gradients_are_others():
     (box,) = Rendered(draw(loss, model=model, depth=1)).of("layer")
     (line,) = [line for line in box.lines if line.startswith("stored")]
     size = np.linalg.norm(np.concatenate([p.grad.ravel() for p in model.parameters()]))
-    assert is_near(line.removeprefix("stored grad size "), size)
+    assert is_near(line.removeprefix("stored grad of the rows: size "), size)
     model.zero_grad()
     (box,) = Rendered(draw(loss, model=model, depth=1)).of("layer")
-    assert "stored grad None" in box.lines
+    assert "stored grad of the rows: None" in box.lines
     loss, options = TEN["micrograd"]()
     loss.backward()
     shown = Rendered(draw(loss, **options))
     neurons = [box for box in shown.boxes.values() if "tanh" in box.title]
     assert len(neurons) == 9
     for box in neurons:
-        assert any(line.startswith("stored grad size") for line in box.lines)
+        assert any(line.startswith("stored grad of the rows: size") for line in box.lines)
 
 
 def test_a_layers_box_says_what_has_changed():
@@ -1156,8 +1157,8 @@ def test_a_layers_box_says_what_has_changed():
     optim.SGD(model.parameters(), lr=0.1).step()
     shown = Rendered(draw(loss, model=model, depth=1))
     (box,) = shown.of("layer")
-    assert len([line for line in box.lines if line.endswith("now changed")]) == 2
-    assert any(line.startswith("changed since this was computed") for line in shown.caption)
+    assert len([line for line in box.lines if ", changed" in line]) == 2
+    assert any(line.startswith("Changed since this was computed") for line in shown.caption)
 
 
 # ── Highlights, titles, elements ──────────────────────────────────────────────────────────────────
@@ -1318,3 +1319,67 @@ def test_a_value_computed_without_recording_is_drawn_alone():
         out = expression()
     (box,) = Rendered(draw(out)).boxes.values()
     assert (box.title, box.lines) == ("L", ["−8"])
+
+
+# ── Boxes of several operations say nothing that is true of one of them alone ─────────────────────
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        self.a, self.w = Value(3.0), Value(np.array([1.0, 2.0]))
+
+    def forward(self, x):
+        return (x * self.a).exp() * self.w
+
+
+def test_a_layer_of_numbers_and_arrays_shows_no_slope_of_its_first_operation():
+    x = Value(0.1, name="x")
+    model = Twice()
+    out = model(x).sum()
+    out.backward()
+    shown = Rendered(draw(out, model=model, depth=0))
+    (box,) = shown.of("layer")
+    assert box.sockets == [f"→ {text.numbers(x.grad)}"]
+
+
+def test_a_layer_of_several_results_is_drawn():
+    class Many(nn.Module):
+        def __init__(self):
+            self.w = [Value(float(i)) for i in (1, 2, 3)]
+
+        def forward(self, x):
+            return [w * x for w in self.w]
+
+    class Added(nn.Module):
+        def __init__(self):
+            self.many, self.b = Many(), Value(1e-6)
+
+        def forward(self, x):
+            return sum(self.many(x), self.b)
+
+    model = Added()
+    out = model(Value(1e-6, name="x"))
+    out.backward()
+    shown = Rendered(draw(out, model=model, depth=1))
+    assert any("× 10⁻⁶" in str(box.__dict__) for box in shown.boxes.values())
+
+
+def test_in_the_compact_form_a_sum_hides_no_function():
+    a, b = Value(2.0, name="a"), Value(3.0, name="b")
+    out = 2 * np.exp(a) + b * 3
+    out.backward()
+    titles = [box.title for box in Rendered(draw(out, compact=True)).boxes.values()]
+    assert any("exp(a)" in title for title in titles)
+
+
+def test_a_model_with_boxes_for_its_layers_has_no_compact_form():
+    model = network()
+    loss = nn.mse_loss(model(np.ones((1, 3))), np.zeros((1, 2)))
+    one, other = (draw(loss, model=model, depth=1, compact=each).source for each in (True, None))
+    assert one == other
+
+
+@pytest.mark.parametrize("direction", ["", 0, "lr"])
+def test_a_direction_that_is_none_is_an_error(direction):
+    with pytest.raises(ValueError, match='expected the direction "LR" or "TB"'):
+        draw(Value(1.0) * 2, direction=direction)

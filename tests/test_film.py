@@ -392,7 +392,7 @@ def close(number, other):
 
 
 GETS = re.compile(
-    r"(\w+)(?:, as operand \d of 2,)? gets (\w+)'s gradient × "
+    r"(\w+)(?:, as operand \d+ of \d+,)? gets (\w+)'s gradient × "
     r"(?:∂\w+/∂\w+ =|the local derivative \S+:) (\S+) × (\S+) = ([^\s,;.]+(?:\.\d\S*?)?)(?:[,;].*)?\.$"
 )
 
@@ -470,7 +470,9 @@ def test_the_sentences_about_random_graphs_are_right(names, compact, size, recor
 def test_a_value_that_is_several_terms_of_a_sum_has_no_single_local_derivative():
     x, y = Value(3.0, name="x"), Value(1.0, name="y")
     lines = told(x + y + x)
-    assert lines[-4] == "x gets v₁'s gradient × the local derivative 1: 1 × 1 = 1."
+    assert (
+        lines[-4] == "x, as operand 1 of 3, gets v₁'s gradient × the local derivative 1: 1 × 1 = 1."
+    )
     assert "y gets v₁'s gradient × ∂v₁/∂y = 1 × 1 = 1." in lines
     assert lines[-1] == "That is the gradient: ∂v₁/∂x = 2, ∂v₁/∂y = 1."
 
@@ -574,7 +576,8 @@ def test_long_lists_end_with_how_many_more_there_are():
     out = sum((Value(float(i)) for i in range(20)), 0.0)
     lines = told(out)
     assert lines[0].endswith("v₁₂ = 11 and 8 more.")
-    assert lines[1] == "v₂₁ = Σ = 190"
+    assert lines[1].startswith("v₂₁ = 0 + v₁ + v₂ + ")
+    assert lines[1].endswith(" + 19 = 190")
     assert lines[-1].endswith("∂v₂₁/∂v₁₂ = 1 and 8 more.")
 
 
@@ -772,6 +775,7 @@ def test_what_a_step_shows_first_is_bold_within_its_box(make, play):
         )
         assert outside == []
     page.click("#back")
+    new = """[...document.querySelectorAll('.new:not([id$="-terms"]) text')]"""
     weights = page.evaluate(f"{new}.map(t => getComputedStyle(t).fontWeight)")
     assert weights
     assert set(weights) == {"700"}
@@ -1485,3 +1489,23 @@ def test_the_program_of_another_computation_is_an_error(tmp_path):
     with pytest.raises(TypeError, match=r"expected a program of microgd\.source, but got"):
         film(a * b, tmp_path / "film.html", program="a * b")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_program_of_other_operations_is_told_by_the_first_that_differs():
+    a, b = Value(2.0), Value(3.0)
+    with pytest.raises(ValueError, match="does add as operation 1, not subtract"):
+        film(a - b, program=source(lambda a, b: a + b, a, b))
+
+
+def test_a_result_is_said_once():
+    c = Value(2.0, name="c")
+    assert told(-c)[1] == "v₁ = −c = −2"
+
+
+def test_a_row_for_many_leaves_is_shown_when_the_last_of_them_has_its_gradient():
+    w = [Value(float(i), name=f"w{i}") for i in range(30)]
+    steps = steps_of(shown_page(film(sum((x * 2.0 for x in w[1:]), w[0] * 2.0), compact=True)))
+    shown = [
+        i for i, step in enumerate(steps) if any(part.endswith("-q0") for part in step["show"])
+    ]
+    assert shown == [len(steps) - 2]

@@ -369,3 +369,51 @@ def test_a_slope_in_numbers_has_the_numbers_that_were_recorded():
     assert FORMULAS.rule(product, 0, in_numbers=True) == "g × (−2)"
     assert FORMULAS.slope(product, 0, in_numbers=True) == "−2"
     assert FORMULAS.rule(y * x, 1, in_numbers=True) == "g × 7"
+
+
+def rule_of(result, position):
+    """A rule with the Values' own names."""
+    return Formulas(Names({}, Layers())).rule(result, position)
+
+
+def test_where_an_operand_is_called_g_the_gradient_is_called_grad():
+    x, g = Value([1.0, 2.0], name="x"), Value([3.0, 4.0], name="g")
+    assert rule_of(x * g, 0) == "grad × g"
+    assert rule_of(x * g, 1) == "grad × x"
+
+
+def test_a_value_called_1_is_no_factor_to_leave_out():
+    x, one = Value([1.0, 2.0], name="x"), Value([3.0, 4.0], name="1")
+    assert rule_of(x * one, 0) == "g × 1"
+
+
+@pytest.mark.parametrize(
+    ("shape", "rules"),
+    [
+        ((2,), ["g @ W", "outer(g, x)", "g"]),
+        ((5, 2), ["g @ W", "gᵀ @ x", "sum(g, axis=0)"]),
+    ],
+)
+def test_the_rules_of_a_layer_are_those_for_the_dimensions_of_its_input(shape, rules):
+    rng = np.random.default_rng(0)
+    x = Value(rng.normal(size=shape), name="x")
+    layer = nn.Linear(2, 3, rng=rng)
+    layer.weight.name, layer.bias.name = "W", "b"
+    assert [rule_of(layer(x), i) for i in range(3)] == rules
+
+
+def test_a_product_with_a_constant_matrix_names_it_transposed():
+    a, k = Value(np.ones((2, 2)), name="A"), np.ones((2, 3))
+    names = Names({"K": k}, Layers())
+    assert Formulas(names).rule(a @ k, 0) == "g @ Kᵀ"
+
+
+def test_half_of_a_gradient_at_a_tie_is_said():
+    t = Value([1.0, 2.0], name="t")
+    assert rule_of(np.maximum(t, 1.0), 0) == "g where t > 1, half where equal"
+    assert rule_of(np.maximum(t, 0.5), 0) == "g where t > 0.5"
+
+
+def test_an_einsum_that_repeats_nothing_sends_nothing_to_each():
+    b = Value([1.0, 2.0], name="b")
+    assert not rule_of(np.einsum("i,j->ij", b, Value([3.0, 4.0], name="c")), 0).endswith("to each")

@@ -174,8 +174,31 @@ def test_graphvizs_own_options_work(program, only, tmp_path):
     path = draw(expression()).render("graph", directory=tmp_path, format="png")
     assert Path(path) == tmp_path / "graph.png"
     size_of_png(Path(path).read_bytes())
-    path = draw(expression()).render("deep.svg", directory=tmp_path)
-    assert Path(path) == tmp_path / "deep.svg.svg"
+    path = draw(expression()).render("deep.svg", directory=tmp_path, cleanup=True)
+    assert Path(path) == tmp_path / "deep.svg"
+    assert [p.name for p in tmp_path.glob("deep*")] == ["deep.svg"]
+    assert ET.parse(path).getroot().tag == f"{SVG}svg"
+
+
+def test_options_beside_an_ending_and_other_endings_are_errors_and_leave_a_picture_alone(tmp_path):
+    picture = tmp_path / "graph.png"
+    picture.write_text("an old picture")
+    with pytest.raises(TypeError, match="without options, since its ending says all"):
+        draw(expression()).render(picture, view=True)
+    with pytest.raises(ValueError, match=r"ends in .svg, .png or .pdf"):
+        draw(expression()).render(tmp_path / "graph.jpg")
+    assert picture.read_text() == "an old picture"
+    assert [path.name for path in tmp_path.iterdir()] == ["graph.png"]
+
+
+def test_a_resolution_of_ones_own_stays(only):
+    only("dot")
+    picture = draw(expression())
+    picture.graph_attr["dpi"] = "50"
+    small = size_of_png(picture.pipe("png"))
+    picture.pipe("svg")
+    assert picture.graph_attr["dpi"] == "50"
+    assert small < size_of_png(draw(expression()).pipe("png"))
 
 
 def test_a_file_that_cannot_be_written_is_an_oserror_and_an_old_one_stays(tmp_path, only):

@@ -34,6 +34,7 @@ _FRAME = {
 }
 _CAPTION = 72  # characters in a line
 _SUFFIXES = (".svg", ".png", ".pdf")
+_OTHER_SUFFIXES = (".jpg", ".jpeg", ".gif", ".webp", ".eps", ".bmp", ".tif", ".tiff", ".html")
 _DPI = "144"
 _ONE_AT_A_TIME = RLock()
 _PURE = "graphviz-pure"
@@ -116,13 +117,27 @@ class Picture(graphviz.Digraph):
         A name that ends in .svg, .png or .pdf is that of the picture. Otherwise it is as by
         `graphviz.Digraph.render`: the graph in Graphviz's language is written to that file, and
         the picture to another, which has the format as its suffix.
+        Options together with such an ending are a `TypeError`, other endings of pictures a
+        `ValueError`.
         `RuntimeError` if no program can write the format, `OSError` if the file can't be written.
         """
         suffix = Path(filename).suffix if isinstance(filename, str | os.PathLike) else ""
-        if suffix.lower() in _SUFFIXES and not arguments and not options:
+        if suffix.lower() in _SUFFIXES:
+            folder = options.pop("directory", None) or ""
+            options.pop("cleanup", None)  # nothing else is written
+            if arguments or options:
+                raise TypeError(
+                    f"expected {os.fspath(filename)!r} without options, since its ending says all: "
+                    "for options of graphviz.Digraph.render, give a name without an ending"
+                )
             drawn = self.pipe(suffix[1:].lower())
-            write_whole(filename, lambda file: file.write(drawn))
-            return os.fspath(filename)
+            path = os.path.join(folder, filename)
+            write_whole(path, lambda file: file.write(drawn))
+            return path
+        if suffix.lower() in _OTHER_SUFFIXES:
+            raise ValueError(
+                f"expected a name that ends in .svg, .png or .pdf, but got {filename!r}"
+            )
         format = options.get("format") or self.format
         with _program() as program_options, self._resolution(format):
             path = super().render(filename, *arguments, **{**program_options, **options})
@@ -136,12 +151,14 @@ class Picture(graphviz.Digraph):
     @contextmanager
     def _resolution(self, format: str) -> Iterator[None]:
         """Within this context pixels are as fine as screens show them."""
-        if format == "png":
+        is_added = format == "png" and "dpi" not in self.graph_attr
+        if is_added:
             self.graph_attr["dpi"] = _DPI
         try:
             yield
         finally:
-            self.graph_attr.pop("dpi", None)
+            if is_added:
+                del self.graph_attr["dpi"]
 
     @property
     def _title(self) -> str:

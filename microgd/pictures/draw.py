@@ -41,7 +41,7 @@ def draw(
 
     A box is a value, with the operation that made it: "e = a × b". Leaves are blue, constant arrays
     have a dashed border, and `value` itself is yellow. "…" is an operand without a name. Arrays are
-    grids of numbers, shaded blue where they are positive and red where they are negative.
+    grids of numbers, shaded blue where they are positive and orange where they are negative.
 
     After `backward()`, boxes show their gradients, and sockets, where edges come in, show what
     flows back to each operand. For numbers that is "× local derivative → share", the product with
@@ -59,10 +59,12 @@ def draw(
 
     `title` stands above the picture. `highlight=[x, loss]` marks the paths between these Values.
     `direction` is "LR" (left to right) or "TB" (top to bottom); by default, what suits the graph.
-    With `compact=True`, a sum of products with its activation is one box, and each leaf that is
-    used once a row in it; by default, graphs of more than 40 boxes are drawn so. Arrays of at most
-    `elements` elements are shown whole, 24 by default; of larger ones only the corners and the
-    range. `constants=False` leaves out constant arrays, and `gradients=False` all gradients.
+    With `compact=True`, a sum of products with its activation is one box, and each leaf that only
+    such boxes use a row in it; by default, graphs of more than 40 boxes are drawn so. Arrays of at
+    most `elements` elements, and 10 columns, are shown whole (by default 24, in a small picture
+    64), and larger ones by their corners and their range. A square array with a side of 20 to 40,
+    flat or not, is shown as an image. `constants=False` leaves out constant arrays, and
+    `gradients=False` all gradients.
 
     `.render("graph.png")` writes SVG, PNG or PDF with Graphviz's `dot`, or SVG or PNG with
     `graphviz-pure`. It is a `RuntimeError` if neither is installed. More than `limit` boxes are a
@@ -97,7 +99,14 @@ def draw(
         known = NumberedNames(names, layers, sketch)
     words = Words(sketch, known, gradients, elements)
     paths = sketch.paths_between(marked)
-    return paint(sketch, words, direction or sketch.direction(), title, words.caption(), paths)
+    return paint(
+        sketch,
+        words,
+        sketch.direction() if direction is None else direction,
+        title,
+        words.caption(),
+        paths,
+    )
 
 
 def paint(

@@ -20,11 +20,11 @@ from microgd.checks import check_count, check_type
 from microgd.graph import Graph
 from microgd.pictures import svg, text
 from microgd.pictures.draw import paint
-from microgd.pictures.formulas import SIGN, Formula, constant
+from microgd.pictures.formulas import SIGN, Formula, constant, mentions_g
 from microgd.pictures.layers import Layers
 from microgd.pictures.names import Names
 from microgd.pictures.sketch import Box, NumberedNames, Sketch, Use
-from microgd.pictures.words import Words, formula_of, is_product
+from microgd.pictures.words import ROWS, Words, formula_of, is_product
 from microgd.programs.names import parameter_name
 from microgd.programs.program import Program
 from microgd.programs.text import Passage
@@ -58,7 +58,7 @@ def film(
     (`ValueError` if `value` has more than one element). Names and options are those of `draw`.
 
     `program` is what `microgd.source` made of the function that computed `value`: it stands beside
-    the graph, and the lines that do a step are lit. The program of another computation is a
+    the graph, and the lines that do a step are lit. A program that does other operations is a
     `ValueError`.
 
     Returns the path as text, which in Jupyter shows the film. Without a path nothing is written,
@@ -89,9 +89,14 @@ def film(
     for number, step in enumerate(steps):
         for part in step.show:
             links.setdefault(part, f"#{number}")
-    picture = paint(sketch, script, direction or sketch.direction(), links=links)
+    picture = paint(
+        sketch, script, sketch.direction() if direction is None else direction, links=links
+    )
     page = _page(
-        title or f"Backpropagation of {script.refer_to(value)}", steps, picture.drawn(), program
+        text.short(title, 80) or f"Backpropagation of {script.refer_to(value)}",
+        steps,
+        picture.drawn(),
+        program,
     )
     if path is None:
         return Film("", page)
@@ -132,10 +137,14 @@ def _passages(graph: Graph, program: Program | None) -> dict[Any, Passage]:
     written = [passage.operation for passage in program.passages]
     recorded = [step.op for step in graph.steps]
     if written != recorded:
+        pairs = enumerate(zip(written, recorded, strict=False))
+        other = next((i for i, (mine, theirs) in pairs if mine != theirs), None)
+        does = f"{len(written)} operations, not {len(recorded)}"
+        if other is not None:
+            does = f"{written[other]} as operation {other + 1}, not {recorded[other]}"
         raise ValueError(
-            "expected the program of the function that computed the value, but got that of "
-            f"{program.name}, which does {len(written)} operations in place of {len(recorded)}, "
-            "or others"
+            "expected the program of the function that computed the value, but the program "
+            f"{program.name} does {does}: call source(…) with that function and its arguments"
         )
     return dict(zip(graph.steps, program.passages, strict=True))
 
@@ -188,7 +197,14 @@ class _Script(Words):
         name = self.names.of(operand)
         written = re.sub(r"\W+", "_", name).strip("_")
         gradient = re.compile(rf"\s*d_({re.escape(written)}|{re.escape(parameter_name(name))})\b")
-        return [i for i in block if gradient.match(self._program_lines[i])] or block
+        chosen = []
+        is_inside = False  # an assignment that is wrapped in brackets
+        for i in block:
+            line = self._program_lines[i]
+            if is_inside or gradient.match(line):
+                chosen.append(i)
+                is_inside = line.endswith("(") or (is_inside and line.strip() != ")")
+        return chosen or block
 
     def steps(self) -> Iterator[Step]:
         """The steps in the order in which they play."""
@@ -205,8 +221,7 @@ class _Script(Words):
 
     def _given(self, given: Sequence[Box], boxes: Sequence[Box]) -> Step:
         """What there is before anything is computed."""
-        leaves = [box.value for box in given if box.value is not None]
-        leaves += dict.fromkeys(x for box in boxes for x in box.leaves)
+        leaves = _leaves(given, boxes)
         said = _listed(f"{self.refer_to(x)} = {_in_short(self.graph.held[x][0])}" for x in leaves)
         keys = [box.key for box in given]
         with_rows = [box.key for box in boxes if box.leaves]
@@ -217,24 +232,26 @@ class _Script(Words):
         """A box is computed, such as "c = a × b = 2 × −3 = −6"."""
         value = box.value
 
-        def named(x: Any, held: Any) -> Formula:
-            return self.formulas.operand(x, held)
-
         def in_numbers(x: Any, held: Any) -> Formula:
             return constant(held)
 
-        formula = formula_of(box, named).text
+        all_terms = len(box.steps) + 1
+        formula = formula_of(box, self.formulas.operand, all_terms).text
         if len(formula) > LONGEST:
-            formula = formula_of(box, named, shortens=True).text
+            formula = formula_of(box, self.formulas.operand, most_terms=0).text
         sides = [self.refer_to(value), formula]
         held = [x for step in box.steps for x in step.saved]
         if all(np.size(x) <= text.FEW and np.asarray(x).dtype.kind in "fiub" for x in held):
-            sides.append(formula_of(box, in_numbers).text)  # larger arrays show no numbers
-        equation = " = ".join(dict.fromkeys(x for x in sides if len(x) <= LONGEST))
-        joint = ", of shape " if value.size > text.FEW else " = "
-        say = f"{equation}{joint}{_in_short(value._numbers)}"
+            sides.append(
+                formula_of(box, in_numbers, all_terms).text
+            )  # larger arrays show no numbers
+        is_small = value.size <= text.FEW
+        if is_small:
+            sides.append(_in_short(value._numbers))
+        equation = " = ".join(dict.fromkeys(side for side in sides if len(side) <= LONGEST))
+        say = equation if is_small else f"{equation}, of shape {_in_short(value._numbers)}"
         code = self._lines_forward(box.steps)
-        edges = [f"{s.source}-{box.key}-{i}" for i, s in enumerate(box.sockets) if s.source]
+        edges = [f"{s.source}-{box.key}-{i}" for i, s in enumerate(box.sockets)]
         return Step("forward", say, [box.key, *edges], [f"{box.key}-data"], code)
 
     def _start(self) -> Step:
@@ -265,8 +282,11 @@ class _Script(Words):
                     show += [f"{source.key}-grad", f"{source.key}-terms"]
                 code = self._lines_backward(operand, uses)
                 yield Step("backward", self._share(box, operand, uses, slopes), lit, show, code)
+        is_summary = len(box.leaves) > ROWS
         for i, (leaf, uses) in enumerate(box.leaves.items()):
             show = [f"{box.key}-r{i}", f"{box.key}-q{i}"]
+            if is_summary:  # one row for all: it is there when the last leaf has its gradient
+                show = [f"{box.key}-q0"] if i == len(box.leaves) - 1 else []
             if self._is_complete(leaf, len(uses)) and leaf in self._place:
                 show.append(f"t0-q{self._place[leaf]}")
             code = self._lines_backward(leaf, uses)
@@ -301,11 +321,13 @@ class _Script(Words):
         operand = self.refer_to(x)
         result = self.refer_to(box.value)
         upstream = self.graph.gradient[box.value]
-        (step, position), *others = uses
-        operands = step.inputs
-        is_repeated = not others and sum(y is x for y in operands) > 1
-        which = f", as operand {position + 1} of {len(operands)}," if is_repeated else ""
-        is_repeated = is_repeated or sum(_operand_of(s.uses[0]) is x for s in box.sockets) > 1
+        step, position = uses[0]
+        places = [i for i, s in enumerate(box.sockets) if _operand_of(s.uses[0]) is x]
+        is_repeated = len(places) > 1  # then each use has a socket of its own
+        which = ""
+        if is_repeated:
+            place = next(i for i in places if uses[0] in box.sockets[i].uses)
+            which = f", as operand {place + 1} of {len(box.sockets)},"
         first = self.graph.contributions[uses[0]]
         slope = first.slope
         if slopes:
@@ -320,11 +342,11 @@ class _Script(Words):
             why = "" if slopes else self._why(step, position, derivative, shown)
             return f"{operand}{which} gets {result}'s gradient × {factor} {product}{why}"
         rule = self.formulas.rule(step, position) if not slopes else ""
-        got = (
-            f"{np.shape(share)}, {text.gradient(share)}" if np.ndim(share) else text.numbers(share)
-        )
+        got = text.numbers(share)
+        if np.ndim(share):
+            got = f"{np.shape(share)}, {text.gradient(share)}"
         if rule:
-            where = f", where g is {result}'s gradient" if "g" in rule else ""
+            where = f", where g is {result}'s gradient" if mentions_g(rule) else ""
             return f"{operand}{which} gets {rule}{where}: {got}"
         operation = text.within(text.short(step.op or ""))
         share_of = f"{operand}{which} gets its share of {result}'s gradient"
@@ -341,8 +363,7 @@ class _Script(Words):
 
     def _end(self, given: Sequence[Box], boxes: Sequence[Box]) -> Step:
         """The gradient: what has come back to each leaf."""
-        leaves = [box.value for box in given if box.value is not None]
-        leaves += dict.fromkeys(x for box in boxes for x in box.leaves)
+        leaves = _leaves(given, boxes)
         name = self.refer_to(self.graph.output)
         results = []
         for x in leaves:
@@ -354,10 +375,17 @@ class _Script(Words):
                 results.append(f"∂{name}/∂{leaf}{joint}{gradient}")
             else:
                 results.append(f"{gradient} for {leaf}")
-        keys = [box.key for box in given if box.value is not None]
+        keys = [box.key for box in given if box.value is not None or box.leaves]
         with_rows = [box.key for box in boxes if box.leaves]
         lit = [*keys, *with_rows]
         return Step("backward", f"That is the gradient: {_listed(results)}.", lit, [])
+
+
+def _leaves(given: Sequence[Box], boxes: Sequence[Box]) -> list[Any]:
+    """The leaves of the film: those with a box of their own, then those in rows."""
+    own = [box.value for box in given if box.value is not None]
+    in_rows = dict.fromkeys(x for box in boxes for x in box.leaves)
+    return [*own, *in_rows]
 
 
 def _operand_of(use: Use) -> Any:

@@ -1,11 +1,12 @@
 """Operations, and the rules that send gradients back, written as formulas: a × b, x², g @ Wᵀ.
 
-A rule is made of operations, so that it can be differentiated again. So when it gets Values, what
-it computes is a graph like any other, and this file writes it like any other.
+A rule is made of operations, so that it can be differentiated again. Called with Values, it records
+a graph, and this file writes that graph as a formula.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,26 +31,30 @@ _INFIX = {
 # In these few rules the formula reads badly, because it is made for accuracy, as that of tanh, or
 # of conditions, which are not recorded. {x} and {y} are the operands, and {out} is the result.
 _PHRASES: dict[str, tuple[str, ...]] = {
-    "tanh": ("g × (1 − {out}²)",),
-    "sigmoid": ("g × {out} × (1 − {out})",),
-    "relu": ("g where {x} > 0",),
-    "power": ("", "g × {out} × log({x})"),
-    "divide": ("", "−g × {out} ÷ {y}"),
-    "norm": ("g × {x} ÷ {out}",),
-    "maximum": ("g where {x} > {y}", "g where {y} > {x}"),
-    "minimum": ("g where {x} < {y}", "g where {y} < {x}"),
-    "max": ("g where largest",),
-    "min": ("g where smallest",),
-    "clip": ("g where unchanged",),
-    "where": ("", "g where true", "g where false"),
-    "cross_entropy": ("g × (softmax − one-hot) ÷ n",),
-    "binary_cross_entropy_with_logits": ("g × (sigmoid − target) ÷ n", "g × −{x} ÷ n"),
-    "linear": ("g @ {y}", "gᵀ @ {x}", "sum(g, axis=0)"),
+    "tanh": ("{g} × (1 − {out}²)",),
+    "sigmoid": ("{g} × {out} × (1 − {out})",),
+    "relu": ("{g} where {x} > 0",),
+    "power": ("", "{g} × {out} × log({x})"),
+    "divide": ("", "−{g} × {out} ÷ {y}"),
+    "norm": ("{g} × {x} ÷ {out}",),
+    "maximum": ("{g} where {x} > {y}", "{g} where {y} > {x}"),
+    "minimum": ("{g} where {x} < {y}", "{g} where {y} < {x}"),
+    "max": ("{g} where largest",),
+    "min": ("{g} where smallest",),
+    "clip": ("{g} where unchanged",),
+    "where": ("", "{g} where true", "{g} where false"),
+    "cross_entropy": ("{g} × (softmax − one-hot) ÷ n",),
+    "binary_cross_entropy_with_logits": ("{g} × (sigmoid − target) ÷ n", "{g} × −{x} ÷ n"),
 }
 # With a vector, by the numbers of dimensions of the two operands.
 _MATMUL_PHRASES: dict[tuple[int, ...], tuple[str, ...]] = {
-    (2, 1): ("outer(g, {y})", "{x}ᵀ @ g"),
-    (1, 2): ("g @ {y}ᵀ", "outer({x}, g)"),
+    (2, 2): ("{g} @ {y}ᵀ", "{x}ᵀ @ {g}"),
+    (2, 1): ("outer({g}, {y})", "{x}ᵀ @ {g}"),
+    (1, 2): ("{g} @ {y}ᵀ", "outer({x}, {g})"),
+}
+_LINEAR_PHRASES: dict[int, tuple[str, ...]] = {  # by the number of dimensions of x
+    1: ("{g} @ {y}", "outer({g}, {x})", "{g}"),
+    2: ("{g} @ {y}", "{g}ᵀ @ {x}", "sum({g}, axis=0)"),
 }
 _ELEMENTWISE = ("power", "divide", "maximum", "minimum", "where")  # of those with phrases
 _LONGEST = 60  # a rule of more characters says less than its result
@@ -65,6 +70,7 @@ class Formula(NamedTuple):
     text: str
     binding: int
     factors: tuple[Formula, ...] = ()
+    kind: str = ""  # "g", if it is the upstream gradient of a rule; "number"
 
     def within(self, binding: int) -> str:
         """The formula as part of another, which binds this tightly."""
@@ -87,7 +93,7 @@ class Formulas:
             return name
         if formula is None:
             formula = self.fitting(partial(written, result))
-        return f"{name} = {formula.text}" if name else formula.text
+        return f"{text.within(name)} = {formula.text}" if name else formula.text
 
     def fitting(self, write: Callable[[Written], Formula]) -> Formula:
         """A formula with short formulas for unnamed operands or, if that is long, with "…"."""
@@ -123,10 +129,15 @@ class Formulas:
         if in_numbers:
             names = [constant(held) for held in result.saved]
             out = constant(result._numbers)
+        # (Boxes call the gradient grad. That is longer, but an operand may be called g.)
+        upstream = "grad" if any(x.text == "g" for x in (*names, out)) else "g"
         phrases = _phrases(result)
         if position < len(phrases) and phrases[position]:
             x, y, *_ = (*(name.within(ATOM) for name in names), "", "")
-            phrase = phrases[position].format(x=x, y=y, out=out.within(ATOM))
+            phrase = phrases[position].format(g=upstream, x=x, y=y, out=out.within(ATOM))
+            phrase = phrase.replace("ᵀᵀ", "")
+            if result.op in ("maximum", "minimum") and np.any(np.equal(*result.saved)):
+                phrase += ", half where equal"
             axes = _repeated_axes(result, position) if result.op in _ELEMENTWISE else []
             if not axes:
                 return phrase
@@ -140,7 +151,7 @@ class Formulas:
             return ""
         if not isinstance(share, Value):
             return text.numbers(share) if np.size(share) <= text.FEW else ""
-        known = {id(g): Formula("g", ATOM), id(traced_out): out}
+        known = {id(g): Formula(upstream, ATOM, kind="g"), id(traced_out): out}
         for x, name in zip(operands, names, strict=True):
             known.setdefault(id(x), name)
         formula = _rule(share, known)
@@ -151,9 +162,15 @@ class Formulas:
     def slope(self, result: Value, position: int, in_numbers: bool = False) -> str:
         """The local derivative of a number, such as "1 − out²"; "" if it is no factor of g."""
         rule = self.rule(result, position, in_numbers)
-        if not rule.startswith("g × "):
+        upstream, times, slope = rule.partition(" × ")
+        if not times or upstream not in ("g", "grad"):
             return ""
-        return _without_brackets(rule.removeprefix("g × "))
+        return _without_brackets(slope)
+
+
+def mentions_g(rule: str) -> bool:
+    """Whether a rule is written with g, the gradient of the result."""
+    return re.search(r"\bg(\b|ᵀ)", rule) is not None
 
 
 def _named(x: Any, held: Any, name_of: Callable[[Any], str]) -> Formula:
@@ -172,6 +189,8 @@ def _uses(result: Value) -> list[tuple[Any, Any]]:
 
 def _phrases(result: Value) -> tuple[str, ...]:
     """The phrases for the operands of an operation; "" where the formula reads well."""
+    if result.op == "linear":
+        return _LINEAR_PHRASES.get(np.ndim(result.saved[0]), ("{g} @ {y}",))
     if result.op == "matmul":
         return _MATMUL_PHRASES.get(tuple(np.ndim(held) for held in result.saved), ())
     return _PHRASES.get(result.op or "", ())
@@ -232,7 +251,7 @@ def _without_brackets(formula: str) -> str:
 def _is_spread(share: Value) -> bool:
     """Whether the rule gives each element what it makes of one number of g."""
     while share.op in _SHAPING:
-        if share.op == "broadcast_to":
+        if share.op == "broadcast_to" and share.shape != share.inputs[0].shape:
             return True
         share = share.inputs[0]
     return False
@@ -277,7 +296,7 @@ def written(result: Any, operand: Written, is_rule: bool = False) -> Formula:
         is_twice = is_rule and transposed.endswith("ᵀ")
         return Formula(transposed[:-1] if is_twice else f"{transposed}ᵀ", ATOM)
     if op == "linear":
-        x, weight, bias = (operand.within(ATOM) for operand in operands)
+        x, weight, bias = (each.within(ATOM) for each in operands)
         return Formula(f"{x} @ {weight}ᵀ + {bias}", SUM)
     if op == "sum" and is_rule:
         return Formula(f"sum({operands[0].text}{_axes(result)})", ATOM)
@@ -297,8 +316,8 @@ def product(operands: Sequence[Formula], is_rule: bool = False) -> Formula:
     factors: list[Formula] = []
     for x in operands:
         factors += x.factors or [x]
-    factors = [x for x in factors if x.text != "1"] or [Formula("1", ATOM)]
-    factors.sort(key=lambda x: x.text != "g")
+    factors = [x for x in factors if x.kind != "number" or x.text != "1"] or [constant(1.0)]
+    factors.sort(key=lambda x: x.kind != "g")
     if len(factors) == 1:
         return factors[0]
     counts: dict[Formula, int] = {}
@@ -325,7 +344,8 @@ def _power(base: Formula, exponent: Formula) -> Formula:
 def constant(held: Any) -> Formula:
     """A number."""
     shown = text.numbers(held)
-    return Formula(shown, SIGN if shown.startswith("−") else ATOM)
+    binding = SIGN if shown.startswith("−") else ATOM
+    return Formula(shown, binding, kind="number")
 
 
 def _swaps_the_last_two(step: Any) -> bool:

@@ -62,6 +62,16 @@ class Box:
     sockets: list[Socket] = field(default_factory=list)
     module: str | None = None
 
+    @property
+    def is_layer(self) -> bool:
+        """Whether it stands for a module, or for all operations outside of the model."""
+        return self.key.startswith("l")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is the table of leaves that several boxes use."""
+        return self.key.startswith("t")
+
 
 class Sketch:
     """The boxes of a graph by their keys: v0, v1, … are values, c0 constants, and l0 layers.
@@ -92,7 +102,7 @@ class Sketch:
         if depth is not None:
             for path, nesting in layers.nesting.items():
                 self._path_of_box[path] = nesting[: depth + 1][-1]
-        self.is_compact = bool(compact)
+        self.is_compact = bool(compact) and not self.is_layered  # layers have rows anyway
         self._make()
         if compact is None and not self.is_layered and len(self.boxes) > MANY:
             self.is_compact = True
@@ -150,7 +160,8 @@ class Sketch:
         if not is_crowded or step.shape or after.shape:
             return False
         if _is_unary(step) and _is_unary(after) and step.op != after.op:
-            return step.op not in ACTIVATIONS
+            # (In a sum of products, Σ would hide it.)
+            return step.op not in ACTIVATIONS and after.op not in ("add", "multiply")
         if self.is_layered:
             return False
         if after.op == "add":
@@ -215,7 +226,7 @@ class Sketch:
             x = step.inputs[position]
             use = step, position
             if not isinstance(x, Value):
-                is_in_title = not np.ndim(step.saved[position]) and box.key[0] != "l"
+                is_in_title = not np.ndim(step.saved[position]) and not box.is_layer
                 if self._constants and not is_in_title:
                     self._lead(self._constant(x, box, step.saved[position]), box, use)
             elif x.op:
@@ -227,7 +238,7 @@ class Sketch:
 
     def _operands(self, box: Box) -> list[Use]:
         """The uses of operands from outside of a box, in the order in which they are written."""
-        if box.key[0] == "l":
+        if box.is_layer:
             uses = [(step, i) for step in box.steps for i in range(len(step.inputs))]
             return [use for use in uses if not self._is_inside(use, box)]
         found = []
@@ -263,7 +274,7 @@ class Sketch:
 
         All that go into one layer, and have no names, share a box.
         """
-        shares = box.key[0] == "l" and not self._names.of(x)
+        shares = box.is_layer and not self._names.of(x)
         identity = ("constants", box.key) if shares else ("constant", id(x))
         source = self._box("c", identity, "constant")
         if not any(x is other for other, _ in source.constants):
@@ -306,7 +317,7 @@ class Sketch:
 
         A frame around all layers of a model would say nothing.
         """
-        if box.key[0] != "l" or box.module is None:
+        if not box.is_layer or box.module is None:
             return box.module
         around = self.layers.nesting[box.module][:-1]
         return (around[-1] if around else None) or None

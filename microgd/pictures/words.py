@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +11,16 @@ import numpy as np
 from microgd.arrays import Data, same
 from microgd.graph import Contribution, Graph
 from microgd.pictures import text
-from microgd.pictures.formulas import ATOM, SIGN, SUM, Formula, Formulas, Written, written
+from microgd.pictures.formulas import (
+    ATOM,
+    SIGN,
+    SUM,
+    Formula,
+    Formulas,
+    Written,
+    mentions_g,
+    written,
+)
 from microgd.pictures.grids import Grid, grid, shape
 from microgd.pictures.names import Names
 from microgd.pictures.sketch import Box, Sketch, Socket
@@ -25,7 +33,7 @@ LOOKS_IN_WORDS = {
     "constant": "dashed: constants (—)",
     "output": "yellow: the result",
 }
-TERMS = 6  # a longer sum is written with its first and last terms
+TERMS = 6  # a longer sum is written as Σ: each of its terms has a socket or a row
 ROWS = 24  # a layer of more parameters says how many there are
 SHARED_ROWS = 60  # and so does a table of more
 ELEMENTS = 24  # arrays of at most this many elements are shown whole, if nobody says otherwise
@@ -72,6 +80,7 @@ class Words:
         self._is_crowded = sketch.is_layered or sketch.is_compact
         self._digits = 3 if self._is_crowded else 4
         self._shares = self._shares_in_order()
+        self._contents: dict[str, Content] = {}  # by the keys of the boxes
 
     def _shares_in_order(self) -> dict[Any, list[Data]]:
         """The shares of each gradient, in the order in which the value was used."""
@@ -86,6 +95,12 @@ class Words:
     # ── Boxes ────────────────────────────────────────────────────────────────────────────────────
     def content(self, box: Box) -> Content:
         """What is written in a box."""
+        content = self._contents.get(box.key)
+        if content is None:
+            content = self._contents[box.key] = self._content(box)
+        return content
+
+    def _content(self, box: Box) -> Content:
         slopes = self._slopes(box)
         sockets = [self._socket(box, socket, slopes) for socket in box.sockets]
         if box.constants:
@@ -113,21 +128,21 @@ class Words:
     def title(self, box: Box) -> str:
         """The first line of a box."""
         value = box.value
-        if box.look == "layer" or (box.key[0] == "l" and box.module is not None):
+        if box.look == "layer" or (box.is_layer and box.module is not None):
             path = box.module or ""
             return self._sketch.layers.title(path, box.steps, within=self._sketch.frame_of(box))
-        if box.key[0] == "t":
+        if box.is_table:
             return "used several times"
         if value is None:
             return _operations(box.steps)
-        if len(box.steps) > 1 and box.key[0] == "v":
+        if len(box.steps) > 1 and not box.is_layer:
             return self.formulas.title(value, self._formula_of(box))
         return self.formulas.title(value)
 
     def _formula_of(self, box: Box) -> Formula:
         """What a box of several operations computes; Σ stands for a long sum, or one with rows."""
-        shortens = self._sketch.is_compact
-        return self.formulas.fitting(lambda operand: formula_of(box, operand, shortens))
+        most_terms = 0 if self._sketch.is_compact else TERMS
+        return self.formulas.fitting(lambda operand: formula_of(box, operand, most_terms))
 
     def _constants(self, box: Box) -> Content:
         """A constant, with what it held, or several that go into a layer."""
@@ -181,7 +196,8 @@ class Words:
         if any(x.shape for x in results) or len(results) > text.FEW + 2:
             return [("note", f"out: {_counted(x._numbers for x in results)}")], None, None
         data = self._grid(np.array([x._numbers for x in results]))
-        data = data._replace(head=f"out: {len(results)} numbers")
+        scale = f", {data.scale}" if data.scale else ""
+        data = data._replace(head=f"out: {len(results)} numbers{scale}")
         totals = [self.graph.gradient.get(x) for x in results]
         has_all = all(total is not None for total in totals)
         return [], data, self._grid(np.array(totals)) if has_all else None
@@ -192,9 +208,9 @@ class Words:
     def _rows(self, box: Box, slopes: dict[Any, float]) -> list[list[str]]:
         """The parameters of a layer, or the leaves of a sum, a row each."""
         leaves = list(box.leaves)
-        if len(leaves) > (SHARED_ROWS if box.key[0] == "t" else ROWS):
+        if len(leaves) > (SHARED_ROWS if box.is_table else ROWS):
             return [["", *self._summary(leaves)]]
-        if box.key[0] == "l":
+        if box.is_layer:
             order = {x: i for i, x in enumerate(self._sketch.layers.names)}
             leaves.sort(key=lambda x: order.get(x, 0))
         rows = []
@@ -205,7 +221,10 @@ class Words:
             total = self.graph.gradient.get(x)
             held = self.graph.held.get(x, [x._numbers])[0]
             shown = shape(held) if np.ndim(held) else text.number(float(held), 3)
-            gradient = self._gradient_in_short(total, x)
+            if x in self.graph.moved:
+                now = "changed" if np.ndim(held) else f"now {text.number(float(x._numbers), 3)}"
+                shown = f"{shown}, {now}"
+            gradient = _gradient_in_short(total)
             if slope and len(self.graph.shares[x]) > len(box.leaves[x]):
                 flows = [self.graph.contributions[use].share for use in box.leaves[x]]
                 gradient = f"→ {text.number(float(sum(flows)), 3)}"
@@ -221,18 +240,12 @@ class Words:
     def _name_in(self, box: Box, x: Any) -> str:
         """The name of a parameter within its layer, whose path is the title of the box."""
         name = self.names.of(x)
-        if box.key[0] == "t":
+        if box.is_table:
             return name
-        if box.key[0] == "l":
+        if box.is_layer:
             prefix = f"{box.module}."
             return name.removeprefix(prefix) if box.module else name
         return self.names.last_part(x)
-
-    def _gradient_in_short(self, total: Any, x: Any) -> str:
-        if total is None:
-            return ""
-        shown = text.number(float(total), 3) if not np.ndim(total) else _size([total])
-        return f"{shown}, now changed" if x in self.graph.moved else shown
 
     def _stored(self, leaves: Iterable[Any]) -> list[tuple[str, str]]:
         """The size of the stored gradients of rows, if these are not the ones in the picture."""
@@ -240,7 +253,7 @@ class Words:
         if not self._gradients or all(_agree(gradient.get(x), x.grad) for x in leaves):
             return []
         stored = [x.grad for x in leaves if x.grad is not None]
-        return [("note", f"stored grad {_size(stored) if stored else None}")]
+        return [("note", f"stored grad of the rows: {_size(stored) if stored else None}")]
 
     # ── Sockets ──────────────────────────────────────────────────────────────────────────────────
     def _slopes(self, box: Box) -> dict[Any, float]:
@@ -266,15 +279,18 @@ class Words:
             is_all = sum(len(self.graph.shares[x]) for x in totals) == len(flows)
             return WHOLE if is_all else f"→ {_size(totals.values())}"
         [(operand, total)] = totals.items()
-        slope = _added(slopes, socket.uses) if slopes else flows[0].slope
-        if slope is not None and not np.ndim(total):
-            upstream = self.graph.gradient[box.value]
-            if slopes or is_product(flows[0]):
-                factor = self._factor(operand, slope, total)
-                is_told = self._sketch.is_compact and self.names.of(operand)
-                return f"{self.names.of(operand)}: {factor}" if is_told else factor
-            return f"→ {text.numbers(total)}" if np.ndim(upstream) == 0 else ""
-        return self._rule(box, flows, total)
+        slope = None
+        if slopes:
+            slope = _added(slopes, socket.uses)
+        elif len(flows) == 1 and flows[0].result is box.value:
+            slope = flows[0].slope
+        if slope is None or np.ndim(total):
+            return self._rule(box, flows, total)
+        if not slopes and not is_product(flows[0]):
+            return f"→ {text.numbers(total)}"
+        factor = self._factor(operand, slope, total)
+        name = self.names.of(operand)
+        return f"{name}: {factor}" if self._sketch.is_compact and name else factor
 
     def _factor(self, operand: Any, slope: float, share: Data) -> str:
         """A local derivative and the share of the operand's gradient that it makes.
@@ -289,7 +305,8 @@ class Words:
     def _rule(self, box: Box, flows: Sequence[Contribution], total: Data) -> str:
         """The rule by which an array's gradient flows back."""
         step = flows[0].result
-        is_whole_box = len(flows) == 1 and (len(box.steps) == 1 or step.op == "add")
+        is_a_sum = all(each.op == "add" for each in box.steps)
+        is_whole_box = len(flows) == 1 and (step is box.value or is_a_sum)
         rule = self.formulas.rule(step, flows[0].position) if is_whole_box else ""
         if not rule:
             return f"→ {text.gradient(total)}"
@@ -316,19 +333,22 @@ class Words:
             said.append(f"grad: d {text.within(text.short(output, 24))} / d box.")
         if has_slopes:
             said.append("Shaded: the box's gradient × local derivative → share for the operand.")
-        if any(re.search(r"\bg(\b|ᵀ)", socket) for socket in sockets):
+        if any(map(mentions_g, sockets)):
             shaded = "" if has_slopes else "Shaded: what flows back to the operand. "
             said.append(f"{shaded}g is the gradient of the box.")
-        if self._sketch.is_compact:
-            said.append("Σ: the sum of weights times inputs. ×: local derivative, d box / d row.")
+        if any("Σ" in content.title for content in contents):
+            said.append("Σ: the sum of what comes in and of the rows, weights times inputs.")
+        if any(slope for content in contents for slope, *_ in content.rows):
+            said.append("×: the local derivative, d box / d row.")
         if any("size " in shown for shown in (*sockets, *rows)):
             said.append("size: the root of the sum of the squares of all elements.")
         if any(content.data is not None for content in contents):
             said.append("Tints: blue above 0, orange below, on a scale for each array.")
         if self.graph.moved:
             names = ", ".join(self.names.of(x) or "a leaf" for x in self.graph.moved)
-            changed = "changed since this was computed, and shown as of then"
-            said.append(f"{changed}: {text.short(names)}")
+            said.append(
+                f"Changed since this was computed, and shown as of then: {text.short(names)}"
+            )
         return said
 
     def description(self) -> str:
@@ -336,20 +356,18 @@ class Words:
         sentences = []
         for box in self._sketch.boxes.values():
             content = self.content(box)
-            said = [content.title, *(line for kind, line in content.lines if kind != "terms")]
+            details = [line for kind, line in content.lines if kind != "terms"]
             if content.data is not None:
-                said.append(content.data.head)
-            sentences.append(": ".join(filter(None, [said[0], ", ".join(filter(None, said[1:]))])))
+                details.append(content.data.head)
+            parts = [content.title, ", ".join(detail for detail in details if detail)]
+            sentences.append(": ".join(part for part in parts if part))
         shown = [sentence for sentence in sentences if sentence][:MOST_SENTENCES]
         more = len(sentences) - len(shown)
         return ". ".join([*shown, f"And {more} more boxes" if more else ""]).rstrip(". ") + "."
 
 
-def formula_of(box: Box, operand: Written, shortens: bool = False) -> Formula:
-    """What a box of one operation or several computes.
-
-    If it `shortens`, Σ stands for its sum. It does for a sum of many terms.
-    """
+def formula_of(box: Box, operand: Written, most_terms: int) -> Formula:
+    """What a box of one operation or several computes. Σ is a sum of more than `most_terms`."""
     inside = {id(step) for step in box.steps}
 
     def inner(x: Any, held: Any) -> Formula:
@@ -370,11 +388,18 @@ def formula_of(box: Box, operand: Written, shortens: bool = False) -> Formula:
                 term = inner(part, held)
                 needs_brackets = term.binding == SUM or (terms and term.binding == SIGN)
                 terms.append(f"({term.text})" if needs_brackets else term.text)
-        if shortens or len(terms) > TERMS:
+        if len(terms) > most_terms:
             return Formula("Σ", ATOM)
         return Formula(" + ".join(terms), SUM)
 
     return inner(box.value, None)
+
+
+def _gradient_in_short(total: Any) -> str:
+    """A gradient in a row: a number, or the size of an array."""
+    if total is None:
+        return ""
+    return _size([total]) if np.ndim(total) else text.number(float(total), 3)
 
 
 def is_product(c: Contribution) -> bool:

@@ -119,6 +119,7 @@ class Text:
         self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         self._block_starts: list[int] = []  # the lines that head the blocks of the way back
         self._block_of: dict[Node, int] = {}
+        self._place_of: dict[str, range] = {}  # of an assignment, in `lines`
         self._inner_names: dict[StandIn, str] = {}  # of gradients of what has no name
         self._computed: dict[int, StandIn] = {}  # what a line computes, by its place in `lines`
         self._remarks_made: set[str] = set()
@@ -285,15 +286,13 @@ class Text:
 
     def passages(self) -> list[Passage]:
         """Where the text does each operation, and goes back through it, as they were recorded."""
-        number_of = {line.strip().partition("  # ")[0]: i for i, line in enumerate(self.lines)}
         nodes: list[Any] = [node for _, node in self.made.blocks if node._operation is not None]
         nodes.sort(key=lambda node: node._order)
         passages = []
         for node in nodes:
             numbers = node._numbers
             written = self.line_of.get(numbers) if type(numbers) is StandIn else None
-            line = number_of.get(written or "")
-            forward = [] if line is None else [self._start + line]
+            forward = [self._start + i for i in self._place_of.get(written or "", ())]
             backward: list[int] = []
             block = self._block_of.get(node)
             if block is not None:
@@ -611,10 +610,13 @@ class Text:
         if len(line) + 4 <= COLUMNS:
             remark = self._beside(call, parts) or self._shapes_beside(call, parts, line)
             self._line_with_remark(line, remark)
-            self._computed[len(self.lines) - 1] = call
+            height = 1
         else:
             self.lines += [f"    {name} = (", f"        {text}", "    )"]
-            self._computed[len(self.lines) - 3] = call
+            height = 3
+        first = len(self.lines) - height
+        self._computed[first] = call
+        self._place_of[line] = range(first, len(self.lines))
         self.line_of[call] = line
         for part in parts:
             self._consume(part, line)
