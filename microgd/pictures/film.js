@@ -31,7 +31,7 @@ steps.forEach(({ show }, number) => {
   }
 });
 
-// In this version of the picture only the line and the buttons take the keyboard's focus.
+// Hundreds of links would stop the Tab key, and the list of steps has them all.
 for (const link of picture.querySelectorAll("a")) link.setAttribute("tabindex", "-1");
 
 function show(step) {
@@ -39,13 +39,10 @@ function show(step) {
   const current = steps[now];
   const litNow = current.lit.map(part);
   for (const shape of picture.querySelectorAll(".node, .edge")) {
-    shape.classList.remove("done", "lit", "back");
+    shape.classList.remove("done", "lit");
   }
-  for (const { lit, phase } of steps.slice(0, now + 1)) {
-    for (const shape of lit.map(part)) {
-      shape.classList.add("done");
-      if (phase === "backward") shape.classList.add("back");
-    }
+  for (const { lit } of steps.slice(0, now + 1)) {
+    for (const shape of lit.map(part)) shape.classList.add("done");
   }
   for (const [id, number] of firstShown) {
     part(id).classList.toggle("hidden", number > now);

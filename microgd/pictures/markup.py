@@ -19,15 +19,14 @@ _PIXEL = 4  # points
 _SPACE = "\N{NO-BREAK SPACE}"
 
 
-def escaped(text: str, readings: int = 1) -> str:
-    """The text in Graphviz's language, so that it still reads the same after this many readings.
+def escaped(text: str) -> str:
+    """The text in Graphviz's language, so that it still reads the same.
 
-    Each time that Graphviz reads a text for escapes, such as \\N for a node's name, it turns two
-    backslashes into one.
+    Graphviz reads a label for escapes, such as \\N for a node's name, and turns two backslashes
+    into one.
     """
-    backslashes = "\\" * 2**readings
     # Some versions stumble over a ] that stands alone.
-    return html.escape(text).replace("\\", backslashes).replace("]", "&#93;")
+    return html.escape(text).replace("\\", "\\" * 2).replace("]", "&#93;")
 
 
 def label(content: Content, look: str, direction: str, parts: "Parts", strong: bool) -> str:

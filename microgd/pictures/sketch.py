@@ -411,10 +411,6 @@ class Sketch:
         }
         return on_paths | ends
 
-    def key_of(self, x: Any) -> str | None:
-        """The key of the box that a value is in, or None."""
-        return next(iter(self.keys_of(x)), None)
-
     def keys_of(self, x: Any) -> list[str]:
         """The keys of the boxes that a value is in: a leaf may be a row of several boxes."""
         if x in self._box_of:

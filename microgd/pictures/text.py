@@ -1,12 +1,10 @@
 """Numbers, arrays and names as short texts for people to read."""
 
-from collections.abc import Iterable
 from typing import Any
 from unicodedata import bidirectional
 
 import numpy as np
 
-Rows = Iterable[tuple[str, str]]  # lines of text, each of a kind: "name", "data", "grad" or "note"
 FEW = 6  # arrays of at most this many elements are shown with all their numbers
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # for Persian, and for emoji
 
