@@ -744,7 +744,7 @@ def test_one_edge_is_lit_at_a_step_back_and_the_rest_is_pale_until_its_turn(play
     assert sorted(page.lit()) == sorted([d, f"{d}-{out}-0", out])
     assert page.boxes()[out] == ["× −2 → −2", "L = d × f", "−8", "grad 1"]
     assert page.boxes()[d] == ["d = e + c", "4", "grad −2"]
-    assert [f"{d}-{out}-0", "edge done back lit"] in page.state()
+    assert [f"{d}-{out}-0", "edge done lit"] in page.state()
 
 
 def five_uses():
