@@ -372,11 +372,12 @@ class JointOperation(RegisteredOperation):
 
 
 class OperationWithResidual(RegisteredOperation):
-    """An operation that computes on the way what its rule needs, of one operand and a constant.
+    """An operation of one operand and a constant, which also computes what its rule needs.
 
-    Its function returns a pair: the result and, as it is called in JAX, the residual. The record
-    keeps the residual behind the operands' numbers, so the rule gets it as a last argument. With
-    `create_graph` it gets none, and computes the residual itself, so that this is recorded.
+    Its function returns a pair: the result and the residual (JAX's word for what the rule needs).
+    The record keeps the residual after the operands' numbers, so the rule gets it as its last
+    argument. With `create_graph` the rule gets no residual: it computes it from the operand, so
+    that it is recorded.
     """
 
     def as_function(self) -> Function:

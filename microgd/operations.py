@@ -126,8 +126,6 @@ def shape_of(x: Operand) -> tuple[int, ...]:
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
-_exp = of_floats(math.exp)
-_hypot = of_floats(math.hypot)
 _BOOL = np.dtype(np.bool)
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
@@ -648,6 +646,10 @@ def _hypotenuse(x: Operand) -> Operand:
     size = np.abs(x)
     inside = np.minimum(size, 1e9)  # beyond this, adding 1 to x² does not change it
     return np.maximum(np.sqrt(1.0 + inside * inside), size)
+
+
+_exp = of_floats(math.exp)
+_hypot = of_floats(math.hypot)
 
 
 def _exp_minus_abs(x: Operand) -> Operand:

@@ -1,85 +1,28 @@
 """Ten graphs that learners draw, from one expression to attention, each with the options of `draw`.
 
-`TEN["neuron"]()` is the value after `backward()`, and the options.
+`TEN["neuron"]()` is the value after `backward()`, and the options. Most are those of
+examples/graph.py, whose pictures are committed.
 """
 
 import random
+import runpy
+import sys
+from pathlib import Path
 
-import numpy as np
+import pytest
 
-from microgd import Value, gradients, nn, operations
+from microgd import Value, nn
 
-
-def expression():
-    """(a * b + c) * f, with a name for each result."""
-    a, b, c, f = Value(2.0), Value(-3.0), Value(10.0), Value(-2.0)
-    e = a * b
-    d = e + c
-    L = d * f  # noqa: N806 (the name that lectures give it)
-    names = {"a": a, "b": b, "c": c, "f": f, "e": e, "d": d, "L": L}
-    return L, {"names": names}
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def used_twice():
-    """x² + 3x, written with products."""
-    x = Value(4.0, name="x")
-    y = x * x + 3 * x
-    return y, {"names": {"y": y}}
-
-
-def neuron():
-    """One neuron, with its weights in a list."""
-    w = [Value(0.4), Value(0.3), Value(-0.6)]
-    b = Value(0.2)
-    x = [1.0, -2.0, 0.5]
-    s = sum((wi * xi for wi, xi in zip(w, x, strict=True)), b)
-    out = s.tanh()
-    return out, {"names": {"w": w, "b": b, "s": s, "out": out}}
-
-
-def softmax_by_hand():
-    """The cross-entropy of a softmax over three numbers."""
-    z = [Value(2.0), Value(1.0), Value(0.1)]
-    e = [zi.exp() for zi in z]
-    total = sum(e[1:], e[0])
-    p = [ei / total for ei in e]
-    loss = -p[0].log()
-    return loss, {"names": {"z": z, "e": e, "total": total, "p": p, "loss": loss}}
-
-
-def xor():
-    """A network of two layers that is to learn XOR, in the frames of its layers."""
-    x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    target = np.array([[0.0], [1.0], [1.0], [0.0]])
-    rng = np.random.default_rng(0)
-    model = nn.Sequential(nn.Linear(2, 3, rng=rng), nn.Tanh(), nn.Linear(3, 1, rng=rng))
-    loss = nn.mse_loss(model(x), target)
-    return loss, {"names": {"x": x, "target": target, "loss": loss}, "model": model}
-
-
-def rnn():
-    """A recurrent network of one number, over three steps."""
-    wx, wh, b = Value(0.5), Value(0.8), Value(0.1)
-    h = [Value(0.0)]
-    for x in (1.0, -1.0, 0.5):
-        h.append((wx * x + wh * h[-1] + b).tanh())
-    loss = (h[-1] - 1) ** 2
-    return loss, {"names": {"wx": wx, "wh": wh, "b": b, "h": h, "loss": loss}}
-
-
-def attention():
-    """Attention of three tokens to each other."""
-    rng = np.random.default_rng(0)
-    X = Value(rng.normal(size=(3, 4)) * 0.6)  # noqa: N806 (matrices have capitals)
-    Wq, Wk, Wv = (Value(rng.normal(size=(4, 4)) * 0.6) for _ in range(3))  # noqa: N806
-    Q, K, V = X @ Wq, X @ Wk, X @ Wv  # noqa: N806
-    scores = Q @ K.T / 2
-    A = operations.softmax(scores)  # noqa: N806
-    out = A @ V
-    loss = (out**2).mean()
-    names = {"X": X, "Wq": Wq, "Wk": Wk, "Wv": Wv, "Q": Q, "K": K, "V": V}
-    names |= {"scores": scores, "A": A, "out": out, "loss": loss}
-    return loss, {"names": names}
+def _graphs_of_the_examples():
+    """The functions of examples/graph.py, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)
+        patch.setattr(sys, "excepthook", sys.excepthook)  # examples/program.py replaces it
+        names = runpy.run_path(str(EXAMPLES / "graph.py"))
+    return {graph.__name__: graph for graph in names["GRAPHS"]}
 
 
 class Neuron(nn.Module):
@@ -146,26 +89,6 @@ def _of_micrograd():
     return (out - 1) ** 2, model, out
 
 
-def second_derivative():
-    """The graph of the derivative of x³, which can be differentiated again."""
-    x = Value(2.0, name="x")
-    y = x**3
-    (dy,) = gradients(y, [x], create_graph=True)
-    return dy, {"names": {"x": x, "y": y, "dy": dy}}
-
-
-def regression():
-    """A line through five points."""
-    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    y = np.array([2.1, 3.9, 6.2, 7.8, 10.1])
-    w, b = Value(1.5), Value(0.0)
-    prediction = w * x + b
-    error = prediction - y
-    loss = (error**2).mean()
-    names = {"x": x, "y": y, "w": w, "b": b, "prediction": prediction}
-    return loss, {"names": {**names, "error": error, "loss": loss}}
-
-
 def _after_backward(graph):
     def build():
         value, options = graph()
@@ -176,21 +99,12 @@ def _after_backward(graph):
     return build
 
 
-# The ten graphs by name; micrograd's network three times.
+# The ten graphs by name; micrograd's network three times. (The network of digits is no part of
+# them: it takes the sample of MNIST.)
 TEN = {
-    graph.__name__: _after_backward(graph)
-    for graph in (
-        expression,
-        used_twice,
-        neuron,
-        softmax_by_hand,
-        xor,
-        rnn,
-        attention,
-        micrograd,
-        micrograd_layers,
-        micrograd_neurons,
-        second_derivative,
-        regression,
-    )
+    name: _after_backward(graph)
+    for name, graph in _graphs_of_the_examples().items()
+    if name != "digits"
 }
+for _graph in (micrograd, micrograd_layers, micrograd_neurons):
+    TEN[_graph.__name__] = _after_backward(_graph)

@@ -256,7 +256,7 @@ def test_the_lines_of_cross_entropy_say_what_they_compute():
     assert "The derivative of log(sum(exp(z))) with respect to z[j] is exp(z[j]) / sum" in comments
     assert "So the slope is softmax - one-hot." in comments
     for line in (
-        "p = z.T.copy()  # a column for each example: long rows are faster to add up",
+        "p = z.T.copy()  # a column for each example: a few long rows add up faster",
         "np.exp(p, out=p)  # now p is exp(z)",
         "p /= sums  # now p is softmax(z)",
         "flat[label_places] -= 1.0  # in p's memory, so now p is softmax(z) - one-hot",

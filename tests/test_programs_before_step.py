@@ -9,6 +9,7 @@ comparisons and without. After each step everything is compared bit for bit.
 
 from __future__ import annotations
 
+import itertools
 import operator
 
 import numpy as np
@@ -53,6 +54,16 @@ def with_before_step(make_before_step, make_optimizer=None, **options):
         return world
 
     return make
+
+
+def counted(change):
+    """A function that makes a `before_step`, which calls change(world, optimizer, i) in step i."""
+
+    def make_before_step(world):
+        steps = itertools.count()
+        return lambda optimizer: change(world, optimizer, next(steps))
+
+    return make_before_step
 
 
 def runs_of(versions):
@@ -117,32 +128,28 @@ def weights(world):
     return before_step
 
 
-def written_gradients(world):
+@counted
+def written_gradients(world, optimizer, i):
     """Gradients of other dtypes, shapes that broadcast, and orders in memory."""
-    count = iter(range(1000))
-
-    def before_step(optimizer):
-        kind = next(count) % 9
-        p, q = optimizer.parameters[0], optimizer.parameters[2]
-        if kind == 1:
-            p.grad = np.asfortranarray(p.grad) if p.grad.flags.c_contiguous else p.grad.copy()
-        if kind == 2:
-            p.grad = p.grad.astype(np.float64)
-        if kind == 3:
-            p.grad = np.ones(p.shape, int)
-        if kind == 4:
-            p.grad = np.broadcast_to(np.arange(float(p.shape[1])), p.shape)
-        if kind == 5:
-            p.grad = 0
-        if kind == 6:
-            p.grad = p.data
-            q.grad = q.data[::-1]
-        if kind == 7:
-            p.grad = (p.grad * 2).tolist()
-        if kind == 8:
-            p.grad = p.grad.astype(">f4")
-
-    return before_step
+    kind = i % 9
+    p, q = optimizer.parameters[0], optimizer.parameters[2]
+    if kind == 1:
+        p.grad = np.asfortranarray(p.grad) if p.grad.flags.c_contiguous else p.grad.copy()
+    if kind == 2:
+        p.grad = p.grad.astype(np.float64)
+    if kind == 3:
+        p.grad = np.ones(p.shape, int)
+    if kind == 4:
+        p.grad = np.broadcast_to(np.arange(float(p.shape[1])), p.shape)
+    if kind == 5:
+        p.grad = 0
+    if kind == 6:
+        p.grad = p.data
+        q.grad = q.data[::-1]
+    if kind == 7:
+        p.grad = (p.grad * 2).tolist()
+    if kind == 8:
+        p.grad = p.grad.astype(">f4")
 
 
 BEFORE_STEPS = {
@@ -174,17 +181,12 @@ def test_fit_with_a_function_between_the_parts_of_steps(optimizer, before_step):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "own"])
 def test_gradients_of_none_leave_a_parameter_where_it_is(optimizer):
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(optimizer):
-            i = next(count)
-            if i % 3 == 1:
-                optimizer.parameters[0].grad = None
-            if i in (5, 7, 11):
-                optimizer.parameters[3].grad = None
-
-        return before_step
+    @counted
+    def make_before_step(world, optimizer, i):
+        if i % 3 == 1:
+            optimizer.parameters[0].grad = None
+        if i in (5, 7, 11):
+            optimizer.parameters[3].grad = None
 
     make = with_before_step(make_before_step, OPTIMIZERS[optimizer])
     steps = in_two_parts(make, count=30, runs=15)
@@ -212,14 +214,10 @@ def test_gradients_for_parameters_that_the_loss_does_not_depend_on(optimizer):
 
 
 def test_no_gradient_at_all_is_the_same_error():
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(optimizer):
-            if next(count) in (4, 7):
-                optimizer.zero_grad()
-
-        return before_step
+    @counted
+    def make_before_step(world, optimizer, i):
+        if i in (4, 7):
+            optimizer.zero_grad()
 
     make = with_before_step(make_before_step)
     in_two_parts(make)
@@ -258,50 +256,36 @@ def test_settings_and_states_changed_between_the_parts(optimizer):
 
 
 def test_parameters_frozen_replaced_and_added_between_the_parts():
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(optimizer):
-            i = next(count)
-            if i == 4:
-                optimizer.parameters = world.leaves[1:]
-            if i == 9:
-                optimizer.parameters = world.leaves
-
-        return before_step
+    @counted
+    def make_before_step(world, optimizer, i):
+        if i == 4:
+            optimizer.parameters = world.leaves[1:]
+        if i == 9:
+            optimizer.parameters = world.leaves
 
     make = with_before_step(make_before_step, OPTIMIZERS["momentum"])
     steps_beside(make, count=24, parts="some")
 
 
 def test_a_parameter_taken_out_of_the_list_between_the_parts():
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(optimizer):
-            if next(count) == 6:
-                optimizer.parameters.pop()
-
-        return before_step
+    @counted
+    def make_before_step(world, optimizer, i):
+        if i == 6:
+            optimizer.parameters.pop()
 
     make = with_before_step(make_before_step, OPTIMIZERS["momentum"])
     steps_beside(make, count=14, parts="some")
 
 
 def test_layers_replaced_between_the_parts():
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(optimizer):
-            i = next(count)
-            if i in (0, 6):
-                layer = nn.Linear(3, 5, rng=np.random.default_rng(i))
-                world.model.layers[0] = layer
-                optimizer.parameters = world.model.parameters()
-            if i == 10:
-                world.model.layers[1] = nn.ReLU()
-
-        return before_step
+    @counted
+    def make_before_step(world, optimizer, i):
+        if i in (0, 6):
+            layer = nn.Linear(3, 5, rng=np.random.default_rng(i))
+            world.model.layers[0] = layer
+            optimizer.parameters = world.model.parameters()
+        if i == 10:
+            world.model.layers[1] = nn.ReLU()
 
     in_two_parts(with_before_step(make_before_step), count=24)
 
@@ -427,15 +411,11 @@ def test_writing_into_a_gradient_after_the_step_changes_no_state():
 # ── Errors ───────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "own"])
 def test_an_error_in_the_fifth_step_comes_through_and_moves_nothing(optimizer):
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(given):
-            if next(count) == 4:
-                given.parameters[0].grad = None
-                raise KeyError("stop")
-
-        return before_step
+    @counted
+    def make_before_step(world, given, i):
+        if i == 4:
+            given.parameters[0].grad = None
+            raise KeyError("stop")
 
     make = with_before_step(make_before_step, OPTIMIZERS[optimizer])
     in_two_parts(make)
@@ -448,17 +428,12 @@ def test_an_error_in_the_fifth_step_comes_through_and_moves_nothing(optimizer):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200, -1e308])
 @pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
 def test_a_bad_gradient_put_in_raises_the_same_error(optimizer, bad):
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(given):
-            i = next(count)
-            if i in (6, 9):
-                p = given.parameters[i % 4]
-                p.grad = p.grad.copy()
-                p.grad.flat[-1] = bad
-
-        return before_step
+    @counted
+    def make_before_step(world, given, i):
+        if i in (6, 9):
+            p = given.parameters[i % 4]
+            p.grad = p.grad.copy()
+            p.grad.flat[-1] = bad
 
     make = with_before_step(make_before_step, OPTIMIZERS[optimizer])
     in_two_parts(make)
@@ -473,14 +448,10 @@ def test_a_bad_gradient_put_in_raises_the_same_error(optimizer, bad):
     "bad", ["rubbish", np.ones(3), np.ones((5, 3), complex), [[1.0], [1.0, 2.0]]]
 )
 def test_a_gradient_that_is_none_raises_the_same_error(bad):
-    def make_before_step(world):
-        count = iter(range(1000))
-
-        def before_step(given):
-            if next(count) in (6, 9):
-                given.parameters[0].grad = bad
-
-        return before_step
+    @counted
+    def make_before_step(world, given, i):
+        if i in (6, 9):
+            given.parameters[0].grad = bad
 
     in_two_parts(with_before_step(make_before_step, OPTIMIZERS["momentum"]))
 

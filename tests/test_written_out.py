@@ -236,9 +236,7 @@ def test_with_numbers_each_line_has_its_number_or_its_shape_beside_it():
     assert digits["logits"] == "(32, 16) @ (16, 10) -> (32, 10)"
     assert digits["d_weight_0"].endswith("-> (784, 16), then (16, 784)")
     assert digits["relu_1"] == "shape (32, 16)"
-    assert (
-        digits["p"] == "shape (10, 32): a column for each example: long rows are faster to add up"
-    )
+    assert digits["p"] == "shape (10, 32): a column for each example: a few long rows add up faster"
 
 
 def test_without_numbers_no_line_has_a_number_beside_it():

@@ -35,14 +35,15 @@ def step(
     # are an example's logits. The derivative of log(sum(exp(z))) with respect to z[j] is
     # exp(z[j]) / sum(exp(z)), which is softmax(z)[j]. That of z[label] is 1 if j is the
     # label, and 0 elsewhere, which is called one-hot. So the slope is softmax - one-hot.
-    # It is computed here, too, for the way back.
+    # It is computed here already, for the way back.
     if y.min() < 0 or y.max() >= 10:
         raise ValueError("expected labels from 0 to 9")
-    p = logits.T.copy()  # a column for each example: long rows are faster to add up
-    p -= p.max(axis=0)  # z less its largest: the same loss, and exp can't overflow
+    p = logits.T.copy()  # a column for each example: a few long rows add up faster
+    # z less its largest, which cancels in the loss; exp can't overflow
+    p -= p.max(axis=0)
     flat = p.ravel()  # the rows of p end to end, in p's own memory
     label_places = y * 32 + np.arange(32)  # where flat has p[label, i] of each example i
-    label_logits = flat[label_places]  # z[label] of each example
+    label_logits = flat[label_places]  # a copy of z[label] of each example
     np.exp(p, out=p)  # now p is exp(z)
     sums = p.sum(axis=0)  # sum(exp(z)) of each example
     p /= sums  # now p is softmax(z)
@@ -60,9 +61,11 @@ def step(
 
     # back through 2: Linear(16, 10)
     # A layer's out[i, j] is the sum over k of input[i, k] * weight[j, k], plus bias[j].
-    # So d_input[i, k] is the sum over j of d_out[i, j] * weight[j, k], which is a product
-    # of matrices. d_weight[j, k] is the sum over i of d_out[i, j] * input[i, k], and
-    # d_bias[j] is the sum over i of d_out[i, j].
+    # So d_input[i, k] is the sum over j of d_out[i, j] * weight[j, k], and d_weight[j, k]
+    # is the sum over i of d_out[i, j] * input[i, k]: products of matrices. (input.T @
+    # d_out).T is the same as d_out.T @ input, but lies in memory as the weight does.
+    # d_bias[j] is the sum over i of d_out[i, j], which a product with ones adds up
+    # faster.
     d_relu_1 = d_logits @ weight_2  # (32, 10) @ (10, 16) -> (32, 16)
     d_weight_2 = d_logits.T @ relu_1  # (10, 32) @ (32, 16) -> (10, 16)
     d_bias_2 = np.ones(32, np.float32) @ d_logits  # the sum of the 32 rows
@@ -78,11 +81,11 @@ def step(
     # update by SGD
     # Stochastic gradient descent: each step moves every parameter a little against its
     # gradient.
-    #     v = momentum * v + g          (v = g in a parameter's first step)
-    #     p = p - lr * v                (nesterov: p - lr * (g + momentum * v))
+    #     v = momentum * v + g
+    #     p = p - lr * v
     # Here p is weight_0, for example, and g is d_weight_0.
-    # Kept from step to step: velocity_weight_0, for example.
-    # (A float64 of NumPy's would turn float32 weights into float64.)
+    # velocity_weight_0, for example, goes on into the next step.
+    # lr becomes Python's float: NumPy's float64 would make float64 of weights.
     lr = float(lr)
     velocity_weight_0 = 0.9 * velocity_weight_0 + d_weight_0
     weight_0 = weight_0 - lr * velocity_weight_0

@@ -59,8 +59,8 @@ def picture(
     if hurry:
         looks |= _HURRY
     lines = [f"<b>{styled('title', title)}</b>"] if title else []
-    for sentence in caption:
-        lines += [styled("caption", line) for line in wrap(sentence, _CAPTION)]
+    for paragraph in caption:
+        lines += [styled("caption", line) for line in wrap(paragraph, _CAPTION)]
     if lines:
         left = '<br align="left"/>'
         looks |= {"label": f"<{left.join(lines)}{left}>", "labelloc": "t", "labeljust": "l"}

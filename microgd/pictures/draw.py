@@ -46,9 +46,9 @@ def draw(
     After `backward()`, boxes show their gradients, and sockets, where edges come in, show what
     flows back to each operand. For numbers that is "× local derivative → share", the product with
     the gradient of the box. For arrays it is the rule, such as "g @ Wᵀ", where g is the gradient of
-    the box. A gradient that comes from several uses is the sum of their shares. All of this comes
-    from a reverse pass over this graph alone, with the numbers of the time of recording. If a
-    leaf's `data` or `grad` is something else by now, its box says both.
+    the box. A gradient that comes from several uses is the sum of their shares. `draw` computes
+    all of this in a reverse pass over this graph alone, with the numbers that were recorded. If a
+    leaf's `data` or `grad` has changed since, its box shows both.
 
     Names are the Values' own, those of the model (`named_parameters`), or those in `names`, as in
     `names=locals()`, also of what is in lists, tuples, dictionaries and objects. With `model`, an
@@ -104,7 +104,7 @@ def draw(
         words,
         sketch.direction() if direction is None else direction,
         title,
-        words.caption(),
+        [" ".join(words.caption())],
         paths,
     )
 

@@ -96,7 +96,7 @@ def _shaded(image: NDArray[Any]) -> list[list[Cell]]:
 
 
 def _ends(count: int, most: int) -> list[int | None]:
-    """The indices of all rows, or of the first and the last ones, with None for those between."""
+    """The indices of all rows; or of the first and the last ones, with None for the rest."""
     if count <= most:
         return list(range(count))
     last = most - 1 - CORNER

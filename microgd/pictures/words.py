@@ -326,7 +326,7 @@ class Words:
         rows = [cell for content in contents for row in content.rows for cell in row]
         looks = {box.look for box in boxes}
         kinds = [said for look, said in LOOKS_IN_WORDS.items() if look in looks]
-        said = [", ".join(kinds).capitalize() + "."] if kinds else []
+        said = [", ".join(kinds).capitalize() + "."] if len(kinds) > 1 else []
         has_slopes = any(socket.startswith("×") or ": ×" in socket for socket in sockets)
         if self.starts_with_one():
             output = self.names.of(self.graph.output) or "result"

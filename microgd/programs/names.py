@@ -39,13 +39,13 @@ LONG_OPERATIONS: dict[Any, LongOperation] = {
         "example's logits. The derivative of log(sum(exp(z))) with respect to z[j] is exp(z[j]) / "
         "sum(exp(z)), which is softmax(z)[j]. That of z[label] is 1 if j is the label, and 0 "
         "elsewhere, which is called one-hot. So the slope is softmax - one-hot. It is computed "
-        "here, too, for the way back.",
+        "here already, for the way back.",
         {
-            "p": "a column for each example: long rows are faster to add up",
-            "p -=": "z less its largest: the same loss, and exp can't overflow",
+            "p": "a column for each example: a few long rows add up faster",
+            "p -=": "z less its largest, which cancels in the loss; exp can't overflow",
             "flat": "the rows of p end to end, in p's own memory",
             "label_places": "where flat has p[label, i] of each example i",
-            "label_logits": "z[label] of each example",
+            "label_logits": "a copy of z[label] of each example",
             "exp(p)": "now p is exp(z)",
             "sums": "sum(exp(z)) of each example",
             "p /=": "now p is softmax(z)",
@@ -73,9 +73,10 @@ SLOPES = {
     "is 2 / (exp(x) + exp(-x)). It keeps the digits that 1 - s loses where s is close to 1, and is "
     "computed as 2 * exp(-|x|) / (exp(-|x|)² + 1), so that exp can't overflow.",
     "linear": "A layer's out[i, j] is the sum over k of input[i, k] * weight[j, k], plus bias[j]. "
-    "So d_input[i, k] is the sum over j of d_out[i, j] * weight[j, k], which is a product of "
-    "matrices. d_weight[j, k] is the sum over i of d_out[i, j] * input[i, k], and d_bias[j] is the "
-    "sum over i of d_out[i, j].",
+    "So d_input[i, k] is the sum over j of d_out[i, j] * weight[j, k], and d_weight[j, k] is the "
+    "sum over i of d_out[i, j] * input[i, k]: products of matrices. (input.T @ d_out).T is the "
+    "same as d_out.T @ input, but lies in memory as the weight does. d_bias[j] is the sum over i "
+    "of d_out[i, j], which a product with ones adds up faster.",
     "matmul": "If out = A @ B, out[i, j] is the sum over k of A[i, k] * B[k, j]. So d_A[i, k] is "
     "the sum over j of d_out[i, j] * B[k, j], which is d_out @ B.T. In the same way d_B is "
     "A.T @ d_out. A vector counts as a matrix of one row if it is A, or of one column if it is B.",

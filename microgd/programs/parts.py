@@ -77,7 +77,7 @@ class StepProgram:
         return self.watch.change()
 
     def agrees(self, results: Sequence[Any]) -> bool:
-        """Whether the engine has stored the same. (The loss is not stored.)"""
+        """Whether the engine stored the same results. (It does not store the loss.)"""
         found = iter(results if self.loss is None else results[1:])
         is_first_part = not self.moved
         for p, _ in self.gradients:
@@ -215,7 +215,7 @@ class _Driver:
         return lines
 
     def _checks_of_states(self) -> list[str]:
-        """What an optimizer of the user's own remembers may have another form by now."""
+        """Lines that check that a user's own optimizer still keeps states of the same form."""
         lines: list[str] = []
         if self.program.optimizer._is_ours:
             return lines

@@ -366,11 +366,16 @@ def _about_update(optimizer: Optimizer, parameter: str, states: Sequence[str]) -
         text = inspect.cleandoc(cls.__doc__ or "").splitlines()
         lines += text[:1]
         if cls.__module__ == optim.__name__:
-            lines += [line for line in text if line.startswith("    ")]
+            formulas = [line for line in text if line.startswith("    ")]
+            if getattr(optimizer, "nesterov", None) is False:
+                # SGD's remarks in brackets are about that, and about its first step.
+                formulas = [re.sub(r" {2,}\(.*\)$", "", line) for line in formulas]
+            lines += formulas
     if len(lines) > 2:
         lines.append(f"Here p is {parameter}, for example, and g is d_{parameter}.")
     if states:
-        lines.append(f"Kept from step to step: {', '.join(states)}, for example.")
+        goes_on = "goes" if len(states) == 1 else "go"
+        lines.append(f"{' and '.join(states)}, for example, {goes_on} on into the next step.")
     return "\n".join(lines)
 
 

@@ -38,14 +38,13 @@ _STEPS_BEFORE = 10  # a program for further shapes is written at the tenth step 
 
 
 class CompiledSteps:
-    """Makes the steps of `train.fit` by programs.
+    """Runs the steps of `train.fit` as programs.
 
     A step is one program: the loss, its gradients, and the optimizer's update. With a
     `before_step` it is two, and `before_step` runs between them.
 
-    If the optimizer's step is the user's own, or there are gradients for others than its
-    parameters, then the loss and its gradients are programs, and the rest is made as without
-    compiling.
+    If the optimizer's step is the user's own, or Values other than its parameters get gradients,
+    then the loss and its gradients are programs, and the rest runs as without compiling.
     """
 
     def __init__(
@@ -271,8 +270,8 @@ class CompiledSteps:
 class _CompiledUpdates:
     """Makes the second parts of steps: what follows when `before_step` has run.
 
-    `make` does it. If the optimizer makes its step as always, `begin` comes before it and `end`
-    after it: they compare a program with it, or write one.
+    `make` runs the second part. When the optimizer makes the step itself, call `begin` before it
+    and `end` after it: they compare a program with the step, or write one.
     """
 
     def __init__(self, optimizer: Any) -> None:

@@ -390,7 +390,9 @@ class Text:
                 self._comment(line)
             if self._rate is not None:
                 name = self._taken_names[self._rate]
-                self._comment("(A float64 of NumPy's would turn float32 weights into float64.)")
+                self._comment(
+                    "lr becomes Python's float: NumPy's float64 would make float64 of weights."
+                )
                 self.lines.append(f"    {name} = float({name})")
             self._write_update(after)
 

@@ -16,9 +16,9 @@ from microgd.programs.trace import Input, Trace
 class Update:
     """The update of a step: what `nudge` computes for each parameter.
 
-    With `from_second_step`, it is that of a step with states, such as velocities, also if there
-    are none yet. With `given`, examples of gradients by parameters, these are arguments of the
-    program. Otherwise they are what the trace has found.
+    `from_second_step` writes the update of a later step, when velocities and the like exist.
+    `given` holds an example of each parameter's gradient; then the program takes gradients as
+    arguments. Without it, the program computes them.
     """
 
     def __init__(
