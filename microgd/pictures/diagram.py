@@ -19,7 +19,7 @@ from microgd.pictures.markup import COLOURS, styled
 from microgd.storage import write_whole
 
 _FONT = "Arial"  # dot takes Helvetica for wider than it is
-_LAYOUT = {"ranksep": "0.25", "nodesep": "0.15", "pad": "0.05", "fontname": _FONT}
+_LAYOUT = {"nodesep": "0.15", "pad": "0.05", "fontname": _FONT}
 # Added for large graphs: otherwise their layout would take minutes.
 _HURRY = {"splines": "line", "nslimit": "0.5", "mclimit": "0.1"}
 _BOX = {"shape": "plain", "fontname": _FONT}
@@ -30,7 +30,7 @@ _FRAME = {
     "style": "rounded",
     "labelloc": "t",
     "labeljust": "l",
-    "margin": "6",
+    "margin": "4",
 }
 _CAPTION = 72  # characters in a line
 _SUFFIXES = (".svg", ".png", ".pdf")
@@ -55,7 +55,8 @@ def picture(
     """
     if not (isinstance(direction, str) and direction in ("LR", "TB")):
         raise ValueError(f'expected the direction "LR" or "TB", but got {direction!r}')
-    looks = {"rankdir": direction, "bgcolor": COLOURS["page"], **_LAYOUT}
+    gap = "0.2" if direction == "LR" else "0.25"  # inches between columns, or between rows
+    looks = {"rankdir": direction, "ranksep": gap, "bgcolor": COLOURS["page"], **_LAYOUT}
     if hurry:
         looks |= _HURRY
     lines = [f"<b>{styled('title', title)}</b>"] if title else []

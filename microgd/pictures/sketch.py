@@ -234,7 +234,10 @@ class Sketch:
             elif x in self._in_rows:
                 box.leaves.setdefault(x, []).append(use)
             else:
-                self._lead(self._home(x), box, use)
+                home = self._home(x)
+                if home is box:
+                    box.leaves[x].append(use)
+                self._lead(home, box, use)
 
     def _operands(self, box: Box) -> list[Use]:
         """The uses of operands from outside of a box, in the order in which they are written."""
@@ -264,7 +267,7 @@ class Sketch:
         if owner in self._path_of_box:
             path = self._path_of_box[owner]
             home = self._box("l", ("layer", path), "layer", module=path)
-            home.leaves[x] = []
+            home.leaves.setdefault(x, [])
             return home
         look = "output" if x is self.graph.output else "leaf"
         return self._box("v", x, look, value=x, module=owner)
