@@ -1,9 +1,13 @@
 """Fixtures for several test files, the option `--sweep`, and a summary of the tests' counts."""
 
 import gc
+import sys
 from collections import Counter
+from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
+from example_runs import EXAMPLES
 
 from microgd.backprop import NUMPY, OPERATIONS
 
@@ -55,3 +59,20 @@ def no_collector():
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def jupyter(tmp_path, monkeypatch):
+    """Pretend to be a Jupyter kernel, in a new folder: a list of what is shown below the cells."""
+    shown = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    # These arguments are the kernel's, not options of the program.
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    display = ModuleType("IPython.display")
+    display.display = shown.append
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    with np.errstate():
+        yield shown
