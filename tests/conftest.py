@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from chromium import BROWSER, QUIET
 from example_runs import EXAMPLES
 
 from microgd.backprop import NUMPY, OPERATIONS
@@ -76,3 +77,15 @@ def jupyter(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     with np.errstate():
         yield shown
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium that runs until the file's last test."""
+    from playwright.sync_api import sync_playwright
+
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=BROWSER, args=QUIET) as running,
+    ):
+        yield running

@@ -5,7 +5,6 @@ import json
 import math
 import random
 import re
-import shutil
 import socketserver
 import threading
 import time
@@ -15,47 +14,17 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from chromium import OpenPage, needs_browser
 from rendered import SVG, find_program, needs_program
 
 from microgd import Value, film, nn, no_grad, operation, operations, source
 from microgd.pictures import diagram, text
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [needs_program, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")]
-QUIET = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-gpu",
-]
+pytestmark = [needs_program, needs_browser]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with (
-        sync_api.sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=BROWSER, args=QUIET) as running,
-    ):
-        yield running
-
-
-class Page:
-    """A film in the browser. It records every error and every request."""
-
-    def __init__(self, browser, path, fragment="", **options):
-        options = {"viewport": {"width": 1000, "height": 700}, **options}
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.errors, self.requests = [], []
-        self.page.on("console", lambda message: self.errors.append(message.text))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.address = Path(path).resolve().as_uri()
-        self.page.goto(self.address + fragment)
+class Page(OpenPage):
+    """A film in the browser."""
 
     @property
     def line(self):
@@ -130,12 +99,6 @@ class Page:
         self.page.wait_for_function(
             "step => document.getElementById('count').value.startsWith(step + ' of')", arg=step
         )
-
-    def close(self):
-        assert self.errors == []
-        assert [url for url in self.requests if not url.startswith("file://")] == []
-        assert len(self.requests) == 1
-        self.context.close()
 
 
 @pytest.fixture

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +14,7 @@ import numpy as np
 from microgd.arrays import Data
 from microgd.checks import check_count, check_type
 from microgd.graph import Graph
+from microgd.page import as_json, assemble
 from microgd.pictures import svg, text
 from microgd.pictures.draw import paint
 from microgd.pictures.formulas import SIGN, Formula, constant, mentions_g
@@ -407,27 +404,20 @@ def _in_short(x: Any) -> str:
 
 
 def _page(title: str, steps: Sequence[Step], picture: str, program: Program | None) -> str:
-    """The page as one text. Its policy lets no other script or style in, and nothing out."""
-    files = {name: _read(f"film.{name}") for name in ("html", "css", "js")}
-    dark = svg.dark_rules()
-    files["css"] += f"\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"
-    policy = (
-        f"default-src 'none'; style-src '{_hash(files['css'])}'; "
-        f"script-src '{_hash(files['js'])}'; base-uri 'none'; form-action 'none'"
-    )
+    """The page as one text."""
     links = []
     for number, step in enumerate(steps):
         links.append(f'<li><a href="#{number}">{html.escape(step.say)}</a></li>')
-    script = json.dumps([step._asdict() for step in steps], ensure_ascii=False)
-    return Template(files["html"]).substitute(
-        files,
-        policy=policy,
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ {svg.dark_rules()} }}\n"
+    return assemble(
+        Path(__file__).with_name("film"),
+        style=dark,
         title=html.escape(title),
         picture=svg.bare(picture),
         last=len(steps) - 1,
         lines="\n".join(links),
         program=_listing(program),
-        steps=script.replace("<", "\\u003c"),
+        steps=as_json([step._asdict() for step in steps]),
     )
 
 
@@ -437,14 +427,3 @@ def _listing(program: Program | None) -> str:
         return ""
     lines = [f"<code>{html.escape(line)}\n</code>" for line in program.text.splitlines()]
     return f'<pre id="program" tabindex="0" aria-label="The program">{"".join(lines)}</pre>'
-
-
-def _read(name: str) -> str:
-    """The text of a file beside this one."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    """The hash by which the policy of the page recognizes a script or a style."""
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
