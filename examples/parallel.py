@@ -1,0 +1,237 @@
+"""How can several processes, on one machine or on a thousand, train one network?
+
+Each process takes its part of every mini-batch, and computes the gradient on that part. The
+weighted mean of these gradients is the gradient on the whole mini-batch, so all processes make the
+same step. Start four of them with
+
+    mpiexec -n 4 python examples/parallel.py
+"""
+
+# %% The processes. Each of them runs this program from top to bottom, and has a number, its rank.
+import os
+import socket
+import sys
+
+# Otherwise each process would use all cores for its matrix products, and slow the others down.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import processes
+import program
+
+from microgd import data, nn, optim, plots, train
+
+introduce = processes.with_a_witness()
+try:
+    from mpi4py import MPI
+except ImportError as error:
+    sys.exit(f"{error}: pip install -e '.[parallel]' installs MPI, with its command mpiexec")
+
+comm = MPI.COMM_WORLD
+processes.end_all_if_one_fails(comm, known_to_all=train.DivergedError)
+parser = program.parser(__doc__)
+parser.add_argument(
+    "--data", metavar="FOLDER", help="files in MNIST's format (default: the sample)"
+)
+parser.add_argument("--hidden", type=program.at_least(1), default=128, help="hidden units")
+parser.add_argument("--batch-size", type=program.at_least(1), default=256, help="examples a step")
+parser.add_argument("--epochs", type=program.at_least(1), default=3, help="passes over the digits")
+parser.add_argument("--rate", type=program.rate, default=0.1, help="the learning rate")
+parser.add_argument("--seed", type=program.at_least(0), default=0, help="for weights and order")
+parser.add_argument(
+    "--checkpoint", metavar="PATH", help="a file to write after each epoch, and to go on from"
+)
+options = processes.together(comm, lambda: program.options(parser))
+digits = processes.together(comm, lambda: data.idx(options.data) if options.data else data.digits())
+PIDS = comm.allgather(os.getpid())
+HOSTS = comm.allgather(socket.gethostname())
+
+
+def say(text):
+    """Print a line, in process 0 alone."""
+    if comm.rank == 0:
+        print(text, flush=True)
+
+
+for rank, pid in enumerate(PIDS):
+    say(f"process {rank} of {comm.size}: PID {pid} on {HOSTS[rank]}")
+introduce(f"process {comm.rank} of {comm.size} (PID {os.getpid()} on {HOSTS[comm.rank]})")
+
+
+# %% A mean over processes: one message, since many short ones would take longer.
+# `share` is this process's part of the mini-batch, between 0 and 1. If a number is nan in one
+# process, the sum is nan in all: so they find out together.
+def average(group, parameters, loss, share):
+    """Make each gradient the mean over the whole mini-batch; return the mean of the loss."""
+    pieces = [np.zeros(p.size) if p.grad is None else np.ravel(p.grad) for p in parameters]
+    message = np.concatenate([*pieces, [loss]]).astype(np.float32) * np.float32(share)
+    group.Allreduce(MPI.IN_PLACE, message)
+    start = 0
+    for p in parameters:
+        p.grad = message[start : start + p.size].reshape(p.shape)
+        start += p.size
+    return message[-1]
+
+
+# %% A step. All processes have the same mini-batch, and each takes its part of it.
+def gradient(model, x, y):
+    """Set the gradients to those on these examples, and return the loss on them."""
+    model.zero_grad()
+    if len(x) == 0:  # there are more processes than examples
+        return 0.0
+    loss = nn.cross_entropy(model(x), y)
+    loss.backward()
+    return loss.item()
+
+
+def shared_gradient(group, model, x, y, where):
+    """Set the gradients to those on the whole mini-batch; its loss, and the seconds of sending."""
+    mine = np.array_split(np.arange(len(x)), group.size)[group.rank]
+    part = gradient(model, x[mine], y[mine])
+    computed = MPI.Wtime()
+    loss = average(group, model.parameters(), part, len(mine) / len(x))
+    seconds = MPI.Wtime() - computed
+    if not all(np.isfinite(each).all() for each in [loss, *(p.grad for p in model.parameters())]):
+        parts = [f"{each:.3g}" for each in group.allgather(part)]
+        raise train.DivergedError(
+            f"the loss or a gradient became infinite or nan in {where}: on the parts of the "
+            f"processes, from 0 on, the loss is {', '.join(parts)}. Look at the data of a part "
+            "that is nan alone, or try a smaller --rate"
+        )
+    return float(loss), seconds
+
+
+# %% All processes begin with the same weights and draw the same mini-batches, from the same seed.
+def start():
+    """A new network, its optimizer, and the generator that draws the mini-batches."""
+    rng = np.random.default_rng(options.seed)
+    hidden, output = nn.Linear(784, options.hidden, rng=rng), nn.Linear(options.hidden, 10, rng=rng)
+    model = nn.Sequential(hidden, nn.ReLU(), output)
+    return model, optim.SGD(model.parameters(), lr=options.rate, momentum=0.9), rng
+
+
+def learn(group):
+    """Train; the network, the loss of each step, and an epoch's seconds, and those of sending."""
+    model, optimizer, rng = start()
+    losses, seconds, done = [], [], 0
+    if options.checkpoint:
+
+        def load():
+            if not os.path.exists(options.checkpoint):
+                return 0
+            return train.load_checkpoint(options.checkpoint, model, optimizer, rng)
+
+        done = processes.together(group, load)
+        processes.check_same(group, **{f"epochs in {options.checkpoint}": done})
+        say(f"epochs done, by {options.checkpoint}: {done}")
+    for epoch in range(done + 1, options.epochs + 1):
+        began, sending = MPI.Wtime(), 0.0
+        batches = data.minibatches(*digits.train, options.batch_size, rng)
+        for number, (x, y) in enumerate(batches, 1):
+            where = f"epoch {epoch}, batch {number}"
+            loss, waited = shared_gradient(group, model, x, y, where)
+            optimizer.step()
+            losses.append(loss)
+            sending += waited
+        seconds.append((MPI.Wtime() - began, sending))
+        weights = nn.parameters_to_vector(model.parameters())
+        processes.check_same(group, **{f"weights after epoch {epoch}": weights})
+        if options.checkpoint and group.rank == 0:
+            train.save_checkpoint(options.checkpoint, model, optimizer, rng, epoch)
+    return model, losses, seconds
+
+
+model, _, _ = start()
+processes.check_same(
+    comm,
+    images=digits.train.x,
+    labels=digits.train.y,
+    seed=options.seed,
+    settings=f"{options.batch_size}, {options.epochs}, {options.rate}, {options.checkpoint}",
+    weights=nn.parameters_to_vector(model.parameters()),
+)
+
+# %% Is the mean of the parts' gradients the gradient on the whole mini-batch? Up to rounding.
+x, y = digits.train.x[: options.batch_size], digits.train.y[: options.batch_size]
+gradient(model, x, y)
+whole = np.concatenate([p.grad.ravel() for p in model.parameters()])
+shared_gradient(comm, model, x, y, "the first mini-batch")
+shared = np.concatenate([p.grad.ravel() for p in model.parameters()])
+ROUNDING = np.abs(shared - whole).max() / np.spacing(np.abs(whole).max())
+say(
+    f"The gradient by {comm.size} processes and that by one differ by at most {ROUNDING:.1f} units "
+    "in the last place of the largest element."
+)
+
+# %% Train with 1, 2, 4, ... processes, up to all of them, while the others wait.
+counts = [2**n for n in range(10) if 2**n < comm.size] + [comm.size]
+if options.checkpoint:
+    counts = [comm.size]
+RUNS = {}
+for count in counts:
+    group = comm.Split(0 if comm.rank < count else MPI.UNDEFINED)
+    if comm.rank < count:
+        RUNS[count] = learn(group)
+    processes.wait_for_all(comm)
+if comm.rank > 0:
+    sys.exit()
+
+# %% What it took. (From here on there is only process 0.)
+model, losses, _ = RUNS[comm.size]
+if not losses:
+    sys.exit(f"all of the {options.epochs} epochs are done: --epochs sets a larger number")
+one = nn.parameters_to_vector(RUNS[counts[0]][0].parameters())
+TIMES = {}
+print(
+    "\nprocesses   seconds an epoch   of that sending   last loss   largest difference of weights"
+)
+for count, (network, trace, seconds) in RUNS.items():
+    epoch, sending = TIMES[count] = np.median(seconds, axis=0)
+    apart = np.abs(nn.parameters_to_vector(network.parameters()) - one).max()
+    print(f"{count:9d} {epoch:18.3f} {sending / epoch:17.0%} {trace[-1]:11.6f} {apart:31.0e}")
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+# Forward, each weight is multiplied once an example. Backward it is once for its own gradient and,
+# behind the hidden layer, once more for the gradient of what comes in.
+products = options.batch_size * options.hidden * (2 * 784 + 3 * 10)
+_, accuracy = train.evaluate(model, nn.cross_entropy, *digits.test)
+print()
+program.say(
+    f"In a step each process sends {4 * (one.size + 1):,} bytes, however many examples there are,",
+    f"and computes {products / comm.size:,.0f} multiply-adds. This machine has {CORES} cores, so",
+    f"at most {CORES} processes compute on it at the same time, and others take turns with them.",
+    f"In the end the network names {accuracy:.1%} of the test digits rightly.",
+)
+
+# %% The picture: the losses lie on top of each other; the times do not.
+figure, (left, right) = plots.panels(2, width=10.0, height=4.2)
+names = [f"{count} process{'es' if count > 1 else ''}" for count in RUNS]
+width = 2 + 3 * len(RUNS)  # the lines become thinner, so that none hides those below it
+for n, (_, trace, _) in enumerate(RUNS.values()):
+    first = options.epochs * -(-len(digits.train.x) // options.batch_size) - len(trace) + 1
+    colour = plots.COLOURS[n % len(plots.COLOURS)]
+    width -= 3
+    left.plot(range(first, first + len(trace)), trace, color=colour, lw=width, label=names[n])
+left.set(
+    title=f"The loss is the same with {' or '.join(map(str, RUNS))} at each step"
+    if len(RUNS) > 1
+    else f"The loss with {names[0]}",
+    xlabel="step",
+    ylabel="loss (nats)",
+)
+left.legend()
+ticks = [str(count) for count in RUNS]
+epochs, sendings = np.array(list(TIMES.values())).T
+right.bar(ticks, epochs - sendings, color=plots.BLUE, label="computing")
+right.bar(
+    ticks,
+    sendings,
+    bottom=epochs - sendings,
+    color=plots.ORANGE,
+    hatch="//",
+    label="sending and waiting",
+)
+right.set(
+    title=f"Time of an epoch, with {CORES} cores", ylabel="seconds an epoch", xlabel="processes"
+)
+right.legend()
+program.save(figure, options.out / "parallel.png")
