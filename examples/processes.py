@@ -52,15 +52,17 @@ def _end_with_parent(parent):
 def end_all_if_one_fails(comm, known_to_all):
     """From now on, an error in one process ends all of them, and says which process it was.
 
-    An error of the kind `known_to_all` is raised in all processes, so process 0 alone says it.
+    An error of the kind `known_to_all` is raised in all processes, and Ctrl-C reaches all. So
+    process 0 alone says it.
     """
 
     def end(kind, error, trace):
         sys.stdout.flush()
-        if issubclass(kind, known_to_all):
+        if issubclass(kind, (known_to_all, KeyboardInterrupt)):
             if comm.rank > 0:
                 time.sleep(60)  # until process 0 ends this one
-            print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
+            said = "stopped" if kind is KeyboardInterrupt else f"{kind.__name__}: {error}"
+            print(said, file=sys.stderr, flush=True)
         else:
             traceback.print_exception(kind, error, trace)
             place = f"process {comm.rank} of {comm.size}"

@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -251,3 +252,24 @@ def test_without_mpi4py_it_says_how_to_install_it(tmp_path):
     assert done.returncode == 1
     assert "pip install" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_all_with_one_word(tmp_path):
+    command = [MPIEXEC, "-n", "2", sys.executable, EXAMPLES / "parallel.py", "--epochs", "10000"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES), "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell starts what runs in the background with Ctrl-C switched off.
+    running = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **pipes,
+    )
+    while "gradient" not in running.stdout.readline():
+        pass
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode != 0
+    assert said.startswith("stopped\n")
+    assert "Traceback" not in said
