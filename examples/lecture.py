@@ -1,7 +1,7 @@
 """How does a network learn, from a single neuron up?
 
 As in Andrej Karpathy's lecture on micrograd: first one neuron, backpropagated by hand and by the
-engine; then a network of 41 numbers, on four examples; then one that tells two crescents apart.
+engine; then a small network, on four examples; then one that tells two crescents apart.
 Every weight is a Value of its own, so the graphs show all there is.
 """
 
@@ -44,11 +44,16 @@ b = Value(6.8813735870195432)  # chosen so that the output is 0.7071
 n = x1 * w1 + x2 * w2 + b
 o = n.tanh()
 o.backward()
+slope = 1 - o.item() ** 2
 program.say(
-    f"The neuron's output is {o.item():.4f}. If w1 grows by a little, the output grows by",
-    f"{w1.grad:.1f} times as much; w2 has no effect ({w2.grad:.1f}), since its input is 0.",
-    f"By hand: tanh has the slope 1 - o² = {1 - o.item() ** 2:.1f}, and w1's input is 2.",
+    f"The neuron's output is {o.item():.4f}. By hand: tanh has the slope 1 − o² = {slope:.3g}",
+    "there, and a weight's own slope is that times its input.",
 )
+for name, w, x in (("w1", w1, x1), ("w2", w2, x2)):
+    print(
+        f"{name}: {slope:.3g} · {x.item():g} = {slope * x.item():.3g}; backward() says {w.grad:.3g}"
+    )
+print()
 keep(draw(o, names=locals(), title="A neuron of two inputs"), "lecture_neuron.svg")
 
 # %% Layers of neurons, and a network of layers.
@@ -94,11 +99,16 @@ class MLP(nn.Module):
         return x
 
 
-# %% Four examples, three numbers each, and what the network should say to them.
+# %% A few examples, each a list of numbers, and what the network should say to them.
 xs = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]]
 ys = [1.0, -1.0, -1.0, 1.0]
-model = MLP(3, [4, 4, 1])
+model = MLP(len(xs[0]), [4, 4, 1])
 print(f"{model}\n")
+
+
+def count(model):
+    """How many numbers a model learns: its weights and biases."""
+    return sum(p.size for p in model.parameters())
 
 
 def loss_of(x, y):
@@ -114,7 +124,8 @@ program.say(
     "The whole network for the first example, with all of its weights and their gradients;",
     "then with a box for each neuron, and with one for each layer:",
 )
-title = "A network of 41 weights and the inputs 2, 3 and −1"
+inputs = ", ".join(f"{x:g}" for x in xs[0]).replace("-", "−")
+title = f"A network of {count(model)} weights and biases, and the inputs {inputs}"
 keep(draw(loss, names=names, title=title), "lecture_network.svg")
 keep(draw(loss, names=names, title=title, model=model, depth=2), "lecture_neurons.svg")
 keep(draw(loss, names=names, title=title, model=model, depth=1), "lecture_layers.svg")
@@ -140,24 +151,25 @@ try:
 except RuntimeError as error:
     print(error)
 
-# %% Two crescents: 100 points, a hundred computations of a network of 337 numbers in each step.
+# %% Two crescents. In each step the network is computed for every point.
 rng = np.random.default_rng(0)
-angle = rng.random(100) * np.pi
-side = np.repeat([1, -1], 50)
+HALF = 50  # points in each crescent
+angle = rng.random(2 * HALF) * np.pi
+side = np.repeat([1, -1], HALF)
 is_lower = side < 0
 points = np.stack([np.cos(angle) * side + is_lower, np.sin(angle) * side + 0.5 * is_lower], axis=1)
 points += rng.normal(0, 0.1, points.shape)
 model = MLP(2, [16, 16, 1])
 
 
-@microgd.compiled  # written out once, then run as NumPy: some twenty times faster
+@microgd.compiled  # written out once, then run as NumPy calls, which is much faster
 def loss_of_moons():
     """A point counts unless the network is sure of its side; large weights cost a little."""
     total = 0.0
     for point, sign in zip(points.tolist(), side.tolist(), strict=True):
         total = total + (1.0 - sign * model(point)).relu()
     squares = sum(p * p for p in model.parameters())
-    return total / 100.0 + 1e-4 * squares
+    return total / len(points) + 1e-4 * squares
 
 
 for step in range(options.steps):
@@ -181,7 +193,7 @@ def says(x, y):
 
 right = np.sum(says(*points.T) * side > 0)
 print()
-program.say(f"{right} of the 100 points are on the right side of the line.")
+program.say(f"{right} of the {len(points)} points are on the right side of the line.")
 across, up = np.linspace(-1.5, 2.5, 81), np.linspace(-1.0, 1.5, 51)
 heights = says(*np.meshgrid(across, up))
 figure, [ax] = plots.panels(1, 1, width=7, height=4.8)
@@ -191,7 +203,11 @@ for sign, marker, name in ((1, "o", "upper"), (-1, "s", "lower")):
     chosen = points[side == sign]
     colour = "#0b6fa8" if sign > 0 else "#a63c00"
     ax.scatter(*chosen.T, c=colour, marker=marker, edgecolors="white", label=f"{name} crescent")
-ax.set(xlabel="x", ylabel="y", title="What a network of 337 numbers says, and where it changes")
+ax.set(
+    xlabel="x",
+    ylabel="y",
+    title=f"What a network of {count(model)} numbers says; the line is where it says 0",
+)
 ax.legend(loc="upper right")
 figure.colorbar(filled, label="the network's output")
 program.save(figure, options.out / "lecture_moons.png")

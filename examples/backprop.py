@@ -1,0 +1,120 @@
+"""How does backpropagation find the slope of every weight?
+
+For one neuron, in three ways: by the chain rule on paper, by moving each weight a little, and by
+`backward`. Then it prints the backward pass as a program, and films it.
+"""
+
+# %% A neuron multiplies each input by a weight, adds the products and a bias, and bends the sum.
+# Its output should be the target. The loss is the square of how far it is off.
+import numpy as np
+import program
+
+from microgd import Value, draw, film, operations, source
+
+options = program.options(program.parser(__doc__))
+INPUTS = [2.0, -1.0]
+TARGET = 1.0
+WEIGHTS = {"w1": 0.3, "w2": 0.8, "b": 0.1}
+
+
+def bend(z):
+    """What bends the sum: tanh. Another function needs another slope in `slope_of_bend`."""
+    return operations.tanh(z)
+
+
+def slope_of_bend(z):
+    """The slope of tanh at z, on paper."""
+    return 1 - np.tanh(z) ** 2
+
+
+def neuron(w1, w2, b):
+    """The loss of the neuron, step by step."""
+    x1, x2 = INPUTS
+    z = w1 * x1 + w2 * x2 + b
+    out = bend(z)
+    error = out - TARGET
+    loss = error**2
+    return loss  # noqa: RET504 (the program below has the name)
+
+
+# %% First way: the chain rule on paper. A weight moves z, z moves out, and out moves the loss.
+# So the slope of the loss is the product of three slopes. Only the last factor differs from weight
+# to weight: it is the weight's input. (The bias has none; it moves z by as much as itself.)
+x1, x2 = INPUTS
+z = WEIGHTS["w1"] * x1 + WEIGHTS["w2"] * x2 + WEIGHTS["b"]
+out = bend(z)
+loss_by_out = 2 * (out - TARGET)  # the slope of (out − target)²
+out_by_z = slope_of_bend(z)
+z_by_weight = {"w1": x1, "w2": x2, "b": 1.0}
+PAPER = {}
+for name, factor in z_by_weight.items():
+    PAPER[name] = loss_by_out * out_by_z * factor
+print(f"z = {z:.4f}, out = {out:.4f}, loss = {(out - TARGET) ** 2:.4f}\n")
+for name, factor in z_by_weight.items():
+    print(
+        f"slope of {name} on paper = {loss_by_out:.4f} · {out_by_z:.4f} · {factor:g} "
+        f"= {PAPER[name]:.6f}"
+    )
+print()
+
+# %% Second way: move one weight a little, and see by how much the loss changes.
+# The smaller the move, the better, until rounding spoils it: 16 digits are not enough to tell two
+# losses apart that are nearly the same.
+
+
+def moved(name, by):
+    """How much the loss changes for each unit by which one weight moves."""
+    weights = dict(WEIGHTS)
+    weights[name] += by
+    return (neuron(**weights) - neuron(**WEIGHTS)) / by
+
+
+MOVES = [0.1, 1e-3, 1e-5, 1e-7, 1e-11, 1e-14]
+DIFFERENCES = {move: max(abs(moved(name, move) - PAPER[name]) for name in PAPER) for move in MOVES}
+print("a weight moves by    the slopes are off by, at most")
+for move, off in DIFFERENCES.items():
+    print(f"{move:17g} {off:29.0e}")
+BEST = min(DIFFERENCES, key=DIFFERENCES.get)
+print(f"Of these, {BEST:g} is the best.\n")
+
+# %% Third way: backward. The values remember how they were computed.
+values = {name: Value(number, name=name) for name, number in WEIGHTS.items()}
+loss = neuron(**values)
+loss.backward()
+print("weight      on paper    by moving it    by backward")
+for name, value in values.items():
+    print(f"{name:6s} {PAPER[name]:13.8f} {moved(name, BEST):15.8f} {value.grad:14.8f}")
+OFF_PAPER = max(abs(PAPER[name] - value.grad) for name, value in values.items())
+OFF_MOVED = max(abs(moved(name, BEST) - value.grad) for name, value in values.items())
+SIZE = max(1e-12, *(abs(value.grad) for value in values.values()))
+print()
+if OFF_PAPER < 1e-9 * SIZE:
+    program.say(
+        f"Paper and backward differ by at most {OFF_PAPER:.0e}, since both use the chain rule.",
+        f"Moving the weights is off by up to {OFF_MOVED:.0e}, and computes the loss once more for",
+        "each weight. backward goes back through the neuron once, for all weights together.",
+    )
+else:
+    program.say(
+        f"Paper and backward differ by up to {OFF_PAPER:.2g}. Moving the weights agrees with",
+        f"backward, up to {OFF_MOVED:.0e}: so slope_of_bend is not the slope of bend here.",
+    )
+
+# %% What backward computes, as a program: forward first, and then the chain rule, line by line.
+written = source(neuron, *values.values())
+print(written)
+
+# %% The same as a picture and as a film, with the factors of the chain rule in the boxes.
+names = {**values, "loss": loss}
+try:
+    path = options.out / "backprop.svg"
+    picture = draw(loss, names=names, title="A neuron, and the slope of each weight")
+    path.write_bytes(picture.pipe("svg"))
+    print(f"picture: {path}\n")
+    program.show(picture)
+    path = options.out / "backprop.html"
+    played = film(loss, path, names=names, program=written)
+    print(f"film: {path}\n")
+    program.show(played)
+except RuntimeError as error:  # no program to lay out graphs is installed
+    print(error)
