@@ -330,19 +330,28 @@ def rows_of(box):
 
     (The kinds "terms" and "row_grad" look the same.)
     """
-    rows = []
-    for kind, shown in box.texts:
-        is_sum = shown.startswith(("the sum of", "= "))
-        if kind == "terms" and shown.startswith("× "):
-            rows.append([shown.removeprefix("× ")])
-        elif kind == "row":
-            if not rows or len(rows[-1]) >= 3:
-                rows.append([""])
-            rows[-1].append(shown)
-        elif kind == "terms" and not is_sum:
-            rows[-1].append(shown.strip(SPACE))
-    assert all(len(row) == 4 for row in rows)
-    return rows
+    return [row for _, rows in groups_of(box) for row in rows]
+
+
+def groups_of(box):
+    """The rows of a box below each of its results, which are a name, data and gradient.
+
+    Rows without a result stand below None.
+    """
+    groups = [(None, [])]
+    kinds = [kind for kind, _ in box.texts]
+    texts = [shown.strip(SPACE) for _, shown in box.texts]
+    for i, kind in enumerate(kinds):
+        if kinds[i : i + 3] == ["result", "result", "socket"]:  # (as large as a socket's text)
+            groups.append((texts[i : i + 3], []))
+        elif kind == "row" and kinds[i + 1] == "row":
+            assert kinds[i + 2] == "terms"
+            # What stands before it is its slope, or the gradient of the row above.
+            is_after_a_row = i > 1 and kinds[i - 2] == "row"
+            has_slope = i > 0 and kinds[i - 1] == "terms" and not is_after_a_row
+            slope = texts[i - 1].removeprefix("× ") if has_slope else ""
+            groups[-1][1].append([slope, *texts[i : i + 3]])
+    return [group for group in groups if group[0] or group[1]]
 
 
 # ── Boxes, sockets and edges ──────────────────────────────────────────────────────────────────────
@@ -1015,14 +1024,152 @@ def test_the_parameters_of_a_layer_are_rows_in_their_order_with_their_gradients(
     assert shown.titles("layer") == ["layers.0 Layer", "layers.1 Layer", "layers.2 Layer"]
     for box, layer in zip(shown.of("layer"), model.layers, strict=True):
         named = dict(layer.named_parameters())
-        rows = rows_of(box)
-        assert [name for _, name, _, _ in rows] == list(named)
-        for (slope, _, data, grad), p in zip(rows, named.values(), strict=True):
-            # A layer of several results has no local derivative that is one number.
-            has_one_result = layer is model.layers[-1]
-            assert bool(slope) == has_one_result
+        names = []
+        for result, rows in groups_of(box):
+            module = f"{result[0].split(':')[0]}." if result else ""
+            names += [f"{module}{name}" for _, name, _, _ in rows]
+        assert names == list(named)
+        for (slope, _, data, grad), p in zip(rows_of(box), named.values(), strict=True):
+            assert slope
             assert is_near(data, p.data, 3)
             assert is_near(grad, p.grad, 3)
+
+
+def test_below_each_result_of_a_layer_stand_the_parameters_that_get_their_gradients_from_it():
+    loss, options = TEN["micrograd_layers"]()
+    model = options["model"]
+    shown = Rendered(draw(loss, **options))
+    bent = [step for step in Graph(loss).steps if step.op == "tanh"]
+    for number, outputs in ((0, bent[:4]), (1, bent[4:8])):
+        groups = groups_of(shown.box(f"layers.{number} Layer"))
+        names = [name for (name, _, _), _ in groups]
+        assert names == ["neurons.0: out₁", "neurons.1: out₂", "neurons.2: out₃", "neurons.3: out₄"]
+        neurons = model.layers[number].neurons
+        for ((_, data, grad), rows), out, neuron in zip(groups, outputs, neurons, strict=True):
+            assert (value(data), value(grad)) == pytest.approx((out.data, out.grad), rel=6e-3)
+            parameters = [*neuron.w, neuron.b]
+            for (slope, _, _, _), p in zip(rows, parameters, strict=True):
+                assert value(slope) * value(grad) == pytest.approx(p.grad, rel=0.02)
+
+
+def test_the_derivatives_of_a_layer_send_the_gradients_of_its_results_to_those_of_the_layer_before():
+    loss, options = TEN["micrograd_layers"]()
+    shown = Rendered(draw(loss, **options))
+    bent = [step for step in Graph(loss).steps if step.op == "tanh"]
+    first, second, out = (np.array([x.grad for x in xs]) for xs in (bent[:4], bent[4:8], bent[8:]))
+    for number, before, after in ((1, first, second), (2, second, out)):
+        box = shown.box(f"layers.{number} Layer")
+        assert "d out / d in" in box.lines
+        (cells,) = box.grids
+        matrix = np.reshape(numbers(cells), (len(after), len(before)))
+        assert after @ matrix == pytest.approx(before, abs=3e-3)
+
+
+class Both(nn.Module):
+    """Two numbers, made of three parameters; one of these is used for both."""
+
+    def __init__(self):
+        self.a, self.b, self.shared = Value(2.0), Value(3.0), Value(5.0)
+
+    def forward(self, x):
+        return x * self.a * self.shared, x * self.b + self.shared
+
+
+def test_a_parameter_that_several_results_depend_on_has_a_share_from_each_and_their_sum():
+    model = Both()
+    first, second = model(Value(0.5, name="x"))
+    loss = first * 7 + second * 11
+    loss.backward()
+    shown = Rendered(draw(loss, model=model, depth=0))
+    groups = groups_of(shown.box("Both"))
+    assert groups == [
+        (["out₁", "5", "7"], [["2.5", "a", "2", "17.5"], ["1", "shared", "5", "→ 7"]]),
+        (["out₂", "6.5", "11"], [["0.5", "b", "3", "5.5"], ["1", "shared", "5", "→ 11"]]),
+        (["used several times", "", ""], [["", "shared", "5", "18"]]),
+    ]
+
+
+def test_a_result_that_another_result_uses_passes_nothing_on_twice():
+    class Chain(nn.Module):
+        def __init__(self):
+            self.a, self.b = Value(2.0), Value(3.0)
+
+        def forward(self, x):
+            first = x * self.a
+            return first, first * self.b
+
+    model = Chain()
+    first, second = model(5.0)
+    loss = first * 7 + second * 11
+    loss.backward()
+    groups = groups_of(Rendered(draw(loss, model=model, depth=0)).box("Chain"))
+    # d loss / d first = 7 + 11 × 3
+    assert groups == [
+        (["out₁", "10", "40"], [["5", "a", "2", "200"]]),
+        (["out₂", "30", "11"], [["10", "b", "3", "110"]]),
+    ]
+
+
+def test_without_gradients_a_layer_of_several_results_shows_them_as_a_grid():
+    loss, options = TEN["micrograd_layers"]()
+    first = Rendered(draw(loss, **options, gradients=False)).box("layers.0 Layer")
+    assert "out: 4 numbers" in first.lines
+    (data,) = first.grids
+    outputs = [step for step in Graph(loss).steps if step.op == "tanh"][:4]
+    assert numbers(data) == pytest.approx([x.data for x in outputs], abs=6e-4)
+
+
+def computed(rule, **arrays):
+    """What a rule such as "δᵀ @ x" makes of these arrays."""
+    code = rule.replace("ᵀ", ".T").replace("²", "**2").replace("×", "*").replace("−", "-")
+    code = re.sub(r"g where (\w+) > 0", r"np.where(\1 > 0, g, 0)", code)
+    return eval(code, {"np": np, "sum": np.sum, **arrays})
+
+
+@pytest.mark.parametrize("activation", [None, nn.ReLU, nn.Tanh, nn.Sigmoid])
+def test_the_rows_of_a_layer_of_arrays_say_the_rules_of_their_gradients(activation):
+    rng = np.random.default_rng(0)
+    middle = [activation()] if activation else []
+    model = nn.Sequential(nn.Linear(2, 3, rng=rng), *middle, nn.Linear(3, 1, rng=rng))
+    x = rng.normal(size=(4, 2))
+    loss = nn.mse_loss(model(x), np.ones((4, 1)))
+    loss.backward()
+    shown = Rendered(draw(loss, model=model, depth=1, names={"x": x}))
+    graph = Graph(loss)
+    linears = [step for step in graph.steps if step.op == "linear"]
+    results = [linears[1].inputs[0], linears[1]]
+    for box, out, came_in in zip(shown.of("layer"), results, (x, results[0].data), strict=True):
+        arrays = {"g": out.grad, "out": out.data, "x": x}
+        for line in box.lines:
+            if line.startswith("δ = "):
+                arrays["δ"] = computed(line.removeprefix("δ = "), **arrays)
+        layer = model[0] if out is results[0] else model[-1]
+        (weight, *_), (bias, *_) = rows_of(box)
+        weight = weight.replace(" in", " came_in")
+        assert computed(weight, came_in=came_in, **arrays) == pytest.approx(layer.weight.grad)
+        assert computed(bias, **arrays) == pytest.approx(layer.bias.grad)
+    assert any(line.startswith("δ = ") for line in shown.of("layer")[0].lines) == bool(activation)
+
+
+def test_a_parameter_of_arrays_that_is_used_several_times_says_that_its_gradient_is_a_sum():
+    model = nn.Linear(2, 2)
+    out = model(model(np.ones((3, 2)))).sum()
+    out.backward()
+    (box,) = Rendered(draw(out, model=model, depth=0)).of("layer")
+    assert [row[0] for row in rows_of(box)] == ["sum of 2 shares"] * 2
+
+
+def test_a_row_has_no_rule_about_what_the_picture_does_not_show():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    loss = nn.mse_loss(model(np.ones((4, 2))), np.zeros((4, 1)))
+    loss.backward()
+    (box,) = Rendered(draw(loss, model=model, depth=0)).of("layer")
+    assert [(slope, name) for slope, name, _, _ in rows_of(box)] == [
+        ("", "0.weight"),
+        ("", "0.bias"),
+        ("", "2.weight"),
+        ("sum(g, axis=0)", "2.bias"),
+    ]
 
 
 def test_a_layer_of_more_parameters_than_fit_says_how_many_and_the_size_of_their_gradient():
@@ -1034,17 +1181,6 @@ def test_a_layer_of_more_parameters_than_fit_says_how_many_and_the_size_of_their
     assert "41 parameters" in box.lines
     (line,) = [line for line in box.lines if line.startswith("grad size ")]
     assert is_near(line.removeprefix("grad size "), size)
-
-
-def test_a_layer_shows_the_numbers_that_it_sends_on_and_their_gradients():
-    loss, options = TEN["micrograd_layers"]()
-    first = Rendered(draw(loss, **options)).box("layers.0 Layer")
-    graph = Graph(loss)
-    outputs = [step for step in graph.steps if step.op == "tanh"][:4]
-    assert "out: 4 numbers" in first.lines
-    data, grad = first.grids
-    assert numbers(data) == pytest.approx([x.data for x in outputs], abs=6e-4)
-    assert numbers(grad) == pytest.approx([x.grad for x in outputs], abs=6e-3)
 
 
 def test_the_same_constants_are_one_box():
@@ -1382,7 +1518,13 @@ def test_a_layer_of_several_results_is_drawn():
     out = model(Value(1e-6, name="x"))
     out.backward()
     shown = Rendered(draw(out, model=model, depth=1))
-    assert any("× 10⁻⁶" in str(box.__dict__) for box in shown.boxes.values())
+    many = shown.box("many Many")
+    assert [result for result, _ in groups_of(many)] == [
+        ["out₁", "1e−6", "1"],
+        ["out₂", "2e−6", "1"],
+        ["out₃", "3e−6", "1"],
+    ]
+    assert many.grids == [["1", "2", "3"]]  # d out / d x
 
 
 def test_in_the_compact_form_a_sum_hides_no_function():

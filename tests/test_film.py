@@ -1089,6 +1089,61 @@ def test_the_line_and_the_buttons_stay_in_sight_beside_a_tall_picture(play):
             assert 0 <= box["y"] <= 700 - box["height"]
 
 
+# The boxes of the overview that are lit, and the frame around what is in sight: left, top, right and
+# bottom on the page.
+OVERVIEW = """() => {
+  const rectangle = shape => {
+    const { left, top, right, bottom } = shape.getBoundingClientRect();
+    return [left, top, right, bottom];
+  };
+  return [
+    [...document.querySelectorAll("#overview .lit")].map(rectangle),
+    rectangle(document.querySelector("#overview .sight")),
+  ];
+}"""
+
+
+def test_beside_a_tall_picture_an_overview_of_all_boxes_marks_what_is_lit_and_in_sight(play):
+    loss, names = four_points()
+    played = play(loss, names=names)
+    page = played.page
+    assert page.locator("#overview rect").count() == page.locator("#picture .node").count() + 1
+    for step in (20, 130, 7):
+        played.go(step)
+        page.wait_for_timeout(100)  # a scroll is told in the next frame
+        assert page.evaluate(IN_SIGHT, ".lit.node") == [True] * len(played_boxes(played))
+        lit, (left, top, right, bottom) = page.evaluate(OVERVIEW)
+        assert len(lit) == len(played_boxes(played))
+        for box in lit:
+            assert left - 1 <= box[0] <= box[2] <= right + 1
+            assert top - 1 <= box[1] <= box[3] <= bottom + 1
+        place = page.locator("#overview").bounding_box()
+        assert 0 <= place["y"] <= place["y"] + place["height"] <= page.viewport_size["height"]
+
+
+def played_boxes(played):
+    """The keys of the boxes that are lit."""
+    return [key for key in played.lit() if "-" not in key]
+
+
+def test_a_click_in_the_overview_brings_that_part_into_sight(play):
+    loss, names = four_points()
+    page = play(loss, names=names).page
+    place = page.locator("#overview").bounding_box()
+    middle = """() => {
+      const { scrollTop, clientHeight, scrollHeight } = document.getElementById("picture");
+      return (scrollTop + clientHeight / 2) / scrollHeight;
+    }"""
+    for part in (0.75, 0.4):
+        page.mouse.click(place["x"] + 20, place["y"] + part * place["height"])
+        assert page.evaluate(middle) == pytest.approx(part, abs=0.01)
+
+
+@pytest.mark.parametrize("make", [expression, neuron])
+def test_a_picture_that_fits_the_window_has_no_overview(make, play):
+    assert not play(make()).page.locator("#overview").is_visible()
+
+
 # ── The file ──────────────────────────────────────────────────────────────────────────────────────
 
 

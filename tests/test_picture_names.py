@@ -15,7 +15,7 @@ from microgd.pictures import diagram, markup, text
 from microgd.pictures.grids import Cell, Grid
 from microgd.pictures.layers import Layers
 from microgd.pictures.names import DEEPEST, MOST, Names
-from microgd.pictures.words import Content
+from microgd.pictures.words import Content, Row
 
 pytestmark = needs_program
 
@@ -425,7 +425,7 @@ PLACES = {
     "lines": in_boxes("TB", lambda name: Content("", [("note", name)])),
     "sockets": in_boxes("TB", lambda name: Content("", [], sockets=[name])),
     "sockets at the left": in_boxes("LR", lambda name: Content("", [], sockets=[name])),
-    "rows": in_boxes("LR", lambda name: Content("", [], rows=[["", name, "1", "2"]])),
+    "rows": in_boxes("LR", lambda name: Content("", [], rows=[Row("", name, "1", "2")])),
     "heads": in_boxes("LR", lambda name: Content("", [], data=Grid(name, CELLS, ""))),
     "frames": on_frames,
     "captions": in_a_caption,

@@ -22,6 +22,9 @@ const last = steps.length - 1;
 const milliseconds = 3000; // from step to step, at speed 1
 let now = 0; // the step that is shown
 let timer = null; // null unless the film plays
+const overview = part("overview");
+const marks = new Map(); // the small box in the overview for each box of the picture
+let sight = null; // the frame in the overview; null, if the picture is not tall
 
 // Parts of boxes are hidden until the step that shows them first.
 const firstShown = new Map();
@@ -49,6 +52,7 @@ function show(step) {
     part(id).classList.toggle("new", number === now);
   }
   for (const shape of litNow) shape.classList.add("lit");
+  for (const [shape, mark] of marks) colour(mark, shape);
   code.forEach((line, i) => line.classList.toggle("running", current.code.includes(i)));
   document.body.className = current.phase;
   line.textContent = current.say;
@@ -70,6 +74,7 @@ function lookAtStep() {
   bringIntoSight(choices, "left", "right", "scrollLeft");
   bringIntoSight(choices, "top", "bottom", "scrollTop");
   const running = document.querySelector(".running");
+  frameWhatIsInSight();
   if (running) listing.scrollTop = running.offsetTop - listing.offsetTop - listing.clientHeight / 3;
 }
 
@@ -87,6 +92,58 @@ function bringIntoSight(choices, low, high, scroll) {
   if (from < view[low] || to > view[high]) {
     picture[scroll] += (from + to - view[low] - view[high]) / 2;
   }
+}
+
+// If the picture is much taller than the window, show where in it the step is: a small box for each
+// of its boxes, beside it.
+function drawOverview() {
+  overview.hidden = true;
+  overview.replaceChildren();
+  marks.clear();
+  sight = null;
+  if (picture.scrollHeight < 1.5 * picture.clientHeight) return;
+  overview.hidden = false;
+  // As high as the window on the picture, and narrow, since it takes its width from the picture.
+  overview.style.height = `${picture.clientHeight}px`;
+  const { scrollWidth, scrollHeight } = picture;
+  const small = document.createElementNS(drawing.namespaceURI, "svg");
+  small.setAttribute("viewBox", `0 0 ${scrollWidth} ${scrollHeight}`);
+  small.setAttribute("preserveAspectRatio", "none");
+  const corner = drawing.getBoundingClientRect();
+  for (const shape of drawing.querySelectorAll(".node")) {
+    const box = shape.getBoundingClientRect();
+    const mark = place(small, box.left - corner.left, box.top - corner.top, box.width, box.height);
+    colour(mark, shape);
+    marks.set(shape, mark);
+  }
+  sight = place(small, 0, 0, 0, 0);
+  sight.setAttribute("class", "sight");
+  overview.append(small);
+  lookAtStep(); // in the picture of this size
+}
+
+function place(drawing, x, y, width, height) {
+  const rectangle = document.createElementNS(drawing.namespaceURI, "rect");
+  setAttributes(rectangle, { x, y, width, height });
+  drawing.append(rectangle);
+  return rectangle;
+}
+
+// A small box is lit and done as the box is that it stands for.
+function colour(mark, shape) {
+  for (const name of ["done", "lit"]) mark.classList.toggle(name, shape.classList.contains(name));
+}
+
+function setAttributes(shape, attributes) {
+  for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
+}
+
+function frameWhatIsInSight() {
+  if (sight === null) return;
+  setAttributes(sight, {
+    x: picture.scrollLeft, y: picture.scrollTop,
+    width: picture.clientWidth, height: picture.clientHeight,
+  });
 }
 
 function go(step) {
@@ -137,7 +194,17 @@ play.onclick = toggle;
 slider.oninput = () => goByHand(Number(slider.value));
 speed.onchange = () => timer !== null && wait(1);
 window.onhashchange = fromAddress;
-window.onresize = lookAtStep;
+window.onresize = () => {
+  lookAtStep();
+  drawOverview();
+};
+picture.onscroll = frameWhatIsInSight;
+overview.onclick = event => {
+  const { left, top, width, height } = overview.getBoundingClientRect();
+  const across = (event.clientX - left) / width * picture.scrollWidth;
+  const down = (event.clientY - top) / height * picture.scrollHeight;
+  picture.scrollTo(across - picture.clientWidth / 2, down - picture.clientHeight / 2);
+};
 for (const place of [document.querySelector("ol"), picture]) {
   place.onclick = event => {
     const link = event.target.closest("a");
@@ -175,3 +242,4 @@ document.addEventListener("keydown", event => {
 const drawing = picture.querySelector("svg");
 drawing.style.minWidth = `${0.75 * drawing.width.baseVal.value}px`;
 fromAddress();
+drawOverview();

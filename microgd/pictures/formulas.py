@@ -7,7 +7,7 @@ a graph, and this file writes that graph as a formula.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -119,18 +119,32 @@ class Formulas:
                 return inner
         return formula
 
-    def rule(self, result: Value, position: int, in_numbers: bool = False) -> str:
+    def rule(
+        self,
+        result: Value,
+        position: int,
+        in_numbers: bool = False,
+        upstream: str = "g",
+        others: Mapping[Any, str] | None = None,
+    ) -> str:
         """What the result sends back to an operand, such as "g @ Wᵀ"; g is its own gradient.
 
         If it can't be written, it is "". With `in_numbers`, numbers stand in place of names.
+        `upstream` is what the gradient of the result is called, and `others` says what Values and
+        arrays without names are called.
         """
-        names = [self._called(x, held, self._names.last_part) for x, held in _uses(result)]
-        out = Formula(self._names.last_part(result) or "result", ATOM)
+
+        def name_of(x: Any) -> str:
+            return self._names.last_part(x) or (others or {}).get(id(x), "")
+
+        names = [self._called(x, held, name_of) for x, held in _uses(result)]
+        out = Formula(name_of(result) or "result", ATOM)
         if in_numbers:
             names = [constant(held) for held in result.saved]
             out = constant(result._numbers)
         # (Boxes call the gradient grad. That is longer, but an operand may be called g.)
-        upstream = "grad" if any(x.text == "g" for x in (*names, out)) else "g"
+        if any(x.text == upstream for x in (*names, out)):
+            upstream = "grad"
         phrases = _phrases(result)
         if position < len(phrases) and phrases[position]:
             x, y, *_ = (*(name.within(ATOM) for name in names), "", "")

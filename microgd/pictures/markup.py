@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microgd.pictures.grids import SHADES, Cell, Grid
-from microgd.pictures.words import Content
+from microgd.pictures.words import Content, Row
 
 LOOKS: dict[str, Any] = tomllib.loads(
     Path(__file__).with_name("looks.toml").read_text(encoding="utf-8")
@@ -96,8 +96,13 @@ def _contents(content: Content, parts: Parts) -> list[str]:
         rows.append(_row(_cell(title, cellpadding="4")))
     if content.under:
         rows.append(_row(_cell(styled("note", content.under))))
+    if content.delta:
+        rows.append(_row(_cell(styled("row_grad", content.delta), bgcolor=COLOURS["socket"])))
     if content.rows:
         rows.append(_row(_cell(_parameters(content.rows, parts))))
+    if content.derivatives is not None:
+        grid = content.derivatives
+        rows.append(_row(_cell(_grid(grid, grid.head, "grad_head"))))
     if content.data is not None:
         rows += _grids(content.data, content.grad, parts)
     for kind, text in content.lines:
@@ -160,32 +165,51 @@ def _shade(cell: Cell) -> str:
     return shade
 
 
-def _parameters(rows: Sequence[Sequence[str]], parts: Parts) -> str:
-    """A table of parameters: slope, name, what it holds, and gradient."""
+def _parameters(rows: Sequence[Row], parts: Parts) -> str:
+    """A table of parameters: what flows back, name, what it holds, and gradient."""
     lines = []
-    has_slopes = any(slope for slope, *_ in rows)
+    has_backs = any(row.back for row in rows)
     if len(rows) > 1:
-        held = "shape" if all(data.startswith("(") for _, _, data, _ in rows) else "value"
-        heads = ("×", "", held, "grad") if has_slopes else ("", held, "grad")
-        lines.append(_row(*(_cell(styled("row_head", head or _SPACE)) for head in heads)))
-    for i, (slope, name, data, grad) in enumerate(rows):
+        lines.append(_heads(rows))
+    for i, row in enumerate(rows):
+        if row.is_result:
+            lines.append(_result(row))
+            continue
         cells = []
-        if slope:
-            cells.append(
-                _cell(
-                    styled("row_grad", slope),
-                    align="left",
-                    bgcolor=COLOURS["socket"],
-                    **parts.attributes(f"r{i}"),
-                )
-            )
+        if has_backs:
+            link = parts.attributes(f"r{i}") if row.back else {}
+            shaded = {"bgcolor": COLOURS["socket"]} if row.back else {}
+            back = styled("row_grad", row.back or _SPACE)
+            cells.append(_cell(back, align="left", **shaded, **link))
         leaf = COLOURS["leaf"]
-        cells.append(_cell(styled("row", name or _SPACE), align="left", bgcolor=leaf))
-        cells.append(_cell(styled("row", data or _SPACE), align="right", bgcolor=leaf))
+        cells.append(_cell(styled("row", row.name or _SPACE), align="left", bgcolor=leaf))
+        cells.append(_cell(styled("row", row.data or _SPACE), align="right", bgcolor=leaf))
         link = parts.attributes(f"q{i}")
-        cells.append(_cell(styled("row_grad", grad or _SPACE), align="right", bgcolor=leaf, **link))
+        grad = styled("row_grad", row.grad or _SPACE)
+        cells.append(_cell(grad, align="right", bgcolor=leaf, **link))
         lines.append(_row(*cells))
     return _table('border="0" cellborder="0" cellspacing="0" cellpadding="2"', lines)
+
+
+def _heads(rows: Sequence[Row]) -> str:
+    """The heads of the columns."""
+    parameters = [row for row in rows if not row.is_result]
+    held = "shape" if all(row.data.startswith("(") for row in parameters) else "value"
+    heads = ["", held, "grad"]
+    backs = [row.back for row in parameters if row.back]
+    if backs:
+        are_numbers = all(back.startswith("×") for back in backs)
+        heads.insert(0, "×" if are_numbers else "grad =")
+    return _row(*(_cell(styled("row_head", head or _SPACE)) for head in heads))
+
+
+def _result(row: Row) -> str:
+    """A result of a layer, above its parameters."""
+    return _row(
+        _cell(styled("result", row.name), colspan="2", align="left"),
+        _cell(styled("result", row.data or _SPACE), align="right"),
+        _cell(styled("result_grad", row.grad or _SPACE), align="right"),
+    )
 
 
 def styled(kind: str, text: str) -> str:

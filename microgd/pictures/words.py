@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from microgd.pictures.formulas import (
     ATOM,
     SIGN,
     SUM,
+    UNNAMED,
     Formula,
     Formulas,
     Written,
@@ -23,7 +25,7 @@ from microgd.pictures.formulas import (
 )
 from microgd.pictures.grids import Grid, grid, shape
 from microgd.pictures.names import Names
-from microgd.pictures.sketch import Box, Sketch, Socket
+from microgd.pictures.sketch import ACTIVATIONS, Box, Sketch, Socket, Use
 from microgd.value import Value
 
 NOTHING = "—"  # flows back to a constant
@@ -39,19 +41,38 @@ SHARED_ROWS = 60  # and so does a table of more
 ELEMENTS = 24  # arrays of at most this many elements are shown whole, if nobody says otherwise
 ROOM = 64  # so many, in a picture of few boxes
 FEW_BOXES = 6
+MOST_RESULTS = 8  # a layer of more results shows them without their local derivatives
+DELTA = "δ"
+SEVERAL = "used several times"
+DERIVATIVES = "d out / d in"
 MOST_SENTENCES = 60  # of the description for those who can't see a picture
+
+
+class Row(NamedTuple):
+    """A parameter in a box: what flows back to it, its name, what it holds, and its gradient.
+
+    Or, in a layer of several results, one of these, above the parameters that it depends on.
+    """
+
+    back: str
+    name: str
+    data: str
+    grad: str
+    is_result: bool = False
 
 
 class Content(NamedTuple):
     """What is written in a box.
 
-    title    its first line
-    under    what it computes, or where its parameters are
-    lines    further lines, each of a kind: "data", "grad", "terms" or "note"
-    data     its numbers as a grid, if it is an array
-    grad     its gradient as a grid
-    rows     its parameters: a slope, a name, what it holds, and its gradient
-    sockets  what flows back to each operand; "" for one that gets nothing
+    title        its first line
+    under        what it computes, or where its parameters are
+    lines        further lines, each of a kind: "data", "grad", "terms" or "note"
+    data         its numbers as a grid, if it is an array
+    grad         its gradient as a grid
+    delta        what the rules of a layer call δ
+    rows         its parameters, and the results that they are for
+    derivatives  those of the results of a layer of numbers, by the numbers that come in
+    sockets      what flows back to each operand; "" for one that gets nothing
     """
 
     title: str
@@ -59,8 +80,22 @@ class Content(NamedTuple):
     under: str = ""
     data: Grid | None = None
     grad: Grid | None = None
-    rows: Sequence[Sequence[str]] = ()
+    delta: str = ""
+    rows: Sequence[Row] = ()
+    derivatives: Grid | None = None
     sockets: Sequence[str] = ()
+
+
+class Chain(NamedTuple):
+    """The operation that a layer's rules are those of, and what they call its gradient.
+
+    `delta` says what that is, and `others` what operands without names are called, by their ids.
+    """
+
+    step: Any
+    upstream: str = "g"
+    delta: str = ""
+    others: Mapping[int, str] = {}
 
 
 class Words:
@@ -111,11 +146,27 @@ class Words:
             lines, data, grad = self._numbers(box.value)
         elif box.results:
             lines, data, grad = self._results(list(box.results))
-        lines = [*lines, *self._stored(box.leaves)]
-        rows = self._rows(box, slopes)
+        of_results = self._slopes_of_results(box)
+        rows = self._rows_by_result(box, of_results)
+        if rows:
+            # The results are rows too.
+            lines = [line for line in lines if line[0] == "note"]
+            data = grad = None
+        else:
+            rows = self._rows(box, slopes)
         if self._sketch.is_layered and all(shown in (NOTHING, WHOLE) for shown in sockets):
             sockets = []  # such a strip would say nothing
-        return Content(self.title(box), lines, self._under(box), data, grad, rows, sockets)
+        return Content(
+            title=self.title(box),
+            lines=[*lines, *self._stored(box.leaves)],
+            under=self._under(box),
+            data=data,
+            grad=grad,
+            delta=self._chain(box).delta,
+            rows=rows,
+            derivatives=self._derivatives(box, of_results),
+            sockets=sockets,
+        )
 
     def _under(self, box: Box) -> str:
         """Below the title: what a layer computes, or where the weights of a neuron are."""
@@ -132,7 +183,7 @@ class Words:
             path = box.module or ""
             return self._sketch.layers.title(path, box.steps, within=self._sketch.frame_of(box))
         if box.is_table:
-            return "used several times"
+            return SEVERAL
         if value is None:
             return _operations(box.steps)
         if len(box.steps) > 1 and not box.is_layer:
@@ -205,37 +256,198 @@ class Words:
     def _grid(self, x: Any) -> Grid:
         return grid(x, self._elements)
 
-    def _rows(self, box: Box, slopes: dict[Any, float]) -> list[list[str]]:
+    def _rows(self, box: Box, slopes: dict[Any, float]) -> list[Row]:
         """The parameters of a layer, or the leaves of a sum, a row each."""
-        leaves = list(box.leaves)
+        leaves = self._leaves_in_order(box)
         if len(leaves) > (SHARED_ROWS if box.is_table else ROWS):
-            return [["", *self._summary(leaves)]]
+            return [self._summary(leaves)]
+        rows = []
+        for x in leaves:
+            uses = box.leaves[x]
+            total = self.graph.gradient.get(x)
+            gradient = _gradient_in_short(total)
+            back = ""
+            if uses and slopes and all(use in slopes for use in uses):
+                back = f"× {text.number(_added(slopes, uses), 3)}"
+                if len(self.graph.shares[x]) > len(uses):
+                    flows = [self.graph.contributions[use].share for use in uses]
+                    gradient = f"→ {text.number(float(sum(flows)), 3)}"
+            elif box.is_layer and total is not None:
+                back = self._back(box, x)
+            rows.append(Row(back, self._name_in(box, x), self._held_in_short(x), gradient))
+        return rows
+
+    def _leaves_in_order(self, box: Box) -> list[Any]:
+        """The leaves of a box, those of a layer in the order of its parameters."""
+        leaves = list(box.leaves)
         if box.is_layer:
             order = {x: i for i, x in enumerate(self._sketch.layers.names)}
             leaves.sort(key=lambda x: order.get(x, 0))
-        rows = []
+        return leaves
+
+    def _held_in_short(self, x: Any) -> str:
+        """What a leaf held, a number or a shape, and whether it has changed since."""
+        held = self.graph.held.get(x, [x._numbers])[0]
+        shown = shape(held) if np.ndim(held) else text.number(float(held), 3)
+        if x in self.graph.moved:
+            now = "changed" if np.ndim(held) else f"now {text.number(float(x._numbers), 3)}"
+            shown = f"{shown}, {now}"
+        return shown
+
+    def _back(self, box: Box, x: Any) -> str:
+        """How a layer of arrays makes the gradient of a parameter, such as "gᵀ @ x"."""
+        shares = self.graph.shares[x]
+        if len(shares) > 1:
+            return f"sum of {len(shares)} shares"
+        chain = self._chain(box)
+        for step, position in box.leaves[x]:
+            if step is chain.step:
+                rule = self.formulas.rule(
+                    step, position, upstream=chain.upstream, others=chain.others
+                )
+                return "" if UNNAMED in rule else rule
+        return ""
+
+    def _chain(self, box: Box) -> Chain:
+        """What the rules of a layer of arrays begin with: its last operation or, if that is an
+        activation, the one before it.
+        """
+        step = box.value
+        if not box.is_layer or step is None or not step.shape:
+            return Chain(None)
+        if step not in self.graph.gradient:
+            return Chain(None)
+        out = self.names.last_part(step) or "out"
+        delta = ""
+        upstream = "g"
+        inside = {id(each) for each in box.steps}
+        if step.op in ACTIVATIONS and id(step.inputs[0]) in inside:
+            before = step.inputs[0]
+            if len(self.graph.shares[before]) > 1:
+                return Chain(None)
+            rule = f"g where {out} > 0"
+            if step.op != "relu":
+                rule = self.formulas.rule(step, 0, others={id(step): out})
+            delta = f"{DELTA} = {rule}"
+            upstream = DELTA
+            step = before
+        others = {id(x): "in" for x in step.inputs if id(x) not in inside}
+        return Chain(step, upstream, delta, others)
+
+    # ── Layers of several results ────────────────────────────────────────────────────────────────
+    def _slopes_of_results(self, box: Box) -> dict[Any, dict[Use, float]]:
+        """For each result of a layer of numbers, d result / d operand for each use of an operand.
+
+        A result that another one uses is held still there: what flows back through it is in its
+        own gradient already.
+        """
+        results = dict.fromkeys(box.results)
+        if not box.is_layer or not 0 < len(results) <= MOST_RESULTS:
+            return {}
+        if any(x not in self.graph.gradient for x in results) or not _is_of_numbers(box.steps):
+            return {}
+        slopes = {}
+        for result in results:
+            steps = [step for step in box.steps if step is result or step not in results]
+            slopes[result] = self.graph.local_derivatives(result, steps)
+        return slopes
+
+    def _rows_by_result(self, box: Box, slopes: dict[Any, dict[Use, float]]) -> list[Row]:
+        """The results of a layer of numbers, each with the parameters that it depends on.
+
+        Parameters that several results depend on stand below each of them and, with their whole
+        gradient, at the end. There are no such rows if they would be too many, nor for a single
+        result, unless a module in that of the box computes it.
+        """
+        leaves = self._leaves_in_order(box)
+        if not slopes or not leaves or len(leaves) > ROWS:
+            return []
+        if len(slopes) == 1 and not self._module_of(leaves, box):
+            return []
+        affected: dict[Any, list[Any]] = {}  # the results that depend on a parameter
         for x in leaves:
-            slope = ""
-            if slopes and all(use in slopes for use in box.leaves[x]) and box.leaves[x]:
-                slope = f"× {text.number(_added(slopes, box.leaves[x]), 3)}"
-            total = self.graph.gradient.get(x)
-            held = self.graph.held.get(x, [x._numbers])[0]
-            shown = shape(held) if np.ndim(held) else text.number(float(held), 3)
-            if x in self.graph.moved:
-                now = "changed" if np.ndim(held) else f"now {text.number(float(x._numbers), 3)}"
-                shown = f"{shown}, {now}"
-            gradient = _gradient_in_short(total)
-            if slope and len(self.graph.shares[x]) > len(box.leaves[x]):
-                flows = [self.graph.contributions[use].share for use in box.leaves[x]]
-                gradient = f"→ {text.number(float(sum(flows)), 3)}"
-            rows.append([slope, self._name_in(box, x), shown, gradient])
+            affected[x] = [
+                result
+                for result, derivatives in slopes.items()
+                if any(use in derivatives for use in box.leaves[x])
+            ]
+        is_long = sum(map(len, affected.values())) > 2 * ROWS
+        if is_long or not all(affected.values()):
+            return []
+        rows = []
+        for i, (result, derivatives) in enumerate(slopes.items()):
+            own = [x for x in leaves if result in affected[x]]
+            module = self._module_of([x for x in own if len(affected[x]) == 1], box)
+            number = text.subscript(i + 1) if len(slopes) > 1 else ""
+            name = self.names.of(result) or f"out{number}"
+            if module:
+                name = f"{self._within(box.module, module)}: {name}"
+            g = float(self.graph.gradient[result])
+            data = text.number(float(result._numbers), 3)
+            rows.append(Row("", name, data, text.number(g, 3), is_result=True))
+            for x in own:
+                slope = _added(derivatives, box.leaves[x])
+                is_all = len(affected[x]) == 1 and len(self.graph.shares[x]) == len(box.leaves[x])
+                if is_all:
+                    gradient = _gradient_in_short(self.graph.gradient[x])
+                else:
+                    gradient = f"→ {text.number(slope * g, 3)}"
+                shown = self._within(module or box.module, self.names.of(x))
+                back = f"× {text.number(slope, 3)}"
+                rows.append(Row(back, shown, self._held_in_short(x), gradient))
+        several = [x for x in leaves if len(affected[x]) > 1]
+        if several:
+            rows.append(Row("", SEVERAL, "", "", is_result=True))
+        for x in several:
+            gradient = _gradient_in_short(self.graph.gradient[x])
+            rows.append(Row("", self._name_in(box, x), self._held_in_short(x), gradient))
         return rows
 
-    def _summary(self, leaves: Sequence[Any]) -> list[str]:
+    def _module_of(self, leaves: Sequence[Any], box: Box) -> str:
+        """The path of a module in that of the box which has all these parameters; "" if none."""
+        layers = self._sketch.layers
+        owners = [layers.owner[x] for x in leaves if x in layers.owner]
+        if not owners:
+            return ""
+        path = layers.innermost(owners)
+        is_inside = path != box.module and box.module in layers.nesting[path]
+        return path if is_inside else ""
+
+    def _within(self, module: str | None, name: str) -> str:
+        """A path or a name from within a module."""
+        return name.removeprefix(f"{module}.") if module else name
+
+    def _derivatives(self, box: Box, slopes: dict[Any, dict[Use, float]]) -> Grid | None:
+        """A row for each result of a layer of numbers, and a column for each number that comes in.
+
+        Only where all these come from one box: the columns are in the order of its results.
+        """
+        sockets = []
+        for socket in box.sockets:
+            if any(use in self.graph.contributions for use in socket.uses):
+                sockets.append(socket)
+        if not slopes or len(sockets) != 1:
+            return None
+        (socket,) = sockets
+        uses = defaultdict[Any, list[Use]](list)
+        for step, position in socket.uses:
+            uses[step.inputs[position]].append((step, position))
+        source = self._sketch.boxes[socket.source]
+        operands = [x for x in source.results or [source.value] if x in uses]
+        if len(operands) < len(uses) or not 1 < max(len(operands), len(slopes)) <= MOST_RESULTS:
+            return None
+        matrix = []
+        for derivatives in slopes.values():
+            matrix.append([_added(derivatives, uses[x]) for x in operands])
+        made = grid(np.array(matrix), MOST_RESULTS**2)
+        scale = f", {made.scale}" if made.scale else ""
+        return made._replace(head=f"{DERIVATIVES}{scale}")
+
+    def _summary(self, leaves: Sequence[Any]) -> Row:
         """Of many parameters: how many there are, and the size of their gradient."""
         totals = [self.graph.gradient[x] for x in leaves if x in self.graph.gradient]
         count = sum(x.size for x in leaves)
-        return [f"{count:,} parameters", "", f"grad {_size(totals)}" if totals else ""]
+        return Row("", f"{count:,} parameters", "", f"grad {_size(totals)}" if totals else "")
 
     def _name_in(self, box: Box, x: Any) -> str:
         """The name of a parameter within its layer, whose path is the title of the box."""
@@ -259,9 +471,7 @@ class Words:
     def _slopes(self, box: Box) -> dict[Any, float]:
         """d value / d operand for each use in a box of several operations on numbers."""
         has_gradient = box.value in self.graph.gradient if box.value is not None else False
-        if not has_gradient or len(box.steps) < 2:
-            return {}
-        if any(np.ndim(held) for step in box.steps for held in (*step.saved, step._numbers)):
+        if not has_gradient or len(box.steps) < 2 or not _is_of_numbers(box.steps):
             return {}
         return self.graph.local_derivatives(box.value, box.steps)
 
@@ -306,8 +516,12 @@ class Words:
         """The rule by which an array's gradient flows back."""
         step = flows[0].result
         is_a_sum = all(each.op == "add" for each in box.steps)
-        is_whole_box = len(flows) == 1 and (step is box.value or is_a_sum)
-        rule = self.formulas.rule(step, flows[0].position) if is_whole_box else ""
+        chain = self._chain(box)
+        rule = ""
+        if len(flows) == 1 and (step is box.value or is_a_sum):
+            rule = self.formulas.rule(step, flows[0].position)
+        elif len(flows) == 1 and step is chain.step:
+            rule = self.formulas.rule(step, flows[0].position, upstream=chain.upstream)
         if not rule:
             return f"→ {text.gradient(total)}"
         return rule if np.ndim(total) else f"{rule} → {text.numbers(total)}"
@@ -323,7 +537,7 @@ class Words:
         boxes = self._sketch.boxes.values()
         contents = [self.content(box) for box in boxes]
         sockets = [socket for content in contents for socket in content.sockets]
-        rows = [cell for content in contents for row in content.rows for cell in row]
+        rows = [row for content in contents for row in content.rows]
         looks = {box.look for box in boxes}
         kinds = [said for look, said in LOOKS_IN_WORDS.items() if look in looks]
         said = [", ".join(kinds).capitalize() + "."] if len(kinds) > 1 else []
@@ -333,16 +547,26 @@ class Words:
             said.append(f"grad: d {text.within(text.short(output, 24))} / d box.")
         if has_slopes:
             said.append("Shaded: the box's gradient × local derivative → share for the operand.")
-        if any(map(mentions_g, sockets)):
+        rules = [*sockets, *(row.back for row in rows), *(content.delta for content in contents)]
+        if any(map(mentions_g, rules)):
             shaded = "" if has_slopes else "Shaded: what flows back to the operand. "
             said.append(f"{shaded}g is the gradient of the box.")
+        if any(content.delta for content in contents):
+            said.append(f"{DELTA}: the gradient before the activation.")
+        if any(re.search(r"\bin\b", row.back) for row in rows):
+            said.append("in: what comes in.")
         if any("Σ" in content.title for content in contents):
             said.append("Σ: the sum of what comes in and of the rows, weights times inputs.")
-        if any(slope for content in contents for slope, *_ in content.rows):
-            said.append("×: the local derivative, d box / d row.")
-        if any("size " in shown for shown in (*sockets, *rows)):
+        if any(row.back.startswith("×") for row in rows):
+            said.append(_how_to_read([content.rows for content in contents]))
+        if any(content.derivatives is not None for content in contents):
+            said.append(
+                f"{DERIVATIVES}: a column for each number that comes in; "
+                "times the grads of out, it adds up to what flows back to it."
+            )
+        if any("size " in shown for shown in (*sockets, *(row.grad for row in rows))):
             said.append("size: the root of the sum of the squares of all elements.")
-        if any(content.data is not None for content in contents):
+        if any(content.data or content.derivatives for content in contents):
             said.append("Tints: blue above 0, orange below, on a scale for each array.")
         if self.graph.moved:
             names = ", ".join(self.names.of(x) or "a leaf" for x in self.graph.moved)
@@ -364,6 +588,21 @@ class Words:
         shown = [sentence for sentence in sentences if sentence][:MOST_SENTENCES]
         more = len(sentences) - len(shown)
         return ". ".join([*shown, f"And {more} more boxes" if more else ""]).rstrip(". ") + "."
+
+
+def _how_to_read(tables: Iterable[Sequence[Row]]) -> str:
+    """How the rows of these boxes that have a local derivative are read."""
+    with_slopes = [rows for rows in tables if any(row.back.startswith("×") for row in rows)]
+    below_results = [rows for rows in with_slopes if rows[0].is_result]
+    if not below_results:
+        said = "d box / d row; times the box's grad, it is the row's grad"
+    elif len(below_results) == len(with_slopes):
+        said = "d out / d row, for the out above; times its grad, it is the row's grad"
+    else:
+        said = "d out / d row, for the out above or the box; times its grad, it is the row's grad"
+    if any(row.grad.startswith("→") for rows in with_slopes for row in rows):
+        said += ", or → a share of it"
+    return f"× in a row: {said}."
 
 
 def formula_of(box: Box, operand: Written, most_terms: int) -> Formula:
@@ -412,6 +651,11 @@ def is_product(c: Contribution) -> bool:
         return c.slope is not None and bool(
             np.isclose(c.upstream * c.slope, c.share, equal_nan=True)
         )
+
+
+def _is_of_numbers(steps: Iterable[Any]) -> bool:
+    """Whether these operations have neither arrays as operands nor as results."""
+    return not any(np.ndim(held) for step in steps for held in (*step.saved, step._numbers))
 
 
 def _added(slopes: dict[Any, float], uses: Iterable[Any]) -> float:
