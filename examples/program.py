@@ -158,6 +158,99 @@ def penguins(*columns):
     ]
 
 
+PENGUINS = Path(__file__).parent / "data" / "penguins.csv"
+MISSING = ("", "NA", "N/A", "nan", "NaN", "NULL", "null", "None", "?")  # not measured
+UNITS = ("mm", "cm", "m", "km", "mg", "g", "kg", "ml", "ms", "s")
+
+
+def table(path, columns=None, label=None):
+    """The columns of numbers of a CSV file; its first line names the columns.
+
+    Return the numbers, (rows, columns); the names of these columns, which are all the columns of
+    numbers if `columns` is None; and the text in the column `label` for each row, or None without
+    one. Rows in which one of these was not measured are left out. If the file will not do, the
+    program ends with one line that says why.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            rows = list(reader)
+            names = list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        sys.exit(f"{path}: cannot be read as a table: {error}")
+    numeric = [name for name in names if name != label and _numbers_in(rows, name)]
+    if label is not None and label not in names:
+        sys.exit(f"there is no column {label!r}: the columns are {', '.join(names)}")
+    columns = numeric if columns is None else list(columns)
+    for column in columns:
+        if column not in numeric:
+            why = "has no numbers" if column in names else "is not there"
+            listed = ", ".join(numeric) or "none"
+            sys.exit(f"the column {column!r} {why}: the columns of numbers are {listed}")
+    numbers, labels = [], []
+    for row in rows:
+        text = "" if label is None else row[label].strip()
+        measured = [row[column].strip() for column in columns]
+        if any(each in MISSING for each in measured) or (label is not None and text in MISSING):
+            continue
+        numbers.append([float(each) for each in measured])
+        labels.append(text)
+    if len(numbers) < 2 or not columns:
+        sys.exit(f"{path}: {len(numbers)} rows of {len(columns)} columns of numbers are too few")
+    return np.array(numbers), columns, None if label is None else labels
+
+
+def _numbers_in(rows, column):
+    """Whether a column holds finite numbers alone, apart from what was not measured."""
+    measured = [row[column].strip() for row in rows if row[column].strip() not in MISSING]
+    try:
+        return bool(measured) and all(math.isfinite(float(each)) for each in measured)
+    except ValueError:
+        return False
+
+
+def name_and_unit(column):
+    """What a column is called, and its unit: ("flipper length", "mm") for flipper_length_mm.
+
+    The unit is "" if the name has none, as in ("year", "") for year.
+    """
+    in_brackets = re.fullmatch(r"(.+?)[ _]*[(\[](.+)[)\]]", column)
+    if in_brackets:
+        name, unit = in_brackets.groups()
+    else:
+        name, _, unit = column.rpartition("_")
+        if unit not in UNITS or not name:
+            name, unit = column, ""
+    return name.replace("_", " "), unit
+
+
+def with_unit(column):
+    """The text for an axis: flipper length (mm) for flipper_length_mm."""
+    name, unit = name_and_unit(column)
+    return f"{name} ({unit})" if unit else name
+
+
+def arrows(on, points, colours):
+    """Join the points, (n, 2), by arrows on these axes, and number the points from 0.
+
+    There is a colour for each point: its own, and that of the arrow to it. The numbers end where a
+    point is too close to a numbered one. Set the limits of the axes before.
+    """
+    points = np.asarray(points, float)
+    steps = np.diff(points, axis=0)
+    look = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "headwidth": 4}
+    on.quiver(*points[:-1].T, *steps.T, color=list(colours[1:]), **look)
+    on.scatter(*points.T, color=list(colours), s=24, zorder=3)
+    size = np.array([np.ptp(on.get_xlim()), np.ptp(on.get_ylim())])
+    box = {"boxstyle": "round,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
+    numbered = []
+    for n, point in enumerate(points):
+        if any(np.linalg.norm((point - other) / size) < 0.06 for other in numbered):
+            break
+        numbered.append(point)
+        on.annotate(n, point, (5, 5), textcoords="offset points", annotation_clip=True, bbox=box)
+
+
 def _quietly(kind, error, trace):
     if issubclass(kind, KeyboardInterrupt):
         print("\nstopped", file=sys.stderr)

@@ -312,7 +312,11 @@ function drawBars(picture, results) {
   });
 }
 
-const percent = p => `${(100 * p).toFixed(p > 0.995 || p < 0.005 ? 1 : 0)} %`;
+function percent(p) {
+  if (p > 0.9995) return "> 99.9 %";
+  if (p < 0.0005) return "< 0.1 %";
+  return `${(100 * p).toFixed(p > 0.995 || p < 0.005 ? 1 : 0)} %`;
+}
 
 // ── What is shown now ──────────────────────────────────────────────────────────────────────────
 
@@ -412,6 +416,10 @@ function clear() {
 }
 
 function drawTo(x, y) {
+  pen.fillStyle = "black";
+  pen.beginPath();
+  pen.arc(x, y, thickness / 2, 0, 2 * Math.PI); // a line from a point to itself would draw nothing
+  pen.fill();
   pen.strokeStyle = "black";
   pen.lineWidth = thickness;
   pen.lineCap = "round";
@@ -437,7 +445,8 @@ function placeOf(event) {
 }
 
 drawing.onpointerdown = event => {
-  if (from.startsWith("Test")) clear(); // a test digit is not drawn on
+  if (from !== "") clear(); // a test digit is not drawn on
+  part("place").value = "";
   isDrawing = true;
   drawing.setPointerCapture(event.pointerId);
   place = placeOf(event);
@@ -488,11 +497,13 @@ function paintOnDrawing(digit) {
 
 part("clear").onclick = () => {
   clear();
+  part("place").value = "";
   use(null, "");
 };
 part("random").onclick = () => take(Math.floor(Math.random() * labels.length));
-part("previous").onclick = () => take(Number(part("place").value) - 1);
-part("next").onclick = () => take(Number(part("place").value) + 1);
+const placeShown = () => (part("place").value === "" ? -1 : Number(part("place").value));
+part("previous").onclick = () => take(placeShown() - 1);
+part("next").onclick = () => take(placeShown() + 1);
 part("place").onchange = () => take(Number(part("place").value));
 part("which").onchange = show;
 part("label").onchange = () => use(image, from);
