@@ -339,7 +339,8 @@ function show() {
   drawLines(picture, results);
   drawUnits(picture, results);
   drawBars(picture, results);
-  const said = `The network says ${answer}, with a probability of ${percent(softmax(outputs)[answer])}`;
+  const probability = percent(softmax(outputs)[answer]);
+  const said = `The network says ${answer}, with a probability of ${probability}`;
   picture.setAttribute("aria-label", said);
   part("line").textContent = image ? `${from} ${said}.` : "Draw a digit, or take a test digit.";
   showWhy(results, answer);
@@ -360,7 +361,8 @@ function showWhy(results, answer) {
 function showSteps() {
   const rows = history.map(({ loss, probability, answer, length }, n) => {
     const row = document.createElement("tr");
-    const cells = [n, loss.toFixed(4), percent(probability), answer, n ? length.toPrecision(3) : ""];
+    const moved = n ? length.toPrecision(3) : "";
+    const cells = [n, loss.toFixed(4), percent(probability), answer, moved];
     for (const text of cells) row.insertCell().textContent = text;
     return row;
   });
@@ -510,7 +512,7 @@ part("label").onchange = () => use(image, from);
 
 part("teach").onclick = () => {
   if (!image) {
-    part("line").textContent = "There is no digit to learn from yet: draw one, or take a test digit.";
+    part("line").textContent = "There is no digit to learn from: draw one, or take a test digit.";
     return;
   }
   const rate = Number(part("rate").value);
@@ -525,10 +527,10 @@ part("teach").onclick = () => {
   const parts = updates.flatMap(({ weight, bias }) => [squares(weight), squares(bias)]);
   remember(label, Math.sqrt(parts.reduce((sum, x) => sum + x, 0)));
   show();
-  const { loss, probability } = history.at(-1);
+  const [before, after] = history.slice(-2);
   part("line").textContent =
-    `One step: the loss went from ${history.at(-2).loss.toFixed(3)} to ${loss.toFixed(3)}, and the ` +
-    `probability of ${label} from ${percent(history.at(-2).probability)} to ${percent(probability)}.`;
+    `One step: the loss went from ${before.loss.toFixed(3)} to ${after.loss.toFixed(3)}, and the ` +
+    `probability of ${label} from ${percent(before.probability)} to ${percent(after.probability)}.`;
 };
 
 function remember(label, length) {
