@@ -1,0 +1,131 @@
+"""What do the slopes of all weights cost?
+
+There is no need to choose a weight to update: one reverse pass finds the slopes of all of them.
+This counts the work that it takes, beside the work for the loss alone.
+"""
+
+# %% The data: a mini-batch of handwritten digits.
+from itertools import pairwise
+from time import perf_counter
+
+import numpy as np
+import program
+
+from microgd import Value, data, gradients, nn, plots
+
+parser = program.parser(__doc__)
+parser.add_argument(
+    "--examples",
+    type=program.at_least(1),
+    default=32,
+    help="digits in the mini-batch (default: %(default)s)",
+)
+options = program.options(parser)
+NETWORKS = [[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]
+x, y = data.digits().train
+x, y = x[: options.examples], y[: options.examples]
+
+
+def network(sizes):
+    """Layers of these sizes, from random weights, with tanh between them."""
+    rng = np.random.default_rng(0)
+    layers = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs, rng=rng), nn.Tanh()]
+    return nn.Sequential(*layers[:-1])
+
+
+# %% The work is counted in multiply-adds: a multiplication, and an addition to a sum.
+# The reverse pass is recorded as a graph here, so that its operations can be counted in the same
+# way as those of the loss.
+
+
+def work_of(value):
+    """The multiply-adds of the operation that a value was computed by.
+
+    A matrix product takes one for each pair of numbers that it multiplies. Any other operation
+    counts once for each number in the largest array.
+    """
+    if value.op in ("matmul", "linear"):
+        return value.size * value.inputs[0].shape[-1]
+    arrays = [each.data if isinstance(each, Value) else each for each in (value, *value.inputs)]
+    return max(np.size(array) for array in arrays)
+
+
+def multiply_adds(*values):
+    """The multiply-adds of all operations that these values were computed by, each counted once."""
+    total = 0
+    seen = set()
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        is_computed = isinstance(value, Value) and value.op is not None
+        if is_computed and value not in seen:
+            seen.add(value)
+            total += work_of(value)
+            waiting += value.inputs
+    return total
+
+
+COSTS = {}
+print("                               multiply-adds                as many times as the loss")
+print("network               weights        the loss    all slopes  reverse pass  one by one")
+for sizes in NETWORKS:
+    model = network(sizes)
+    weights = model.parameters()
+    count = sum(p.size for p in weights)
+    loss = nn.cross_entropy(model(x), y)
+    forward = multiply_adds(loss)
+    both = multiply_adds(loss, *gradients(loss, weights, create_graph=True))
+    reverse = both - forward
+    one_by_one = count * forward  # the loss once more for each weight, that one moved a little
+    name = "→".join(map(str, sizes))
+    COSTS[name] = (count, forward, reverse, one_by_one)
+    print(f"{name:18s} {count:10,d} {forward:15,d} {reverse:13,d}", end=" ")
+    print(f"{reverse / forward:13.2f} {one_by_one / forward:11,.0f}")
+RATIOS = [reverse / forward for _, forward, reverse, _ in COSTS.values()]
+print()
+program.say(
+    f"One reverse pass takes {min(RATIOS):.1f} to {max(RATIOS):.1f} times the work of the loss. To",
+    "move the weights one by one takes the loss once more for each of them.",
+)
+
+# %% And measured: the time of the reverse pass beside that of the loss, for the last network.
+
+
+def seconds(function):
+    """The median time of eleven calls."""
+    times = []
+    for _ in range(11):
+        began = perf_counter()
+        function()
+        times.append(perf_counter() - began)
+    return np.median(times)
+
+
+model = network(NETWORKS[-1])
+loss = nn.cross_entropy(model(x), y)
+TIMES = seconds(lambda: nn.cross_entropy(model(x), y)), seconds(loss.backward)
+program.say(
+    f"Measured with {'→'.join(map(str, NETWORKS[-1]))}, the reverse pass takes",
+    f"{TIMES[1] / TIMES[0]:.1f} times as long as the loss.",
+)
+
+# %% The picture: a reverse pass grows as the loss does; weight after weight, as its square.
+figure, [on] = plots.panels(width=7.0, height=4.6)
+by_size = sorted(COSTS.values())
+counts = [cost[0] for cost in by_size]
+LINES = {
+    "the loss alone": ("o-", plots.BLUE, [cost[1] for cost in by_size]),
+    "all slopes, by one reverse pass": ("s--", plots.VERMILION, [cost[2] for cost in by_size]),
+    "all slopes, weight after weight": ("D:", plots.GREEN, [cost[3] for cost in by_size]),
+}
+for name, (look, colour, heights) in LINES.items():
+    on.loglog(counts, heights, look, color=colour, label=name)
+on.set(
+    title=f"A reverse pass takes at most {max(RATIOS):.1f} times the work of the loss",
+    xlabel="weights and biases of the network",
+    ylabel=f"multiply-adds for {len(x):,} digits",
+)
+on.legend()
+program.save(figure, options.out / "all_slopes.png")
