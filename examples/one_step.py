@@ -112,8 +112,8 @@ STRANGER = digits.y[other]
 program.say(
     f"The loss for this {DIGIT} {change(LOSSES[0], LOSSES[1])} in one step, and",
     f"{change(LOSSES[0], LOSSES[-1])} in {options.steps}. Meanwhile the loss for a {STRANGER},",
-    f"which no step has looked at, {change(OTHERS[0], OTHERS[-1])}. So training takes digits of all",
-    "kinds in turn.",
+    f"which no step has looked at, {change(OTHERS[0], OTHERS[-1])}. So training takes all",
+    "kinds of digits in turn.",
 )
 
 # %% The pictures: what the network says, and what one update changes.

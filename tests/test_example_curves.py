@@ -1,4 +1,4 @@
-"""slope.py does what it says, on its real output."""
+"""slope.py and minimum.py do what they say, on their real output."""
 
 import re
 import runpy
@@ -18,7 +18,7 @@ def test_the_slope_is_the_one_on_paper_and_2_at_0():
     assert its.error < 1e-12
     for x in np.linspace(-3, 3, 13).tolist():
         np.testing.assert_allclose(its.slope(x), 9 * x**2 - 12 * x + 2)
-        np.testing.assert_allclose(its.curvature(x), 18 * x - 12)
+        np.testing.assert_allclose(its.curve.curvature(x), 18 * x - 12)
     assert re.search(r"^ +0\.0 +0\.000 +2\.000 .* ascends$", printed, re.MULTILINE)
 
 
@@ -37,9 +37,9 @@ def test_the_slope_says_whether_the_curve_ascends_and_how_steeply():
         assert errors == sorted(errors, reverse=True), x  # a smaller step comes nearer to the slope
 
 
-@of("slope")
+@of("minimum")
 def test_the_curve_is_level_at_a_maximum_and_at_a_minimum_that_is_only_local():
-    its, printed, _, _ = small("slope")
+    its, printed, _, _ = small("minimum")
     np.testing.assert_allclose(its.LEVEL, [(12 - 72**0.5) / 18, (12 + 72**0.5) / 18])
     assert its.KINDS == ["maximum", "minimum"]
     around = np.linspace(its.lowest - 0.3, its.lowest + 0.3, 61)
@@ -49,9 +49,9 @@ def test_the_curve_is_level_at_a_maximum_and_at_a_minimum_that_is_only_local():
     assert "f(-100) = -3,060,200" in printed
 
 
-@of("slope")
+@of("minimum")
 def test_descent_from_right_of_the_maximum_ends_at_the_minimum_and_from_left_of_it_nowhere():
-    its, printed, _, _ = small("slope")
+    its, printed, _, _ = small("minimum")
     for start, end in zip(its.STARTS, its.ENDS, strict=True):
         assert (end < -10) if start < its.LEVEL[0] else abs(end - its.lowest) < 1e-6
     assert printed.count("without end") == 1 + sum(start < its.LEVEL[0] for start in its.STARTS)
@@ -64,6 +64,8 @@ CURVES = {
     "x**2": rf"At x = 0\.0000 .* a bowl \(\+2\.00\), a minimum\.\s+f\(0\.000\) = 0\.000, {NO_LOWER}",
     "x**4 - x**2": rf"At x = -0\.7071 .*minimum\.\sAt x = 0\.0000 .*maximum\.\sAt x = 0\.7071 .*minimum\.\s+f.*{NO_LOWER}",
     "np.sin(3 * x)": rf"no level point from x = 0\.\s(.|\n)*At x = 1\.5708 .*a minimum\.\s+f\(1\.571\) = -1\.000, {NO_LOWER}",
+    "x**4 - 3 * x**2 + x": rf"At x = -1\.3008 .*minimum\.\sAt x = 0\.1699 .*maximum\.\sAt x = 1\.1309 .*minimum\.\s+f\(-1\.301\) = -3\.514, {NO_LOWER}",
+    "1 / (1 + x**2)": r"At x = 0\.0000 .*a maximum\.\s+Newton's method has found no minimum",
     "x**3 - x": r"a minimum\.\s+f\(0\.577\) = -0\.385, but left of x = -1\.156 f is lower still, and falls without end",
     "x - x**3": r"f\(-0\.577\) = -0\.385, but right of x = 1\.156 .* without end:\sf\(1\) = 0   f\(10\) = -990 ",
     # Far to the left, at −75, it turns.
@@ -86,8 +88,14 @@ CURVES = {
 
 @pytest.fixture(scope="module")
 def other_curve():
-    """slope.py with another curve: what it prints, and its figures."""
-    return cache(lambda curve: edited("slope", {CURVE: f"return {curve}"}))
+    """Both programs with another curve: what they print, and their figures."""
+
+    def run_both(curve):
+        printed, figures = edited("slope", {CURVE: f"return {curve}"})
+        more, more_figures = edited("minimum", {CURVE: f"return {curve}"})
+        return printed + more, {**figures, **more_figures}
+
+    return cache(run_both)
 
 
 @of("slope")
@@ -95,7 +103,7 @@ def other_curve():
 def test_another_curve_is_told_of_as_it_is(curve, said, other_curve):
     printed, figures = other_curve(curve)
     assert re.search(said, printed), printed
-    assert list(figures) == ["slope.png"]
+    assert list(figures) == ["slope.png", "minimum.png"]
 
 
 @of("slope")
@@ -122,6 +130,8 @@ def test_a_derivative_on_paper_that_was_changed_with_the_curve_is_said_to_agree(
         "np.sin(3 * x)",
         "x**3 - x + 0.01 * x**4",
         "abs(x)",
+        "x**4 - 3 * x**2 + x",
+        "1 / (1 + x**2)",
         "np.exp(-(x**2))",
         "3.0",
         "1 / x",
@@ -137,6 +147,26 @@ def test_a_curve_that_does_not_fall_without_end_is_not_said_to(curve, other_curv
 def test_a_curve_from_which_every_start_leads_to_one_place_is_not_said_to_depend_on_it(other_curve):
     assert "to the same place from every start" in other_curve("x**2")[0]
     assert "depends on where it starts" in other_curve("x**4 - x**2")[0]
+
+
+@of("slope")
+@pytest.mark.parametrize("curve", CURVES)
+def test_what_is_said_of_each_point_is_so(curve, other_curve):
+    f = eval(f"lambda x: np.float64({curve})", {"np": np})
+    printed, _ = other_curve(curve)
+    rows = re.findall(r"^ +(-?\d\.\d) .* (ascends|descends|is level)$", printed, re.MULTILINE)
+    for text, way in rows:
+        x = float(text)
+        with np.errstate(all="ignore"):
+            change = f(x + 1e-4) - f(x if np.isnan(f(x - 1e-4)) else x - 1e-4)
+        sign = 0 if abs(change) < 1e-9 else np.sign(change)
+        assert sign == {"ascends": 1, "descends": -1, "is level": 0}[way], x
+    for text, kind in re.findall(
+        r"^At x = (-?\d\.\d+) the .* a (minimum|maximum)\.$", printed, re.M
+    ):
+        x = float(text)
+        around = [f(x - 0.01), f(x + 0.01)]
+        assert min(around) > f(x) if kind == "minimum" else max(around) < f(x)
 
 
 @of("slope")
@@ -175,9 +205,10 @@ def test_the_title_says_where_the_curve_that_was_put_in_is_level(other_curve):
 
 
 @of("slope")
-def test_a_curve_without_a_value_anywhere_in_the_picture_is_one_clear_line():
+@pytest.mark.parametrize("program", ["slope", "minimum"])
+def test_a_curve_without_a_value_anywhere_in_the_picture_is_one_clear_line(program):
     with pytest.raises(SystemExit, match=r"f has no value between -0\.65 and 1\.9"):
-        edited("slope", {CURVE: "return np.log(x - 50)"})
+        edited(program, {CURVE: "return np.log(x - 50)"})
 
 
 def formula_of(definition, tmp_path, monkeypatch):
