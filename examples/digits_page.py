@@ -10,50 +10,43 @@ from microgd.page import as_json, assemble
 
 BENDS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid"}
 SENTENCES = {
-    "relu": "Between the layers, a ReLU passes on what is above 0, and makes 0 of the rest.",
-    "tanh": "Between the layers, tanh bends each sum into a number between −1 and 1.",
-    "sigmoid": "Between the layers, a sigmoid bends each sum into a number between 0 and 1.",
+    "relu": "Then a <em>ReLU</em> keeps the sum if it is above 0, and makes it 0 otherwise.",
+    "tanh": "Then <em>tanh</em> bends the sum into a number between −1 and 1.",
+    "sigmoid": "Then a <em>sigmoid</em> bends the sum into a number between 0 and 1.",
     "": "",
 }
+LINES = (
+    '<span class="above">Solid orange lines</span> raise the unit on their right, '
+    '<span class="below">dashed blue lines</span> lower it. '
+    "Only each unit's strongest lines are drawn."
+)
+MOST = 1000  # test digits; each takes about a kilobyte of the page
 
 
-def write(path, model, test, rate=0.05):
+def write(path, model, test, lr=0.05):
     """Write the page into a file.
 
-    `model` is an `nn.Sequential` of `nn.Linear` layers with a ReLU, tanh or sigmoid after some of
-    them, from 784 pixels to 10 outputs; `test` are examples (x, y) of at most 10,000 digits; and
-    `rate` is the learning rate that the page begins with. Another model is a `ValueError`.
+    `model` is an `nn.Sequential` of `nn.Linear` layers, from 784 pixels to 10 outputs, each of them
+    followed by one ReLU, Tanh or Sigmoid or by none. Another model is a `ValueError`. `test` are
+    the examples (x, y) to take digits from; the page has the first 1,000 of them. `lr` is the
+    learning rate of training, with which the page begins.
     """
-    layers = []
-    for part in model:
-        if isinstance(part, nn.Linear):
-            outputs, inputs = part.weight.shape
-            layers.append(
-                {
-                    "inputs": inputs,
-                    "outputs": outputs,
-                    "bend": "",
-                    "weight": as_text(part.weight.data, np.float32),
-                    "bias": as_text(part.bias.data, np.float32),
-                }
-            )
-        elif type(part) in BENDS and layers and not layers[-1]["bend"]:
-            layers[-1]["bend"] = BENDS[type(part)]
-        else:
-            raise ValueError(f"the page knows Linear, ReLU, Tanh and Sigmoid, but not {part}")
-    if not layers or layers[0]["inputs"] != 784 or layers[-1]["outputs"] != 10:
-        raise ValueError(f"the page shows networks from 784 pixels to 10 outputs, but not {model}")
-    sizes = [layers[0]["inputs"], *(layer["outputs"] for layer in layers)]
-    count = sum(p.size for p in model.parameters())
+    layers = layers_of(model)
+    sizes = [layers[0]["inputs"]]
+    for layer in layers:
+        sizes.append(layer["outputs"])
     images, labels = test
+    images, labels = images[:MOST], labels[:MOST]
     page = assemble(
         Path(__file__).parent / "pages" / "digits",
         shape="→".join(map(str, sizes)),
         activation=SENTENCES[layers[0]["bend"]],
+        lines=LINES if len(layers) > 1 else "",
         last=len(labels) - 1,
         tests=f"{len(labels):,}",
-        count=f"{count:,}",
-        rate=f"{rate:g}",
+        count=f"{sum(p.size for p in model.parameters()):,}",
+        rate=f"{lr:g}",
+        tenth=f"{lr / 10:g}",
         data=as_json(
             {
                 "layers": layers,
@@ -65,7 +58,39 @@ def write(path, model, test, rate=0.05):
     Path(path).write_text(page, encoding="utf-8")
 
 
+def layers_of(model):
+    """The layers as the page takes them: sizes, weights, and the name of what bends the result."""
+    layers = []
+    for part in model:
+        if isinstance(part, nn.Linear):
+            layers.append(layer_of(part))
+        elif type(part) in BENDS and layers and not layers[-1]["bend"]:
+            layers[-1]["bend"] = BENDS[type(part)]
+        else:
+            raise ValueError(
+                "the page shows Linear layers, each with at most one ReLU, Tanh or Sigmoid after "
+                f"it, but not {part} in {model}"
+            )
+    if not layers or layers[0]["inputs"] != 784 or layers[-1]["outputs"] != 10:
+        raise ValueError(f"the page shows networks from 784 pixels to 10 outputs, but not {model}")
+    return layers
+
+
+def layer_of(linear):
+    """A Linear layer as the page takes it, with nothing that bends its result yet."""
+    outputs, inputs = linear.weight.shape
+    if linear.bias is None:
+        raise ValueError(f"the page shows layers with a bias, but not {linear}")
+    return {
+        "inputs": inputs,
+        "outputs": outputs,
+        "bend": "",
+        "weight": as_text(linear.weight.data, np.float32),
+        "bias": as_text(linear.bias.data, np.float32),
+    }
+
+
 def as_text(array, dtype):
-    """The numbers of an array, as bytes that may stand in a page."""
+    """The numbers of an array, row by row, as bytes that may stand in a page."""
     little = np.dtype(dtype).newbyteorder("<")
     return base64.b64encode(np.ascontiguousarray(array, little).tobytes()).decode()

@@ -1,6 +1,8 @@
 """The page that learning_rate.py writes, in a real browser: its steps are the engine's."""
 
+import math
 import re
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -11,6 +13,15 @@ from microgd import gradients, nn
 from microgd.value import Value
 
 pytestmark = [needs_browser, pytest.mark.xdist_group("descent page")]
+CUT_OFF = """
+  [...document.querySelectorAll("svg text")].filter(text => {
+    const own = text.getBoundingClientRect();
+    const all = text.closest("svg").getBoundingClientRect();
+    return own.left < all.left - 1 || own.right > all.right + 1
+      || own.top < all.top - 1 || own.bottom > all.bottom + 1;
+  }).map(text => text.textContent)
+"""  # words in pictures that leave them
+BELOW = {"flat": 1, "steep": 10}  # with two weights, inputs count from 1 cm below their mean
 
 
 def in_examples(name):
@@ -44,28 +55,32 @@ def opened(browser, tmp_path, bowls):
         page.close()
 
 
-def descend(feature, target, start, rate, steps, both=True):
-    """The points, losses and slopes of gradient descent by the engine, from a start (w, b)."""
-    points, losses, slopes = [], [], []
+def inputs(bowls, bowl, view):
+    """The inputs of the line, as a view of the page has them."""
+    return bowls[0][bowl] + (BELOW[bowl] if view == "two" else 0)
+
+
+def curvature(x, view="one"):
+    """The largest one: with one weight, the second derivative of the loss by w."""
+    second = 2 * np.array([[np.mean(x**2), np.mean(x)], [np.mean(x), 1]])
+    return second[0, 0] if view == "one" else np.linalg.eigvalsh(second)[-1]
+
+
+def descend(x, target, start, rate, steps, view):
+    """By the engine, a row for each point: w, b, the loss, and the slopes by w and by b."""
+    rows = []
     weights = Value(start)
     for _ in range(steps + 1):
-        loss = nn.mse_loss(weights[0] * feature + weights[1], target)
-        (slope,) = gradients(loss, [weights])
-        if not both:
-            slope = slope * [1.0, 0.0]
-        points.append(np.array(weights.data))
-        losses.append(loss.item())
-        slopes.append(slope)
-        weights = Value(weights.data - rate * slope)
-    return np.array(points), np.array(losses), np.array(slopes)
-
-
-def numbers(text):
-    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text.replace("−", "-"))]
+        loss = nn.mse_loss(weights[0] * x + weights[1], target)
+        (slopes,) = gradients(loss, [weights])
+        rows.append([*weights.data, loss.item(), *slopes])
+        moved = slopes if view == "two" else slopes * [1, 0]
+        weights = Value(weights.data - rate * moved)
+    return np.array(rows)
 
 
 def path_on(page):
-    """The points, losses and slopes on the page."""
+    """On the page, a row for each point: w, b, the loss, and the slopes by w and by b."""
     found = page.evaluate(
         """() => pathOf(state.rate, state.steps).map(point => {
              const slopes = slopesAt(point);
@@ -75,152 +90,561 @@ def path_on(page):
     return np.array(found)
 
 
+def go(page, fragment):
+    """Show what an address says."""
+    page.evaluate("hash => { history.replaceState(null, '', hash); readAddress(); }", fragment)
+
+
+def numbers(text):
+    text = text.replace("−", "-").replace(",", "")
+    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
+
+
+def line(page):
+    return page.inner_text("#line")
+
+
+# ── What it computes ─────────────────────────────────────────────────────────────────────────────
+
+
 @pytest.mark.parametrize("view", ["one", "two"])
-@pytest.mark.parametrize(
-    ("bowl", "rate"), [("flat", 0.05), ("flat", 0.45), ("flat", 0.55), ("steep", 0.004)]
-)
-def test_the_steps_on_the_page_are_the_engines(view, bowl, rate, opened, bowls):
-    features, _, mass = bowls
-    feature = features[bowl]
-    w, b = np.polyfit(feature, mass, 1)
-    page = opened(f"#view={view}&bowl={bowl}&rate={rate}&w={-0.4 * w}&b={0.6 * b}&steps=6")
-    begin = [page.evaluate("state.w"), page.evaluate("startPoint().b")]
-    assert begin[0] == pytest.approx(-0.4 * w, rel=1e-4)
-    points, losses, slopes = descend(feature, mass, begin, rate, 6, both=view == "two")
-    shown = path_on(page)
-    np.testing.assert_allclose(shown[:, :2], points, rtol=1e-8)
-    np.testing.assert_allclose(shown[:, 2], losses, rtol=1e-8)
-    np.testing.assert_allclose(shown[:, 3], slopes[:, 0], rtol=1e-6, atol=1e-8)
-    if view == "two":
-        np.testing.assert_allclose(shown[:, 4], slopes[:, 1], rtol=1e-6, atol=1e-8)
-    said = numbers(page.inner_text("#line"))
-    assert said[0] == 6
-    assert said[-1] == pytest.approx(losses[-1], rel=1e-3)
-
-
-def curvature(feature):
-    """The second derivative of the loss by w: twice the mean of the squares."""
-    return 2 * np.mean(feature**2)
-
-
-@pytest.mark.parametrize(
-    ("share", "words"),
-    [(0.1, "toward"), (0.5, "arrived"), (0.9, "toward"), (1.0, "stays the same"), (1.1, "away")],
-)
-def test_each_step_is_said_to_lead_where_it_leads(share, words, opened, bowls):
-    features, _, _ = bowls
-    rate = share * 2 / curvature(features["flat"])
-    page = opened("#view=one&bowl=flat")
-    page.evaluate("rate => change({ rate })", rate)
-    page.click("#step")
-    assert words in page.inner_text("#line")
-    moved = page.locator("#picture .move").first.get_attribute("class")
-    assert ("away" in moved) == (words == "away")
-
-
-def test_the_end_of_the_zone_is_said_when_it_is_asked_for(opened, bowls):
-    features, _, _ = bowls
+@pytest.mark.parametrize("bowl", ["flat", "steep"])
+def test_weights_losses_and_slopes_are_the_engines(view, bowl, opened, bowls):
+    x, mass = inputs(bowls, bowl, view), bowls[2]
+    w, b = np.polyfit(x, mass, 1)
+    start = [-0.4 * w, 0.9 * b if view == "two" else b]
     page = opened()
+    for share in (0.1, 0.5, 0.9, 1.0, 1.05):  # of 2/λ
+        rate = share * 2 / curvature(x, view)
+        go(page, f"#view={view}&bowl={bowl}&rate={rate}&w={start[0]}&b={start[1]}&steps=9")
+        shown = path_on(page)
+        expected = descend(x, mass, start, rate, 9, view)
+        assert shown.shape == expected.shape
+        # Near the minimum, slopes are differences of large numbers.
+        size = np.maximum(np.abs(expected).max(axis=0), 1e-3)
+        assert (np.abs(shown - expected) <= 1e-9 * size).all()
+
+
+@pytest.mark.parametrize("view", ["one", "two"])
+def test_the_line_says_the_engines_numbers(view, opened, bowls):
+    x, mass = inputs(bowls, "flat", view), bowls[2]
+    page = opened(f"#view={view}&bowl=flat&rate=0.06&w=-0.2&b=3&steps=2")
+    start = [-0.2, 3 if view == "two" else np.polyfit(x, mass, 1)[1]]
+    rows = descend(x, mass, start, 0.06, 2, view)
+    (w0, b0, _, slope_w, slope_b), (w1, b1, loss, _, _) = rows[1:]
+    if view == "one":
+        expected = [2, w0, slope_w, -0.06, slope_w, w1 - w0, w1, loss]
+    else:
+        expected = [2, slope_w, slope_b, -0.06, w1 - w0, b1 - b0, w1, b1, loss]
+    assert numbers(line(page).replace("kg²", "kg")) == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("bowl", ["flat", "steep"])
+def test_each_step_is_said_to_lead_where_it_leads(bowl, opened, bowls):
+    end = 2 / curvature(bowls[0][bowl])
+    page = opened()
+    for share, words in (
+        (0.1, ": toward the minimum. "),
+        (0.5, ": toward the minimum. "),
+        (0.9, ": past the minimum, but nearer to it. "),
+        (1.0, ": past the minimum, and it stays at the same distance. "),
+        (1.1, ": past the minimum, and farther away from it. "),
+    ):
+        go(page, f"#view=one&bowl={bowl}&rate={share * end}")
+        page.click("#step")
+        assert line(page).startswith("Step 1: ")
+        assert words in line(page)
+        assert ("Arrived" in line(page)) == (share == 0.5)
+        kind = page.locator("#drawing .move").last.get_attribute("class").split()
+        assert ("away" in kind) == (share > 1)
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.5, ": downhill."), (1.3, ": uphill")])
+def test_with_two_weights_a_step_leads_downhill_or_uphill(share, words, opened, bowls):
+    rate = share * 2 / curvature(inputs(bowls, "flat", "two"), "two")
+    page = opened(f"#view=two&bowl=flat&rate={rate}&steps=1")
+    assert words in line(page)
+
+
+def test_at_the_minimum_no_step_leads_anywhere(opened, bowls):
+    w, _ = np.polyfit(bowls[0]["flat"], bowls[2], 1)
+    page = opened(f"#view=one&bowl=flat&rate=0.1&w={w}&steps=1")
+    assert ": it stays at the same distance from the minimum." in line(page)
+    assert "Arrived" in line(page)
+
+
+@pytest.mark.parametrize("view", ["one", "two"])
+@pytest.mark.parametrize("bowl", ["flat", "steep"])
+def test_the_zone_is_said_and_drawn_when_it_is_asked_for(view, bowl, opened, bowls):
+    largest = curvature(inputs(bowls, bowl, view), view)
+    page = opened(f"#view={view}&bowl={bowl}&rate=0.001")
     assert page.inner_text("#zone-words") == ""
+    assert page.locator("#scale .end").count() == 0
     page.check("#zone")
-    end = 2 / curvature(features["flat"])
-    assert pytest.approx(end, rel=1e-3) in numbers(page.inner_text("#zone-words"))
-    page.select_option("#view", "two")
-    assert pytest.approx(end, rel=1e-3) in numbers(page.inner_text("#zone-words"))
+    said = numbers(page.inner_text("#zone-words"))
+    for number in (largest, 1 - 0.001 * largest, 2 / largest, 0.001 / (2 / largest)):
+        assert pytest.approx(number, rel=1e-3) in said
+    # On the scale, the end is where the slider would stand.
+    end, marks, powers = page.evaluate(
+        """[Number(document.querySelector("#scale .end").getAttribute("x1")),
+            [...document.querySelectorAll("#scale .tick")].map(
+              tick => Number(tick.getAttribute("x1"))),
+            [...document.querySelectorAll("#scale .power")].map(
+              text => Math.log10(Number(text.textContent)))]"""
+    )
+    assert end == pytest.approx(np.interp(math.log10(2 / largest), powers, marks), abs=0.5)
 
 
-def test_predictions_are_compared_with_the_right_answers(opened, bowls):
-    features, _, _ = bowls
-    flat = curvature(features["flat"])
+def test_all_along_a_line_the_engines_loss_is_the_same_and_the_bowl_is_tilted(opened, bowls):
+    x, mass = inputs(bowls, "flat", "two"), bowls[2]
+    page = opened("#view=two&bowl=flat")
+    ellipse = page.evaluate("ellipseAt(0.5).map(({ w, b }) => [w, b])")
+    losses = [nn.mse_loss(w * x + b, mass) for w, b in ellipse]
+    least = nn.mse_loss(np.polyval(np.polyfit(x, mass, 1), x), mass)
+    np.testing.assert_allclose(losses, least + 0.5, rtol=1e-9)
+    across = np.ptp([w for w, _ in ellipse])
+    at_lowest, at_highest = min(ellipse, key=lambda p: p[1]), max(ellipse, key=lambda p: p[1])
+    assert at_lowest[0] - at_highest[0] > 0.3 * across  # it is tilted
+
+
+# ── Predictions ──────────────────────────────────────────────────────────────────────────────────
+
+
+def predict(page, number, task, guess):
+    page.locator(".choose").nth(number - 1).click()
+    field = page.locator(f"#{task}-guess")
+    if task == "other":
+        field.select_option(label=guess)
+    else:
+        field.fill(str(guess))
+    page.click(f"#{task} button")
+    return page.inner_text("#answer")
+
+
+def steps_until_1_percent(x, target, start, rate):
+    """The number of steps, counted with the engine, until the loss is within 1% of the smallest."""
+    w, b = np.polyfit(x, target, 1)
+    losses = descend(x, target, [start, b], rate, 200, "one")[:, 2]
+    return np.flatnonzero(losses <= 1.01 * nn.mse_loss(w * x + b, target))[0]
+
+
+def test_the_steps_that_a_prediction_takes_are_counted_as_the_engine_takes_them(opened, bowls):
+    x, mass = bowls[0]["flat"], bowls[2]
     page = opened("#view=two&bowl=steep")
-    page.fill("#fewest input", f"{0.5 / flat}")
-    page.click("#fewest button")
-    said = page.inner_text("#fewest output")
-    assert "2 times too small" in said
-    assert "arrives after 1 step." in said
-    assert page.evaluate("[state.view, state.bowl]") == ["one", "flat"]
-    page.fill("#largest input", f"{2 / flat}")
-    page.click("#largest button")
-    assert page.inner_text("#largest output").startswith("Right")
-    page.fill("#largest input", f"{3 / flat}")
-    page.click("#largest button")
-    said = page.inner_text("#largest output")
-    assert "1.5 times as large" in said
-    assert "never arrives" in said
-    page.fill("#other input", "0.1")
+    for share, off in (
+        (0.02, "small by a factor of 25."),
+        (0.2, "small by a factor of 2.5."),
+        (0.4, "small by a factor of 1.25."),
+        (0.8, "large by a factor of 1.6."),
+    ):
+        rate = share * 2 / curvature(x)
+        said = predict(page, 1, "fewest", rate)
+        assert page.evaluate("[state.view, state.bowl, state.rate]") == ["one", "flat", rate]
+        count = steps_until_1_percent(x, mass, page.evaluate("state.w"), rate)
+        assert f"too {off} Your rate takes {count} steps." in said
+        assert "which is 1/λ, takes 1 step" in said
+
+
+def test_the_rate_that_arrives_in_one_step_is_right(opened, bowls):
+    page = opened()
+    for share in (1, 1.02):  # a little off, it arrives in one step, too
+        said = predict(page, 1, "fewest", share / curvature(bowls[0]["flat"]))
+        assert said.startswith("Right. Your rate takes 1 step.")
+
+
+def test_the_largest_rate_is_2_over_the_curvature(opened, bowls):
+    end = 2 / curvature(bowls[0]["flat"])
+    page = opened()
+    said = predict(page, 2, "largest", 1.5 * end)
+    assert "too large by a factor of 1.5. Your rate never arrives." in said
+    assert pytest.approx(end, rel=1e-3) in numbers(said)
+    said = predict(page, 2, "largest", 0.99 * end)
+    assert said.startswith("Right, to within 2%. Your rate takes ")
+    said = predict(page, 2, "largest", 1e-7)
+    assert "Your rate takes more than 100,000 steps." in said
+
+
+def test_the_steep_bowls_largest_rate_is_a_hundredth(opened, bowls):
+    page = opened("#view=two&bowl=flat")
+    for choice, verdict in {
+        "10 times as large": "Far off: 10 times as large is too large by a factor of 1000.",
+        "the same": "Far off: the same is too large by a factor of 100.",
+        "1/10 of it": "Far off: 1/10 of it is too large by a factor of 10.",
+        "1/100 of it": "Right, to within 2%.",
+    }.items():
+        said = predict(page, 3, "other", choice)
+        assert said.startswith(verdict)
+        for feature in bowls[0].values():
+            assert pytest.approx(curvature(feature), rel=1e-3) in numbers(said)
+            assert pytest.approx(2 / curvature(feature), rel=1e-3) in numbers(said)
+    assert page.evaluate("[state.view, state.bowl]") == ["one", "steep"]
+
+
+def test_a_prediction_that_is_no_rate_is_asked_for_again(opened):
+    page = opened()
+    for number, task in ((1, "fewest"), (2, "largest")):
+        for guess in ("", "0", "-1"):
+            assert predict(page, number, task, guess) == "Enter a number above 0, such as 0.1."
+            assert page.locator("#see").is_hidden()
+    page.locator(".choose").nth(2).click()
     page.click("#other button")
-    assert "10 times as large as the right answer. It is 0.01." in page.inner_text("#other output")
+    assert page.inner_text("#answer") == "Choose one."
 
 
-@pytest.mark.parametrize("share", [0.03, 0.2, 0.8])
-def test_the_steps_until_arrival_are_counted_as_the_engine_takes_them(share, opened, bowls):
-    features, _, mass = bowls
-    feature = features["flat"]
-    rate = share * 2 / curvature(feature)
-    page = opened("#view=one&bowl=flat")
-    w, b = np.polyfit(feature, mass, 1)
-    points, _, _ = descend(feature, mass, [page.evaluate("state.w"), b], rate, 200, both=False)
-    arrived = np.flatnonzero(np.abs(points[:, 0] - w) < 0.01 * abs(w))[0]
-    assert page.evaluate("rate => stepsToArrive(rate)", rate) == arrived
+def test_predictions_and_right_answers_can_be_run(opened, bowls):
+    end = 2 / curvature(bowls[0]["flat"])
+    page = opened(reduced_motion="reduce")
+    predict(page, 1, "fewest", 0.2)
+    page.click("#run-right")
+    assert line(page).startswith("Step 1: ")
+    assert "Arrived" in line(page)
+    page.click("#run-mine")
+    assert page.evaluate("state.rate") == 0.2
+    assert "Arrived" in line(page)
+    predict(page, 2, "largest", 1.2 * end)
+    page.click("#run-mine")
+    assert "farther away" in line(page)
+    page.click("#run-right")
+    assert "it stays at the same distance" in line(page)
 
 
-def test_the_address_restores_what_was_seen_and_nonsense_is_ignored(opened):
-    page = opened("#view=two&bowl=steep&rate=0.003&steps=4&zone=1")
-    seen = page.inner_text("#line")
-    address = page.url.split("#")[1]
-    again = opened(f"#{address}")
-    assert again.inner_text("#line") == seen
-    assert again.is_checked("#zone")
-    odd = opened("#view=three&bowl=round&rate=fast&w=1e99&steps=-3")
-    assert odd.inner_text("#line").startswith("Start at w = ")
-    assert odd.evaluate("[state.view, state.bowl, state.steps]") == ["one", "flat", 0]
+def test_another_prediction_starts_without_the_last_answer(opened):
+    page = opened()
+    predict(page, 1, "fewest", 0.2)
+    page.locator(".choose").nth(1).click()
+    assert page.inner_text("#answer") == ""
+    assert page.locator("#see").is_hidden()
+    assert page.locator(".task:visible").count() == 1
+
+
+# ── The controls ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_run_goes_on_until_it_has_arrived_and_reads_out_only_the_end(opened, bowls):
+    rate = 0.7 / curvature(bowls[0]["flat"])
+    page = opened(f"#view=one&bowl=flat&rate={rate}")
+    page.click("#run")
+    assert page.inner_text("#run") == "Pause"
+    assert page.get_attribute("#line", "aria-live") == "off"
+    page.wait_for_function("() => timer === null")
+    assert "Arrived" in line(page)
+    assert page.get_attribute("#line", "aria-live") == "polite"
+    page.click("#restart")
+    assert line(page).startswith("Start: ")
+
+
+def test_a_run_pauses_where_it_is(opened):
+    page = opened("#view=one&bowl=flat&rate=0.01")
+    page.click("#run")
+    page.wait_for_function("() => state.steps >= 1")
+    page.click("#run")
+    steps = page.evaluate("state.steps")
+    page.wait_for_timeout(600)
+    assert page.evaluate("state.steps") == steps
+    assert page.inner_text("#run") == "Run"
+
+
+def test_a_run_ends_where_further_steps_show_nothing_new(opened, bowls):
+    end = 2 / curvature(bowls[0]["flat"])
+    page = opened(f"#view=one&bowl=flat&rate={1.2 * end}", reduced_motion="reduce")
+    page.click("#run")
+    assert page.evaluate("isOutside(pathOf(state.rate, state.steps).at(-1))")
+    assert (
+        f"step {page.evaluate('state.steps')}: w = "
+        in page.locator("#drawing .note").text_content()
+    )
+    page = opened("#view=one&bowl=flat&rate=0.0001", reduced_motion="reduce")
+    page.click("#run")
+    assert "The page stops after 200 steps." in line(page)
+    assert page.get_attribute("#step", "aria-disabled") == "true"
+
+
+def test_numbers_never_become_too_large_to_compute_with(opened):
+    page = opened("#view=two&bowl=steep&rate=1000000&steps=200")
+    assert np.isfinite(path_on(page)).all()
+    assert "That is so far away that the page stops here." in line(page)
+    assert not re.search("NaN|Infinity", page.content().split("<script")[0])
+
+
+def test_back_and_another_rate_or_start_change_the_steps(opened):
+    page = opened("#view=one&bowl=flat&rate=0.1&steps=3")
+    page.click("#back")
+    assert line(page).startswith("Step 2: ")
+    page.fill("#rate", "0.3")
+    assert line(page).startswith("Start: ")
+    assert page.evaluate("state.rate") == 0.3
+    page.fill("#rate", "-3")
+    page.keyboard.press("Tab")
+    assert page.input_value("#rate") == "0.3"
+    assert page.evaluate("state.rate") == 0.3
+
+
+def test_another_bowl_keeps_the_rate(opened):
+    page = opened("#view=one&bowl=flat&rate=0.3")
+    page.check("input[value=steep]")
+    assert page.evaluate("state.rate") == 0.3
+    page.click("#step")
+    assert "farther away" in line(page)
+
+
+@pytest.mark.parametrize("view", ["one", "two"])
+def test_each_dot_has_its_number_and_slope_where_there_is_room(view, opened, bowls):
+    share = 1.05 if view == "one" else 0.4
+    rate = share * 2 / curvature(inputs(bowls, "flat", view), view)
+    page = opened(f"#view={view}&bowl=flat&rate={rate}&steps=3")
+    assert page.locator("#drawing .dot").count() == 4
+    assert page.locator("#drawing .move").count() == 3
+    said = page.locator("#drawing .number:not(.height)").all_text_contents()
+    assert {"0", "1", "3"} <= set(said)
+    assert page.locator("#drawing .tangent").count() == (4 if view == "one" else 0)
+    assert page.locator("#drawing .leg").count() == (0 if view == "one" else 2)
+
+
+def test_the_short_line_on_a_dot_has_its_slope(opened, bowls):
+    page = opened("#view=one&bowl=flat&rate=0.1&w=-0.3")
+    mark = page.locator("#drawing .tangent.last")
+    x1, y1, x2, y2 = (float(mark.get_attribute(name)) for name in ("x1", "y1", "x2", "y2"))
+    per_weight, per_loss = page.evaluate("perUnit()")
+    slope = (y1 - y2) / per_loss / ((x2 - x1) / per_weight)
+    _, b = np.polyfit(bowls[0]["flat"], bowls[2], 1)
+    assert slope == pytest.approx(descend(bowls[0]["flat"], bowls[2], [-0.3, b], 0, 0, "one")[0, 3])
 
 
 def test_by_keyboard_one_can_do_all(opened):
-    page = opened("#view=one&bowl=flat")
-    page.focus("#rate-slider")
-    before = page.evaluate("state.rate")
-    page.keyboard.press("ArrowRight")
-    assert page.evaluate("state.rate") > before
-    page.focus("#w")
-    page.keyboard.press("End")
-    assert page.evaluate("state.w") == pytest.approx(page.evaluate("ranges().across[1]"))
-    page.focus("#step")
-    page.keyboard.press("Enter")
-    assert page.inner_text("#line").startswith("Step 1: ")
-    page.focus("#back")
-    page.keyboard.press("Enter")
-    assert page.inner_text("#line").startswith("Start at")
+    page = opened()
+    press = page.keyboard.press
 
+    def tab_to(name):
+        for _ in range(30):
+            press("Tab")
+            if page.evaluate("document.activeElement.id") == name:
+                return
+        raise AssertionError(f"the Tab key does not reach {name}")
 
-def test_run_goes_on_until_it_has_arrived(opened, bowls):
-    page = opened("#view=one&bowl=flat")
-    page.evaluate("rate => change({ rate })", 0.9 / curvature(bowls[0]["flat"]))
-    page.click("#run")
-    assert page.inner_text("#run") == "Pause"
-    page.wait_for_function("() => document.getElementById('run').textContent === 'Run'")
-    assert "arrived" in page.inner_text("#line")
-    page.click("#restart")
-    assert page.evaluate("state.steps") == 0
-
-
-def test_the_start_can_be_dragged(opened):
-    page = opened("#view=one&bowl=flat", has_touch=True)
-    page.locator("#handle").scroll_into_view_if_needed()
-    box = page.locator("#handle").bounding_box()
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab_to("fewest-guess")
+    page.keyboard.type("0.2")
+    press("Enter")
+    assert "too small" in page.inner_text("#answer")
+    tab_to("handle")
     before = page.evaluate("state.w")
-    page.mouse.move(*middle)
-    page.mouse.down()
-    page.mouse.move(middle[0] + 100, middle[1] + 30, steps=4)
-    page.mouse.up()
+    press("ArrowRight")
     assert page.evaluate("state.w") > before
-    moved = page.locator("#handle").bounding_box()
-    assert moved["x"] + moved["width"] / 2 == pytest.approx(middle[0] + 100, abs=2)
+    press("End")
+    assert page.evaluate("state.w") == pytest.approx(page.evaluate("ranges().w[1]"), rel=1e-3)
+    assert page.evaluate("document.activeElement.id") == "handle"
+    tab_to("step")
+    press("Enter")
+    assert line(page).startswith("Step 1: ")
+    tab_to("back")
+    press("Space")
+    assert line(page).startswith("Start: ")
+    tab_to("rate-slider")
+    before = page.evaluate("state.rate")
+    press("ArrowRight")
+    assert page.evaluate("state.rate") == pytest.approx(before * 10**0.01, rel=5e-3)
+    tab_to("zone")
+    press("Space")
+    assert "2/λ" in page.inner_text("#zone-words")
+    tab_to("w")
+    press("Home")
+    assert page.evaluate("state.w") == pytest.approx(page.evaluate("ranges().w[0]"), rel=1e-3)
+
+
+def test_with_two_weights_the_arrow_keys_move_the_start_in_both_directions(opened):
+    page = opened("#view=two&bowl=flat&w=0&b=3")
+    page.focus("#handle")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("state.b") > 3
+    assert page.evaluate("state.w") == 0
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("state.w") < 0
 
 
 @pytest.mark.parametrize("view", ["one", "two"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_window(width, view, opened):
-    page = opened(f"#view={view}&steps=5", viewport={"width": width, "height": 800})
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+def test_the_start_follows_the_mouse(view, opened):
+    page = opened(f"#view={view}&bowl=flat")
+    ring = page.locator("#handle .ring")
+    ring.scroll_into_view_if_needed()
+    box = ring.bounding_box()
+    x, y = box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 90, y - 60, steps=4)
+    page.mouse.up()
+    page.mouse.move(x + 200, y)
+    moved = ring.bounding_box()
+    assert moved["x"] - box["x"] == pytest.approx(90, abs=2)
+    if view == "two":
+        assert moved["y"] - box["y"] == pytest.approx(-60, abs=2)
+
+
+def test_by_touch_the_start_is_dragged_and_the_page_stays_where_it_is(opened):
+    page = opened(
+        "#view=two", viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True
+    )
+    ring = page.locator("#handle .ring")
+    ring.scroll_into_view_if_needed()
+    box = ring.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = page.evaluate("scrollY")
+    touch = page.context.new_cdp_session(page)
+    for n in range(6):
+        point = {"x": x + 8 * n, "y": y - 12 * n}
+        kind = "touchMove" if n else "touchStart"
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    moved = ring.bounding_box()
+    assert moved["x"] - box["x"] == pytest.approx(40, abs=2)
+    assert moved["y"] - box["y"] == pytest.approx(-60, abs=2)
+    assert page.evaluate("scrollY") == before
+
+
+# ── The address, and where the page is shown ─────────────────────────────────────────────────────
+
+
+def test_the_address_restores_what_was_seen(opened, bowls):
+    rate = 2 / curvature(inputs(bowls, "steep", "two"), "two")
+    page = opened("#view=one&bowl=flat")
+    page.check("input[value=two]")
+    page.check("input[value=steep]")
+    page.check("#zone")
+    page.evaluate("rate => change({ rate })", rate)
+    for _ in range(4):
+        page.click("#step")
+    page.wait_for_url("**steps=4**")
+    fragment = page.url.split("#")[1]
+    assert float(parse_qs(fragment)["rate"][0]) == rate
+    again = opened(f"#{fragment}")
+    assert line(again) == line(page)
+    assert again.inner_html("#drawing") == page.inner_html("#drawing").replace(" new", " ")
+    assert again.is_checked("#zone")
+    assert again.is_checked("input[value=steep]")
+
+
+def test_another_address_in_the_same_tab_is_shown(opened):
+    page = opened("#view=one&steps=2")
+    page.evaluate("location.hash = '#view=two&steps=1'")
+    page.wait_for_function("() => state.view === 'two'")
+    assert line(page).startswith("Step 1: the gradient was")
+
+
+def test_nonsense_in_the_address_is_ignored(opened):
+    page = opened()
+    plain = page.evaluate("({ ...state })")
+    for fragment in (
+        "#5",
+        "#view=three&bowl=round&rate=fast&w=x&b=&steps=many&zone=yes",
+        "#rate=NaN&w=Infinity&bowl=__proto__",
+    ):
+        go(page, fragment)
+        assert page.evaluate("({ ...state })") == plain
+
+
+def test_numbers_in_the_address_that_are_too_large_are_the_largest_there_are(opened):
+    page = opened("#view=two&w=1e99&b=-1e99&steps=1e99&rate=0.001")
+    w, b = page.evaluate("[ranges().w[1], ranges().b[0]]")
+    assert page.evaluate("[state.w, state.b, state.steps]") == [w, b, 200]
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_nothing_is_wider_than_the_window_and_no_word_is_cut_off(width, opened, bowls):
+    page = opened(viewport={"width": width, "height": 800})
+    fits = "document.scrollingElement.scrollWidth <= innerWidth"
+    for number, task, guess in ((1, "fewest", 0.1), (2, "largest", 3), (3, "other", "1/10 of it")):
+        predict(page, number, task, guess)
+        assert page.evaluate(fits)
+    for view in ("one", "two"):
+        end = 2 / curvature(inputs(bowls, "steep", view), view)
+        for share, steps in ((0.6, 1), (0.6, 0), (0.97, 5), (1.05, 12)):
+            fragment = f"#view={view}&bowl=steep&rate={share * end}&steps={steps}&zone=1"
+            go(page, fragment)
+            assert page.evaluate(fits)
+            assert page.evaluate(CUT_OFF) == [], fragment
+
+
+def test_words_in_the_picture_keep_their_size_on_a_narrow_page(opened):
+    page = opened(viewport={"width": 1280, "height": 800})
+    page.set_viewport_size({"width": 360, "height": 800})
+    scale = page.evaluate(
+        "document.getElementById('picture').clientWidth / picture.viewBox.baseVal.width"
+    )
+    assert scale == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_the_page(scheme, opened):
+    page = opened(color_scheme=scheme)
+    colours = page.evaluate(
+        """[getComputedStyle(document.body).backgroundColor,
+            ...["#line", "#key", "#picture text", "#zone"].map(
+              name => getComputedStyle(document.querySelector(name)).color),
+            getComputedStyle(document.querySelector("#picture text")).fill]"""
+    )
+
+    def luminance(colour):
+        parts = np.array(numbers(colour.replace(",", " "))[:3]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    ground = luminance(colours[0])
+    assert (ground > 0.5) == (scheme == "light")
+    for name in (1, 2, 5):
+        light, dark = sorted([ground, luminance(colours[name])], reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 4.5
+
+
+def test_without_javascript_the_page_says_that_it_needs_it(opened):
+    page = opened(java_script_enabled=False)
+    assert "JavaScript" in page.inner_text("body")
+    assert page.locator("button:visible").count() == 0
+
+
+def test_on_paper_there_are_the_picture_and_its_words_but_no_controls(opened):
+    page = opened("#steps=3")
+    page.emulate_media(media="print")
+    assert page.locator("#picture").is_visible()
+    assert page.locator("#line").is_visible()
+    assert page.locator("#step").is_hidden()
+
+
+# ── Other data ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_the_page_says_comes_from_the_data(browser, tmp_path):
+    x = np.array([1.0, 2.0, 4.0, 7.0])
+    y = np.array([3.0, 1.0, -2.0, -5.0])
+    path = tmp_path / "other.html"
+    words = {"x": "<depth>", "y": "warmth", "y_unit": "K", "examples": "lakes"}
+    bowls = {"a & b": x, "c": 2 * x}, {"a & b": "m", "c": "half m"}
+    in_examples("descent").write(path, *bowls, y, **words)
+    opened = OpenPage(browser, path)
+    page = opened.page
+    said = page.inner_text("body")
+    assert "A line through 4 lakes: warmth = w · <depth> + b." in said
+    assert "a & b: <depth> in m" in said
+    assert "K per m" in line(page)
+    assert page.evaluate("loss().w") == pytest.approx(np.polyfit(x, y, 1)[0])
+    page.check("input[value=c]")
+    assert page.evaluate("loss().curvature") == pytest.approx(curvature(2 * (x - x.mean())))
+    assert "kg" not in page.inner_text("body")
+    assert page.locator("#other-guess option").all_inner_texts()[1:] == [
+        "2 times as large",
+        "the same",
+        "1/2 of it",
+        "1/4 of it",
+    ]
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("features", "target", "message"),
+    [
+        ({"a": [1.0, 2.0]}, [1.0, 2.0], "two bowls, but here are 1"),
+        ({"a": [1.0, 1.0], "b": [1.0, 2.0]}, [1.0, 2.0], "constant"),
+        ({"a": [1.0, 2.0], "b": [1.0, 2.0]}, [1.0, 1.0], "constant"),
+    ],
+)
+def test_data_without_two_bowls_is_one_clear_error(features, target, message, tmp_path):
+    features = {name: np.array(feature) for name, feature in features.items()}
+    with pytest.raises(ValueError, match=message):
+        in_examples("descent").write(tmp_path / "page.html", features, {}, np.array(target))

@@ -41,19 +41,24 @@ const slopes = {
   "": () => 1,
 };
 
+// What a unit adds up, before its result is bent.
+function weightedSum(layer, unit, given) {
+  const row = unit * layer.inputs;
+  let sum = layer.bias[unit];
+  for (let input = 0; input < layer.inputs; input++) {
+    sum += layer.weight[row + input] * given[input];
+  }
+  return sum;
+}
+
 // What comes out of each layer; the pixels are the first, the ten outputs the last.
 function forward(layers, image) {
   const results = [image];
   for (const layer of layers) {
     const given = results.at(-1);
     const result = new Float32Array(layer.outputs);
-    for (let output = 0; output < layer.outputs; output++) {
-      let sum = layer.bias[output];
-      const row = output * layer.inputs;
-      for (let input = 0; input < layer.inputs; input++) {
-        sum += layer.weight[row + input] * given[input];
-      }
-      result[output] = bends[layer.bend](sum);
+    for (let unit = 0; unit < layer.outputs; unit++) {
+      result[unit] = bends[layer.bend](weightedSum(layer, unit, given));
     }
     results.push(result);
   }
@@ -127,12 +132,12 @@ function testDigit(place) {
   return Float32Array.from(pixels.subarray(start, start + edge * edge), byte => byte / 255);
 }
 
-function howManyAreRead(layers) {
-  let right = 0;
-  for (let place = 0; place < labels.length; place++) {
-    if (answerOf(forward(layers, testDigit(place)).at(-1)) === labels[place]) right++;
-  }
-  return right;
+function answersOnTestDigits(layers) {
+  return Array.from(labels, (_, place) => answerOf(forward(layers, testDigit(place)).at(-1)));
+}
+
+function countRead(answers) {
+  return answers.filter((answer, place) => answer === labels[place]).length;
 }
 
 // ── A drawing becomes what the network has learned to read ─────────────────────────────────────
@@ -202,30 +207,116 @@ function prepared(ink, width, height) {
   return image;
 }
 
+// ── Numbers and names, as one reads them ───────────────────────────────────────────────────────
+
+const raisedDigits = Array.from("⁰¹²³⁴⁵⁶⁷⁸⁹");
+const raised = character => (character === "-" ? "⁻" : raisedDigits[character]);
+
+// Such as 0.0123, −4.56 and 7.89 × 10⁻¹².
+function number(x, digits = 3) {
+  const isPlain = Math.abs(x) >= 1e-3 && Math.abs(x) < 1e6;
+  if (x === 0) return "0";
+  if (isPlain) return x.toFixed(decimalsOf(x, digits)).replace("-", "−");
+  const [factor, power] = x.toExponential(digits - 1).split("e");
+  const small = Array.from(power.replace("+", ""), raised).join("");
+  return `${factor.replace("-", "−")}\u00a0×\u00a010${small}`;
+}
+
+// How many digits after the point make so many digits in all.
+function decimalsOf(x, digits) {
+  return Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(x))));
+}
+
+function percent(p) {
+  if (p > 0.9995) return ">\u00a099.9%"; // with a space that does not end a line
+  if (p < 0.0005) return "<\u00a00.1%";
+  return `${(100 * p).toFixed(p > 0.995 || p < 0.005 ? 1 : 0)}%`;
+}
+
+const percentInWords = p => percent(p).replace(/>\s/, "more than ").replace(/<\s/, "less than ");
+
+// The units are counted from 0, as their rows in the matrix of weights are.
+function unitName(layer, unit) {
+  if (layer === network.length - 1) return `output ${unit}`;
+  return `unit ${unit} of layer ${layer + 1}`;
+}
+
+const bendNames = { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid" };
+
 // ── Pictures ───────────────────────────────────────────────────────────────────────────────────
 
 // Black on white is ink on paper, also on a dark page.
-function paintInk(canvas, image) {
-  paint(canvas, image, amount => {
-    const shade = Math.round(255 * (1 - amount));
-    return [shade, shade, shade];
-  });
+function inkColour(amount) {
+  const shade = Math.round(255 * (1 - amount));
+  return [shade, shade, shade];
 }
 
 // White is 0, orange above and blue below.
-function paintSigned(canvas, numbers, largest) {
-  paint(canvas, numbers, number => {
-    const part = largest > 0 ? Math.min(Math.abs(number) / largest, 1) : 0;
-    const colour = number > 0 ? [196, 70, 1] : [31, 111, 180];
-    return colour.map(channel => Math.round(255 + part * (channel - 255)));
-  });
+function signedColour(number, largest) {
+  const strength = largest > 0 ? Math.min(Math.abs(number) / largest, 1) : 0;
+  const full = number > 0 ? [196, 70, 1] : [31, 111, 180];
+  return full.map(channel => Math.round(255 + strength * (channel - 255)));
 }
 
+const tile = document.createElement("canvas"); // a pixel for each number
+tile.width = tile.height = edge;
+
+// A square for each of 28 × 28 numbers, as large as the canvas has room for.
 function paint(canvas, numbers, colourOf) {
-  const context = canvas.getContext("2d");
-  const picture = context.createImageData(edge, edge);
+  const small = tile.getContext("2d");
+  const picture = small.createImageData(edge, edge);
   numbers.forEach((number, i) => picture.data.set([...colourOf(number), 255], 4 * i));
-  context.putImageData(picture, 0, 0);
+  small.putImageData(picture, 0, 0);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(tile, 0, 0, canvas.width, canvas.height);
+}
+
+function paintInk(canvas, image) {
+  paint(canvas, image, inkColour);
+}
+
+function paintSigned(canvas, numbers, largest) {
+  paint(canvas, numbers, number => signedColour(number, largest));
+}
+
+// A line around the pixels that are more than half ink.
+function outline(canvas, image) {
+  const context = canvas.getContext("2d");
+  const side = canvas.width / edge;
+  const isInk = (row, column) => image[row * edge + column] > 0.5;
+  context.strokeStyle = "black";
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (let row = 1; row < edge; row++) {
+    for (let column = 1; column < edge; column++) {
+      const [x, y] = [column * side, row * side];
+      if (isInk(row, column) !== isInk(row, column - 1)) {
+        context.moveTo(x, y);
+        context.lineTo(x, y + side);
+      }
+      if (isInk(row, column) !== isInk(row - 1, column)) {
+        context.moveTo(x, y);
+        context.lineTo(x + side, y);
+      }
+    }
+  }
+  context.stroke();
+}
+
+// A small picture of 28 × 28 numbers with a line of text below it.
+function signedFigure(numbers, largest, words) {
+  const figure = document.createElement("figure");
+  const canvas = document.createElement("canvas");
+  const caption = document.createElement("figcaption");
+  canvas.width = canvas.height = edge;
+  canvas.className = "small";
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", words);
+  caption.textContent = words;
+  paintSigned(canvas, numbers, largest);
+  figure.append(canvas, caption);
+  return figure;
 }
 
 const largestOf = numbers => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
@@ -237,171 +328,488 @@ function shape(name, attributes, text) {
   return made;
 }
 
-const size = { width: 700, height: 400, top: 34, bottom: 10 };
+// ── The picture of the network ─────────────────────────────────────────────────────────────────
+
+const narrow = matchMedia("(max-width: 40rem)");
+
+// Where the layers stand, and the bars. A narrow window has its own picture, with text as large.
+function places() {
+  const layout = narrow.matches
+    ? { width: 330, height: 400, first: 24, last: 156, bar: 30, barWidth: 70, radius: 8 }
+    : { width: 700, height: 420, first: 50, last: 430, bar: 42, barWidth: 140, radius: 10 };
+  if (network.length === 1) layout.last = layout.first;
+  return layout;
+}
+
+const captions = 30; // the room for them, above the units
 
 function unitPlace(layer, unit) {
-  const count = network[layer].outputs;
-  const room = (size.height - size.top - size.bottom) / count;
-  const across = network.length === 1 ? 300 : 60 + (layer * 370) / (network.length - 1);
-  return [across, size.top + (unit + 0.5) * room];
+  const { height, first, last } = places();
+  const room = (height - captions) / network[layer].outputs;
+  const between = network.length > 1 ? (last - first) / (network.length - 1) : 0;
+  return [last - (network.length - 1 - layer) * between, captions + (unit + 0.5) * room];
 }
 
-// The inputs that matter most for a unit: weight times what comes through it.
-function strongest(layer, unit, given, count) {
+function radiusOf(layer) {
+  const { height, radius } = places();
+  return Math.min(radius, (0.45 * (height - captions)) / network[layer].outputs);
+}
+
+// What goes into the unit's sum from each unit on its left, or each pixel: result times weight. The
+// strongest come first.
+function contributions(layer, unit, given) {
   const { weight, inputs } = network[layer];
-  const shares = Array.from(given, (x, input) => ({
-    input,
-    share: x * weight[unit * inputs + input],
-  }));
-  shares.sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
-  return shares.slice(0, count).filter(({ share }) => share !== 0);
+  const found = Array.from(given, (result, input) => {
+    const itsWeight = weight[unit * inputs + input];
+    return { input, result, weight: itsWeight, amount: result * itsWeight };
+  });
+  return found.sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
 }
 
-function drawLines(picture, results) {
+function drawLines(picture, results, chosen) {
+  const lines = [];
   for (let layer = 1; layer < network.length; layer++) {
-    const given = results[layer];
-    const lines = [];
+    const ofLayer = [];
     for (let unit = 0; unit < network[layer].outputs; unit++) {
-      for (const found of strongest(layer, unit, given, 3)) lines.push({ unit, ...found });
+      const isChosen = layer === chosen.layer && unit === chosen.unit;
+      const found = contributions(layer, unit, results[layer]).slice(0, isChosen ? 6 : 3);
+      for (const { input, amount } of found) {
+        if (amount !== 0) ofLayer.push({ layer, unit, input, amount, isChosen });
+      }
     }
-    const most = Math.max(...lines.map(({ share }) => Math.abs(share)), 1e-30);
-    for (const { unit, input, share } of lines) {
-      const [x1, y1] = unitPlace(layer - 1, input);
-      const [x2, y2] = unitPlace(layer, unit);
-      const strength = Math.abs(share) / most;
-      const line = shape("line", { x1, y1, x2, y2, "stroke-width": 0.4 + 3 * strength });
-      line.setAttribute("class", share > 0 ? "raises" : "lowers");
-      line.setAttribute("opacity", 0.25 + 0.75 * strength);
-      picture.append(line);
-    }
+    const most = largestOf(ofLayer.map(({ amount }) => amount));
+    for (const line of ofLayer) lines.push({ ...line, strength: Math.abs(line.amount) / most });
+  }
+  lines.sort((a, b) => a.isChosen - b.isChosen); // the chosen unit's lines are on top
+  for (const { layer, unit, input, amount, isChosen, strength } of lines) {
+    const [x1, y1] = unitPlace(layer - 1, input);
+    const [x2, y2] = unitPlace(layer, unit);
+    const opacity = (0.2 + 0.8 * strength) * (isChosen ? 1 : 0.35);
+    const look = { "stroke-width": 0.5 + 3 * strength, opacity };
+    look.class = amount > 0 ? "raises" : "lowers";
+    picture.append(shape("line", { x1, y1, x2, y2, ...look }));
   }
 }
 
-function drawUnits(picture, results) {
-  network.forEach((layer, n) => {
-    const shown = results[n + 1];
+function drawUnits(picture, results, chosen) {
+  for (let layer = 0; layer < network.length; layer++) {
+    const shown = results ? results[layer + 1] : new Float32Array(network[layer].outputs);
     const most = largestOf(shown);
-    for (let unit = 0; unit < layer.outputs; unit++) {
-      const [cx, cy] = unitPlace(n, unit);
-      const brightness = most > 0 ? Math.max(shown[unit], 0) / most : 0;
-      const circle = shape("circle", { cx, cy, r: 9, "fill-opacity": brightness });
-      circle.append(shape("title", {}, shown[unit].toPrecision(4)));
-      picture.append(shape("circle", { cx, cy, r: 9, class: "ground" }), circle);
+    const r = radiusOf(layer);
+    for (let unit = 0; unit < shown.length; unit++) {
+      const [cx, cy] = unitPlace(layer, unit);
+      const fullness = most > 0 ? Math.abs(shown[unit]) / most : 0;
+      const circle = shape("circle", { cx, cy, r, "fill-opacity": fullness });
+      if (shown[unit] < 0) circle.setAttribute("class", "below");
+      picture.append(shape("circle", { cx, cy, r, class: "ground" }), circle);
     }
-    const caption = n + 1 < network.length ? `layer ${n + 1}: ${layer.outputs}` : "outputs";
-    const [x] = unitPlace(n, 0);
-    picture.append(shape("text", { x, y: 16, "text-anchor": "middle", class: "caption" }, caption));
-  });
+    const words = layer + 1 < network.length ? `layer ${layer + 1}` : "outputs";
+    const [x] = unitPlace(layer, 0);
+    picture.append(shape("text", { x, y: 14, "text-anchor": "middle", class: "caption" }, words));
+  }
+  if (results) {
+    const [cx, cy] = unitPlace(chosen.layer, chosen.unit);
+    const r = radiusOf(chosen.layer) + 3;
+    picture.append(shape("circle", { cx, cy, r, class: "chosen" }));
+  }
 }
 
-function drawBars(picture, results) {
-  const probabilities = softmax(results.at(-1));
-  const answer = answerOf(results.at(-1));
-  const last = network.length - 1;
-  const [start] = unitPlace(last, 0);
-  picture.append(shape("text", { x: start + 42, y: 16, class: "caption" }, "probabilities"));
+function drawProbabilities(picture, results) {
+  const { last, bar, barWidth } = places();
+  const probabilities = results ? softmax(results.at(-1)) : new Array(10).fill(0);
+  const answer = results ? answerOf(results.at(-1)) : -1;
+  const x = last + bar;
+  picture.append(shape("text", { x, y: 14, class: "caption" }, "probabilities"));
   probabilities.forEach((p, digit) => {
-    const [x, y] = unitPlace(last, digit);
+    const [, y] = unitPlace(network.length - 1, digit);
     const look = { class: digit === answer ? "said" : "" };
     picture.append(
-      shape("text", { x: x + 16, y: y + 5, ...look }, digit),
-      shape("rect", { x: x + 42, y: y - 8, width: 140, height: 16, class: "room" }),
-      shape("rect", { x: x + 42, y: y - 8, width: 140 * p, height: 16 }),
-      shape("text", { x: x + 190, y: y + 5, ...look }, percent(p)),
+      shape("text", { x: x - 13, y: y + 5, ...look }, digit),
+      shape("rect", { x, y: y - 8, width: barWidth, height: 16, class: "room" }),
+      shape("rect", { x, y: y - 8, width: barWidth * p, height: 16 }),
     );
+    if (!results) return;
+    picture.append(shape("text", { x: x + barWidth + 8, y: y + 5, ...look }, percent(p)));
   });
 }
 
-function percent(p) {
-  if (p > 0.9995) return "> 99.9 %";
-  if (p < 0.0005) return "< 0.1 %";
-  return `${(100 * p).toFixed(p > 0.995 || p < 0.005 ? 1 : 0)} %`;
+function drawNetwork(results, chosen) {
+  const picture = part("network");
+  const { width, height } = places();
+  picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  picture.replaceChildren();
+  if (results) drawLines(picture, results, chosen);
+  drawUnits(picture, results, chosen);
+  drawProbabilities(picture, results);
 }
 
 // ── What is shown now ──────────────────────────────────────────────────────────────────────────
 
 let network = trainedLayers();
-let image = null; // the 784 pixels
-let from = ""; // where they come from, in words
-let history = []; // the steps on this image
+let image = null; // the 784 pixels; null, if there is no digit
+let testPlace = null; // the number of the test digit; null, if the digit is drawn
+let lessons = []; // the network on this image, before and after each step
 let updates = null; // of the last step
-const readBefore = howManyAreRead(network);
+let stepsSinceTraining = 0;
+const readAfterTraining = countRead(answersOnTestDigits(network));
+
+function say(words) {
+  part("line").textContent = words;
+}
+
+// Which unit the reader looks into: the output for the network's answer, or the one chosen.
+function chosenUnit(results) {
+  if (part("unit").value === "answer") {
+    return { layer: network.length - 1, unit: answerOf(results.at(-1)) };
+  }
+  const [layer, unit] = part("unit").value.split(" ").map(Number);
+  return { layer, unit };
+}
+
+function chosenOutput(results) {
+  if (part("which").value === "answer") return answerOf(results.at(-1));
+  return Number(part("which").value);
+}
 
 function show() {
-  const blank = new Float32Array(edge * edge);
-  const results = forward(network, image ?? blank);
-  const outputs = results.at(-1);
+  const results = image ? forward(network, image) : null;
+  const chosen = results ? chosenUnit(results) : null;
+  paintInk(part("prepared"), image ?? new Float32Array(edge * edge));
+  part("hint").hidden = image !== null;
+  drawNetwork(results, chosen);
+  showAnswer(results);
+  showInside(results, chosen);
+  showWhy(results);
+  showLesson();
+}
+
+function showAnswer(results) {
+  const place = part("answer");
+  if (!results) {
+    place.replaceChildren();
+    part("network").setAttribute("aria-label", "The network, without a digit");
+    return;
+  }
+  const probabilities = softmax(results.at(-1));
+  const answer = answerOf(results.at(-1));
+  const said = document.createElement("strong");
+  said.textContent = answer;
+  place.replaceChildren("It says ", said, ` ${percent(probabilities[answer])}`);
+  const listed = probabilities.map((p, digit) => `${digit} ${percent(p)}`).join(", ");
+  part("network").setAttribute("aria-label", `The network. Probabilities: ${listed}.`);
+}
+
+// What the network says, and whether it is right, if that is known.
+function answerInWords() {
+  const outputs = forward(network, image).at(-1);
   const answer = answerOf(outputs);
-  paintInk(part("prepared"), image ?? blank);
-  const picture = part("network");
-  picture.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
-  picture.replaceChildren();
-  drawLines(picture, results);
-  drawUnits(picture, results);
-  drawBars(picture, results);
-  const probability = percent(softmax(outputs)[answer]);
-  const said = `The network says ${answer}, with a probability of ${probability}`;
-  picture.setAttribute("aria-label", said);
-  part("line").textContent = image ? `${from} ${said}.` : "Draw a digit, or take a test digit.";
-  showWhy(results, answer);
-  showSteps();
+  const sure = percentInWords(softmax(outputs)[answer]);
+  const says = `The network says ${answer}, with a probability of ${sure}`;
+  if (testPlace === null) return `${says}.`;
+  const label = labels[testPlace];
+  const verdict = label === answer ? "That is right." : "That is wrong.";
+  return `Test digit ${testPlace} is a ${label}. ${says}. ${verdict}`;
 }
 
-function showWhy(results, answer) {
-  const chosen = part("which").value === "answer" ? answer : Number(part("which").value);
-  const start = new Float32Array(10);
-  start[chosen] = 1;
-  const gradient = backward(network, results, start).image;
-  paintSigned(part("why"), gradient, largestOf(gradient));
-  part("why-caption").textContent =
-    `The slopes of output ${chosen}, from −${largestOf(gradient).toPrecision(2)} (blue) to ` +
-    `${largestOf(gradient).toPrecision(2)} (orange)`;
+// ── What made a number ─────────────────────────────────────────────────────────────────────────
+
+function showInside(results, chosen) {
+  part("inside").replaceChildren();
+  if (!results) {
+    part("inside").textContent = "Draw a digit first, or take one.";
+    return;
+  }
+  const { layer, unit } = chosen;
+  const given = results[layer];
+  const found = contributions(layer, unit, given);
+  const table = document.createElement("table");
+  table.createCaption().textContent = `How the network computes ${unitName(layer, unit)}`;
+  const head = table.createTHead().insertRow();
+  for (const text of ["from", layer === 0 ? "ink × weight" : "result × weight"]) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = text;
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  if (layer === 0) {
+    addPixels(body, found);
+    part("inside").append(...pixelFigures(unit, given));
+  } else {
+    addUnits(body, layer, found);
+  }
+  const sum = weightedSum(network[layer], unit, given);
+  const bias = network[layer].bias[unit];
+  addRow(body, ["the bias", number(bias)]);
+  addRow(body, ["the sum", number(sum)], "sum");
+  const { bend } = network[layer];
+  if (bend) addRow(body, [`after ${bendNames[bend]}`, number(results[layer + 1][unit])], "sum");
+  part("inside").append(table);
 }
 
-function showSteps() {
-  const rows = history.map(({ loss, probability, answer, length }, n) => {
-    const row = document.createElement("tr");
-    const moved = n ? length.toPrecision(3) : "";
-    const cells = [n, loss.toFixed(4), percent(probability), answer, moved];
-    for (const text of cells) row.insertCell().textContent = text;
-    return row;
-  });
-  document.querySelector("#steps tbody").replaceChildren(...rows);
-  part("steps").hidden = rows.length === 0;
-  part("updates").replaceChildren();
-  part("update-words").textContent = "";
-  if (updates) showUpdate();
-}
+const total = found => found.reduce((sum, { amount }) => sum + amount, 0);
 
-function showUpdate() {
-  const first = updates[0].weight;
-  const inputs = network[0].inputs;
-  const most = largestOf(first);
-  const all = updates.flatMap(({ weight, bias }) => [...weight, ...bias]);
-  const sorted = all.map(Math.abs).sort((a, b) => b - a);
-  const squares = numbers => numbers.reduce((sum, x) => sum + x * x, 0);
-  const share = squares(sorted.slice(0, Math.round(all.length / 100))) / squares(all);
-  const zeros = all.filter(x => x === 0).length;
-  part("update-words").textContent =
-    `The last update has the length ${Math.sqrt(squares(all)).toPrecision(3)}. Its largest ` +
-    `element is ${sorted[0].toPrecision(3)}; the largest 1 % of them hold ${percent(share)} of the ` +
-    `length squared, and ${zeros.toLocaleString("en")} are 0.`;
-  for (let unit = 0; unit < network[0].outputs; unit++) {
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = edge;
-    canvas.title = `unit ${unit}`;
-    paintSigned(canvas, first.subarray(unit * inputs, (unit + 1) * inputs), most);
-    part("updates").append(canvas);
+function addUnits(body, layer, found) {
+  for (const { input, result, weight, amount } of found.slice(0, 4)) {
+    const product = `${number(result)} × ${inBrackets(weight)} = ${number(amount)}`;
+    addRow(body, [unitName(layer - 1, input), product]);
+  }
+  const others = found.slice(4);
+  if (others.length) {
+    addRow(body, [`the other ${others.length} units`, number(total(others))]);
   }
 }
 
-function use(newImage, words, label) {
+function addPixels(body, found) {
+  const above = found.filter(({ amount }) => amount > 0);
+  const below = found.filter(({ amount }) => amount < 0);
+  addRow(body, [`${above.length} pixels that raise it, together`, number(total(above))]);
+  addRow(body, [`${below.length} pixels that lower it, together`, number(total(below))]);
+}
+
+function pixelFigures(unit, pixels) {
+  const start = unit * edge * edge;
+  const weights = network[0].weight.subarray(start, start + edge * edge);
+  const products = pixels.map((ink, pixel) => ink * weights[pixel]);
+  const most = largestOf(weights);
+  return [
+    signedFigure(weights, most, "its weights: orange above 0, blue below"),
+    signedFigure(products, most, "ink × weight"),
+  ];
+}
+
+function addRow(body, texts, look = "") {
+  const row = body.insertRow();
+  row.className = look;
+  for (const text of texts) row.insertCell().textContent = text;
+}
+
+const inBrackets = x => (x < 0 ? `(${number(x)})` : number(x));
+
+// ── Which pixels matter ────────────────────────────────────────────────────────────────────────
+
+function showWhy(results) {
+  const canvas = part("why");
+  const names = document.querySelectorAll(".which");
+  if (!results) {
+    paintInk(canvas, new Float32Array(edge * edge));
+    canvas.setAttribute("aria-label", "The gradient, when there is a digit");
+    part("why-caption").textContent = "Draw a digit first, or take one.";
+    for (const name of names) name.textContent = "the digit";
+    return;
+  }
+  const output = chosenOutput(results);
+  const start = new Float32Array(10);
+  start[output] = 1;
+  const gradient = backward(network, results, start).image;
+  const most = largestOf(gradient);
+  paintSigned(canvas, gradient, most);
+  outline(canvas, image);
+  for (const name of names) name.textContent = output;
+  if (most === 0) {
+    part("why-caption").textContent = `All slopes of output ${output} are 0 for this digit.`;
+    canvas.setAttribute("aria-label", part("why-caption").textContent);
+    return;
+  }
+  const scale = `from −${number(most)} (blue) to ${number(most)} (orange)`;
+  part("why-caption").textContent = `The slopes of output ${output}, ${scale}`;
+  canvas.setAttribute(
+    "aria-label",
+    `The gradient of output ${output}. Ink raises it most ${pixelInWords(gradient, Math.max)}, ` +
+      `and lowers it most ${pixelInWords(gradient, Math.min)}.`,
+  );
+}
+
+function pixelInWords(gradient, extreme) {
+  const slope = gradient.reduce((a, b) => extreme(a, b));
+  const pixel = gradient.indexOf(slope);
+  const [row, column] = [Math.floor(pixel / edge), pixel % edge];
+  return `in row ${row}, column ${column}, where the slope is ${number(slope)}`;
+}
+
+// ── Steps ──────────────────────────────────────────────────────────────────────────────────────
+
+function teach() {
+  if (!image) return say("There is no digit to learn from: draw one, or take a test digit.");
+  if (part("label").value === "") {
+    part("label").focus();
+    return say("Say first which digit this is.");
+  }
+  const rate = Number(part("rate").value);
+  if (!(rate > 0 && rate < Infinity)) return say("A learning rate must be a number above 0.");
+  const label = Number(part("label").value);
+  const before = network.map(layer => ({
+    ...layer, weight: layer.weight.slice(), bias: layer.bias.slice(),
+  }));
+  const first = lessonOn(label, null);
+  const update = step(network, image, label, rate);
+  const after = lessonOn(label, lengthOf(update));
+  if (!after.probabilities.every(Number.isFinite)) {
+    network = before;
+    return say("With this rate the numbers become too large to compute with. The step is undone.");
+  }
+  if (lessons.length === 0) lessons.push(first);
+  lessons.push(after);
+  updates = update;
+  stepsSinceTraining++;
+  show();
+  return say(lessonInWords(label));
+}
+
+// What the network makes of the image now.
+function lessonOn(label, length) {
+  const outputs = forward(network, image).at(-1);
+  const probabilities = softmax(outputs);
+  return { label, length, probabilities, loss: lossOf(outputs, label), answer: answerOf(outputs) };
+}
+
+function lessonInWords(label) {
+  const [before, after] = lessons.slice(-2);
+  const [from, to] = [before, after].map(({ probabilities }) => percent(probabilities[label]));
+  const losses = `the loss went from ${number(before.loss)} to ${number(after.loss)}`;
+  const rise = `the probability of ${label} from ${from} to ${to}`;
+  return `Step ${lessons.length - 1}: ${losses}, ${rise}.`;
+}
+
+// All elements of an update, layer by layer, the weights before the biases.
+const elementsOf = update => update.flatMap(({ weight, bias }) => [...weight, ...bias]);
+const squares = numbers => numbers.reduce((sum, x) => sum + x * x, 0);
+const lengthOf = update => Math.sqrt(squares(elementsOf(update)));
+
+function showLesson() {
+  part("lesson").hidden = lessons.length === 0;
+  if (lessons.length === 0) return;
+  const { label } = lessons[0];
+  const [before, after] = lessons.slice(-2);
+  part("taught-label").textContent = label;
+  drawBars(before.probabilities, after);
+  const rows = [];
+  lessons.forEach((lesson, n) => {
+    const isFirst = n === 0;
+    if (!isFirst && n < lessons.length - 5) return; // there is room for the first and the last
+    const row = document.createElement("tr");
+    const probability = percent(lesson.probabilities[label]);
+    const moved = isFirst ? "" : number(lesson.length);
+    const cells = [n, number(lesson.loss), probability, lesson.answer, moved];
+    for (const text of cells) row.insertCell().textContent = text;
+    rows.push(row);
+  });
+  document.querySelector("#steps tbody").replaceChildren(...rows);
+  showUpdate();
+}
+
+function drawBars(before, after) {
+  const picture = part("bars");
+  picture.replaceChildren();
+  const [left, width, room] = [20, 155, 23];
+  const listed = [];
+  before.forEach((p, digit) => {
+    const q = after.probabilities[digit];
+    const y = 3 + digit * room;
+    const look = { class: digit === after.answer ? "said" : "" };
+    const words = `${percent(p)} → ${percent(q)}`;
+    const [wide, wideAfter] = [p, q].map(each => Math.max(width * each, 1));
+    picture.append(
+      shape("text", { x: 0, y: y + 14, ...look }, digit),
+      shape("rect", { x: left, y, width: wide, height: 8, class: "before" }),
+      shape("rect", { x: left, y: y + 9, width: wideAfter, height: 8, class: "after" }),
+      shape("text", { x: left + width + 8, y: y + 14, ...look }, words),
+    );
+    listed.push(`${digit}: ${words}`);
+  });
+  picture.setAttribute("aria-label", `Probabilities before and after: ${listed.join(", ")}`);
+}
+
+function showUpdate() {
+  const all = elementsOf(updates);
+  const order = all.map((_, i) => i).sort((a, b) => Math.abs(all[b]) - Math.abs(all[a]));
+  const length = Math.sqrt(squares(all));
+  if (length === 0) {
+    part("update-words").textContent = "All its elements are 0: the step changed nothing.";
+    part("updates").replaceChildren();
+    part("updates-caption").textContent = "";
+    return;
+  }
+  const hundredth = order.slice(0, Math.round(all.length / 100)).map(i => all[i]);
+  const share = percentInWords(squares(hundredth) / squares(all));
+  const zeros = all.filter(x => x === 0).length;
+  const largest = order.slice(0, 3).map(i => `${number(all[i])} (${elementName(i)})`);
+  part("update-words").textContent =
+    `It is a vector, the “nudge”, of ${inThousands(all.length)} elements, one for each weight and ` +
+    `bias. Its length is ${number(length)}. The largest elements are ${largest.join(", ")}. The ` +
+    `largest 1% of the elements hold ${share} of the length squared, and ${inThousands(zeros)} ` +
+    "are 0.";
+  showImagesOfUpdate();
+}
+
+const inThousands = count => count.toLocaleString("en");
+
+// What the element of an update belongs to.
+function elementName(i) {
+  let left = i;
+  for (let layer = 0; layer < network.length; layer++) {
+    const { inputs, outputs } = network[layer];
+    if (left < inputs * outputs) {
+      const unit = Math.floor(left / inputs);
+      return `weight from ${inputName(layer, left % inputs)} to ${unitName(layer, unit)}`;
+    }
+    left -= inputs * outputs;
+    if (left < outputs) return `bias of ${unitName(layer, left)}`;
+    left -= outputs;
+  }
+  return "";
+}
+
+function inputName(layer, input) {
+  if (layer > 0) return unitName(layer - 1, input);
+  return `the pixel in row ${Math.floor(input / edge)}, column ${input % edge}`;
+}
+
+function showImagesOfUpdate() {
+  const { weight } = updates[0];
+  const most = largestOf(weight);
+  const figures = [];
+  for (let unit = 0; unit < network[0].outputs; unit++) {
+    const row = weight.subarray(unit * edge * edge, (unit + 1) * edge * edge);
+    figures.push(signedFigure(row, most, network.length > 1 ? `unit ${unit}` : `output ${unit}`));
+  }
+  part("updates").replaceChildren(...figures);
+  if (most === 0) {
+    part("updates-caption").textContent = "It changed none of the weights from the 784 pixels.";
+    return;
+  }
+  part("updates-caption").textContent =
+    "What the step added to the weights from the 784 pixels to each of these units: from " +
+    `−${number(most)} (blue) over 0 (white) to ${number(most)} (orange). It is 0 where there is ` +
+    "no ink, and in units that did not count for this image.";
+}
+
+// ── A digit is there ───────────────────────────────────────────────────────────────────────────
+
+function use(newImage, newPlace) {
   image = newImage;
-  from = words;
-  if (label !== undefined) part("label").value = label;
-  history = [];
+  testPlace = newPlace;
+  part("place").value = newPlace ?? "";
+  lessons = [];
   updates = null;
   show();
+}
+
+function take(count) {
+  const digits = labels.length;
+  const chosen = ((Math.round(count) % digits) + digits) % digits;
+  const digit = testDigit(chosen);
+  paintOnPaper(digit);
+  part("label").value = labels[chosen];
+  use(digit, chosen);
+  say(answerInWords());
+}
+
+function takeMisread() {
+  const answers = answersOnTestDigits(network);
+  const wrong = [...labels.keys()].filter(place => answers[place] !== labels[place]);
+  if (wrong.length === 0) return say("The network reads all test digits.");
+  return take(wrong[Math.floor(Math.random() * wrong.length)]);
 }
 
 // ── Drawing ────────────────────────────────────────────────────────────────────────────────────
@@ -410,11 +818,24 @@ const drawing = part("drawing");
 const pen = drawing.getContext("2d", { willReadFrequently: true });
 const thickness = 22; // of the pen, in pixels of the drawing
 let isDrawing = false;
-let place = [drawing.width / 2, drawing.height / 2]; // of the pen
+let isWaiting = false; // to read the drawing
+let penAt = [drawing.width / 2, drawing.height / 2];
 
-function clear() {
+function clearPaper() {
   pen.fillStyle = "white";
   pen.fillRect(0, 0, drawing.width, drawing.height);
+}
+
+function paintOnPaper(digit) {
+  paintInk(drawing, digit);
+}
+
+// A test digit is not drawn on: the drawing begins on new paper.
+function beginToDraw() {
+  if (testPlace === null && image !== null) return;
+  clearPaper();
+  part("label").value = "";
+  testPlace = null;
 }
 
 function drawTo(x, y) {
@@ -427,17 +848,27 @@ function drawTo(x, y) {
   pen.lineCap = "round";
   pen.lineJoin = "round";
   pen.beginPath();
-  pen.moveTo(...place);
+  pen.moveTo(...penAt);
   pen.lineTo(x, y);
   pen.stroke();
-  place = [x, y];
+  penAt = [x, y];
 }
 
 function readDrawing() {
   const { data: colours } = pen.getImageData(0, 0, drawing.width, drawing.height);
   const ink = new Float32Array(drawing.width * drawing.height);
   for (let i = 0; i < ink.length; i++) ink[i] = 1 - colours[4 * i] / 255;
-  use(prepared(ink, drawing.width, drawing.height), "");
+  use(prepared(ink, drawing.width, drawing.height), null);
+}
+
+// A pen moves more often than a screen can show.
+function readSoon() {
+  if (isWaiting) return;
+  isWaiting = true;
+  requestAnimationFrame(() => {
+    isWaiting = false;
+    if (isDrawing) readDrawing();
+  });
 }
 
 function placeOf(event) {
@@ -447,118 +878,145 @@ function placeOf(event) {
 }
 
 drawing.onpointerdown = event => {
-  if (from !== "") clear(); // a test digit is not drawn on
-  part("place").value = "";
+  if (!event.isPrimary || event.button !== 0) return; // a second finger, or another button
+  beginToDraw();
+  part("pen-mark").hidden = true;
   isDrawing = true;
   drawing.setPointerCapture(event.pointerId);
-  place = placeOf(event);
-  drawTo(...place);
+  penAt = placeOf(event);
+  drawTo(...penAt);
   readDrawing();
 };
 drawing.onpointermove = event => {
-  if (!isDrawing) return;
+  if (!isDrawing || !event.isPrimary) return;
   drawTo(...placeOf(event));
-  readDrawing();
+  readSoon();
 };
-drawing.onpointerup = drawing.onpointercancel = () => (isDrawing = false);
+// What it says at each move would be too much to listen to.
+drawing.onpointerup = drawing.onpointercancel = event => {
+  if (!isDrawing || !event.isPrimary) return;
+  isDrawing = false;
+  readDrawing();
+  if (image) say(answerInWords());
+};
 
 const arrows = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] };
 drawing.onkeydown = event => {
-  if (!(event.key in arrows)) return;
+  if (event.ctrlKey || event.altKey || event.metaKey) return; // shortcuts of the browser
+  const isDot = event.key === " ";
+  if (!isDot && !(event.key in arrows)) return;
   event.preventDefault();
-  const [right, down] = arrows[event.key];
-  const x = Math.min(Math.max(place[0] + right, 0), drawing.width);
-  const y = Math.min(Math.max(place[1] + down, 0), drawing.height);
-  if (!event.shiftKey) {
-    place = [x, y];
-    part("line").textContent = `The pen is at ${x} of ${drawing.width} across, ${y} down.`;
-    return;
+  const [right, down] = arrows[event.key] ?? [0, 0];
+  const within = x => Math.min(Math.max(x, 0), drawing.width);
+  const [x, y] = [within(penAt[0] + right), within(penAt[1] + down)];
+  if (isDot || event.shiftKey) {
+    beginToDraw();
+    drawTo(x, y);
+    readDrawing();
+    say(answerInWords());
+  } else {
+    penAt = [x, y];
+    say(`The pen is at ${x} of ${drawing.width} across, ${y} down.`);
   }
-  drawTo(x, y);
-  readDrawing();
+  markPen();
 };
+
+// By keyboard one has to see where the pen is.
+function markPen() {
+  const mark = part("pen-mark");
+  mark.hidden = false;
+  mark.style.left = `${(100 * penAt[0]) / drawing.width}%`;
+  mark.style.top = `${(100 * penAt[1]) / drawing.height}%`;
+}
+
+drawing.onfocus = () => {
+  if (drawing.matches(":focus-visible")) markPen();
+};
+drawing.onblur = () => (part("pen-mark").hidden = true);
 
 // ── Controls ───────────────────────────────────────────────────────────────────────────────────
 
-function take(number) {
-  const count = labels.length;
-  const chosen = ((Math.round(number) % count) + count) % count;
-  part("place").value = chosen;
-  const digit = testDigit(chosen);
-  paintOnDrawing(digit);
-  use(digit, `Test digit ${chosen} is a ${labels[chosen]}.`, labels[chosen]);
-}
-
-function paintOnDrawing(digit) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = edge;
-  paintInk(canvas, digit);
-  pen.imageSmoothingEnabled = false;
-  pen.drawImage(canvas, 0, 0, drawing.width, drawing.height);
-}
-
 part("clear").onclick = () => {
-  clear();
-  part("place").value = "";
-  use(null, "");
+  clearPaper();
+  part("label").value = "";
+  use(null, null);
+  say("The paper is empty. Draw a digit, or take a test digit.");
 };
 part("random").onclick = () => take(Math.floor(Math.random() * labels.length));
-const placeShown = () => (part("place").value === "" ? -1 : Number(part("place").value));
-part("previous").onclick = () => take(placeShown() - 1);
-part("next").onclick = () => take(placeShown() + 1);
-part("place").onchange = () => take(Number(part("place").value));
-part("which").onchange = show;
-part("label").onchange = () => use(image, from);
-
-part("teach").onclick = () => {
-  if (!image) {
-    part("line").textContent = "There is no digit to learn from: draw one, or take a test digit.";
-    return;
-  }
-  const rate = Number(part("rate").value);
-  if (!(rate > 0 && rate <= 1000)) {
-    part("line").textContent = "A learning rate is a number above 0.";
-    return;
-  }
-  const label = Number(part("label").value);
-  if (history.length === 0) remember(label, 0);
-  updates = step(network, image, label, rate);
-  const squares = numbers => numbers.reduce((sum, x) => sum + x * x, 0);
-  const parts = updates.flatMap(({ weight, bias }) => [squares(weight), squares(bias)]);
-  remember(label, Math.sqrt(parts.reduce((sum, x) => sum + x, 0)));
-  show();
-  const [before, after] = history.slice(-2);
-  part("line").textContent =
-    `One step: the loss went from ${before.loss.toFixed(3)} to ${after.loss.toFixed(3)}, and the ` +
-    `probability of ${label} from ${percent(before.probability)} to ${percent(after.probability)}.`;
+part("misread").onclick = takeMisread;
+part("previous").onclick = () => take((testPlace ?? 0) - 1);
+part("next").onclick = () => take((testPlace ?? -1) + 1);
+part("place").onchange = () => {
+  if (part("place").value !== "") take(Number(part("place").value));
 };
-
-function remember(label, length) {
-  const outputs = forward(network, image).at(-1);
-  history.push({
-    loss: lossOf(outputs, label),
-    probability: softmax(outputs)[label],
-    answer: answerOf(outputs),
-    length,
-  });
-}
-
+part("unit").onchange = part("which").onchange = show;
+part("label").onchange = () => use(image, testPlace); // steps toward another digit start again
+part("teach").onclick = teach;
 part("reset").onclick = () => {
   network = trainedLayers();
-  part("price").textContent = "The network is again as it was after training.";
-  use(image, from);
+  stepsSinceTraining = 0;
+  part("price").textContent = "";
+  use(image, testPlace);
+  const answer = image ? ` ${answerInWords()}` : "";
+  say(`The network is again as it was after training.${answer}`);
 };
 
 part("count").onclick = () => {
-  const read = howManyAreRead(network);
+  const answers = answersOnTestDigits(network);
+  const read = countRead(answers);
+  const times = new Array(10).fill(0);
+  for (const answer of answers) times[answer]++;
+  const most = times.indexOf(Math.max(...times));
+  const really = labels.filter(label => label === most).length;
+  const steps = stepsSinceTraining === 1 ? "1 step" : `${stepsSinceTraining} steps`;
+  const count = `It reads ${inThousands(read)} of ${inThousands(labels.length)}`;
+  if (stepsSinceTraining === 0) {
+    part("price").textContent = `${count}. Make steps, and count again.`;
+    return;
+  }
   part("price").textContent =
-    `It reads ${read} of ${labels.length}; after training it read ${readBefore}.`;
+    `${count}, after ${steps} here. Before the first, it read ${inThousands(readAfterTraining)}. ` +
+    `Its most frequent answer is ${most}, for ${inThousands(times[most])} digits; ` +
+    `${inThousands(really)} digits are a ${most}.`;
 };
 
-for (let digit = 0; digit < 10; digit++) {
-  part("label").append(new Option(digit, digit));
-  part("which").append(new Option(digit, digit));
+part("network").onclick = event => {
+  const picture = part("network");
+  const corner = picture.getBoundingClientRect();
+  const scale = places().width / corner.width;
+  const [x, y] = [(event.clientX - corner.left) * scale, (event.clientY - corner.top) * scale];
+  const distance = ({ layer, unit }) => {
+    const [atX, atY] = unitPlace(layer, unit);
+    return Math.hypot(atX - x, atY - y);
+  };
+  const units = network.flatMap(({ outputs }, layer) =>
+    Array.from({ length: outputs }, (_, unit) => ({ layer, unit })),
+  );
+  units.sort((a, b) => distance(a) - distance(b));
+  if (distance(units[0]) > 30) return;
+  part("unit").value = `${units[0].layer} ${units[0].unit}`;
+  show();
+  if (image) say(`Section 3 shows what made ${unitName(units[0].layer, units[0].unit)}.`);
+};
+narrow.onchange = show;
+
+function fillChoices() {
+  part("label").append(new Option("choose", ""));
+  part("which").append(new Option("the network's answer", "answer"));
+  part("unit").append(new Option("the output for its answer", "answer"));
+  for (let digit = 0; digit < 10; digit++) {
+    part("label").append(new Option(digit, digit));
+    part("which").append(new Option(digit, digit));
+  }
+  for (let layer = network.length - 1; layer >= 0; layer--) {
+    for (let unit = 0; unit < network[layer].outputs; unit++) {
+      part("unit").append(new Option(unitName(layer, unit), `${layer} ${unit}`));
+    }
+  }
 }
-part("which").prepend(new Option("the network's answer", "answer", true, true));
-clear();
+
+fillChoices();
+clearPaper();
+document.body.className = "ready";
 show();
+say("Draw a digit, or take a test digit.");
