@@ -5,6 +5,7 @@ This counts the work that it takes, beside the work for the loss alone.
 """
 
 # %% The data: a mini-batch of handwritten digits.
+import sys
 from itertools import pairwise
 from time import perf_counter
 
@@ -18,12 +19,14 @@ parser.add_argument(
     "--examples",
     type=program.at_least(1),
     default=32,
-    help="digits in the mini-batch (default: %(default)s)",
+    help="digits in the mini-batch, up to 6,000 (default: %(default)s)",
 )
 options = program.options(parser)
 NETWORKS = [[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]
 x, y = data.digits().train
 x, y = x[: options.examples], y[: options.examples]
+if not NETWORKS or any(sizes[0] != 784 or sizes[-1] < 10 for sizes in NETWORKS):
+    sys.exit("NETWORKS must begin with 784 pixels each, and end with 10 outputs or more")
 
 
 def network(sizes):
@@ -37,7 +40,9 @@ def network(sizes):
 
 # %% The work is counted in multiply-adds: a multiplication, and an addition to a sum.
 # The reverse pass is recorded as a graph here, so that its operations can be counted in the same
-# way as those of the loss.
+# way as those of the loss. A matrix product in the loss leads to two in the reverse pass, each as
+# large: one for the slopes of the weights, one for those of the inputs. The first layer's inputs
+# are pixels, whose slopes nobody needs.
 
 
 def work_of(value):

@@ -49,7 +49,7 @@ z_by_weight = {"w1": x1, "w2": x2, "b": 1.0}
 PAPER = {}
 for name, factor in z_by_weight.items():
     PAPER[name] = loss_by_out * out_by_z * factor
-print(f"z = {z:.4f}, out = {out:.4f}, loss = {(out - TARGET) ** 2:.4f}\n")
+print(f"z = {z:.4f}, out = {out:.4f}, loss = {neuron(**WEIGHTS):.4f}\n")
 for name, factor in z_by_weight.items():
     print(
         f"slope of {name} on paper = {loss_by_out:z.4f} · {out_by_z:z.4f} · {factor:g} "
@@ -80,33 +80,36 @@ DIFFERENCES = {}
 print("a weight moves by    this differs from backward by at most")
 for move in MOVES:
     DIFFERENCES[move] = max(abs(moved(name, move) - BACKWARD[name]) for name in WEIGHTS)
-    print(f"{move:17g} {DIFFERENCES[move]:23.0e}")
+    print(f"{move:17g} {DIFFERENCES[move]:23.1g}")
 BEST = min(DIFFERENCES, key=DIFFERENCES.get)
 print(f"Of these moves, {BEST:g} comes closest.\n")
 
 # %% The three ways side by side
 print("weight      on paper     by backward    by moving it")
 for name in WEIGHTS:
-    print(f"{name:6s} {PAPER[name]:z13.8f} {BACKWARD[name]:z15.8f} {moved(name, BEST):z15.8f}")
-SIZE = max(1e-12, *(abs(slope) for slope in BACKWARD.values()))
+    print(f"{name:6s} {PAPER[name]:z#13.9g} {BACKWARD[name]:z#15.9g} {moved(name, BEST):z#15.9g}")
+SIZE = max(1e-12, abs(loss_by_out), *(abs(slope) for slope in BACKWARD.values()))
 OFF_PAPER = max(abs(PAPER[name] - BACKWARD[name]) for name in WEIGHTS)
 OFF_MOVED = DIFFERENCES[BEST]
 print()
-if OFF_PAPER < 1e-9 * SIZE:
+if OFF_MOVED > max(1e-3 * SIZE, 0.1 * max(DIFFERENCES.values())):
     program.say(
-        f"Paper and backward differ by at most {OFF_PAPER:.0e}, since both use the chain rule.",
-        f"Moving the weights is off by up to {OFF_MOVED:.0e}, and computes the loss once more for",
-        "each weight. backward goes back through the neuron once, for all weights together.",
+        f"Paper and backward differ by {OFF_PAPER:.2g}. Moving the weights comes no closer to",
+        f"backward than {OFF_MOVED:.2g}: no number in MOVES will do, or z = {z:.4f} is at a kink",
+        "of bend, where it has no slope.",
     )
-elif OFF_MOVED < 1e-3 * max(SIZE, OFF_PAPER):
+elif OFF_PAPER < 1e-9 * SIZE:
     program.say(
-        f"Paper and backward differ by up to {OFF_PAPER:.2g}. Moving the weights agrees with",
-        f"backward, up to {OFF_MOVED:.0e}: so slope_of_bend is not the slope of bend here.",
+        f"The largest difference between paper and backward is {OFF_PAPER:.1g}, since both use the",
+        "chain rule.",
+        f"Moving the weights is off by up to {OFF_MOVED:.1g}, and computes the loss once more for",
+        "each weight. backward goes back through the neuron once, for all weights together.",
     )
 else:
     program.say(
-        f"Paper and backward differ by up to {OFF_PAPER:.2g}, and moving the weights differs from",
-        f"backward by {OFF_MOVED:.2g}. Is z = {z:.4f} at a kink of bend?",
+        f"Paper and backward differ by up to {OFF_PAPER:.2g}. Moving the weights agrees with",
+        f"backward, up to {OFF_MOVED:.1g}: so the paper does not belong to this neuron. (If you",
+        "have put in another bend, put its slope into slope_of_bend.)",
     )
 
 # %% What backward computes, as a program: forward first, and then the chain rule, line by line.

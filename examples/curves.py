@@ -1,337 +1,585 @@
-"""Curves: what slope.py and minimum.py find out about any f(x), and slope.py's picture.
+"""What slope.py and minimum.py share: helpers that look closely at a curve.
 
-A curve that somebody puts in may have kinks, poles, plains, and places without a value.
+Those programs invite you to put in another curve. It may have kinks like |x|, poles like 1 / x,
+jumps, plains, or places without a value. The helpers here notice them, so that what the programs
+say and draw stays true.
+
+A curve f is a function of one number, which `microgd.grad` can differentiate.
 """
 
+import argparse
 import math
 import sys
+import textwrap
 from itertools import pairwise
 
 import numpy as np
-import program
 
 from microgd import grad, plots, value_and_grad
 
-SPAN = (-0.65, 1.9)  # of the pictures
-NEWTON_STARTS = (-1.0, 0.0, 1.0, 2.0)
+SIDES = {"left": -1.0, "right": 1.0}
 
 
-class Curve:
-    """A function of a number, and what there is to say of its curve."""
-
-    def __init__(self, f):
-        self.f = f
-        self.slope = grad(f)
-        self.curvature = grad(self.slope)
-        self.formula = program.formula(f)
-
-    def value(self, x):
-        """f at x; nan, not a number, where it has no value."""
-        found, _ = value_and_grad(self.f)(x)
-        return found if math.isfinite(found) else math.nan
-
-    def jump(self, x, near):
-        """By how much the slope changes from a little left of x to a little right of it."""
-        return self.slope(x + near) - self.slope(x - near)
-
-    def has_kink(self, x):
-        """Whether the slope jumps at x.
-
-        Then it changes as much between two places that are 10,000 times as near to each other.
-        """
-        return abs(self.jump(x, 1e-8)) > max(1e-6, 0.5 * abs(self.jump(x, 1e-4)))
-
-    def way(self, x):
-        """What f does at x."""
-        if math.isnan(self.value(x)):
-            return "has no value"
-        if self.has_kink(x):
-            return "has a kink"
-        if self.slope(x) == 0:
-            return "is level"
-        return "ascends" if self.slope(x) > 0 else "descends"
-
-    def level_from(self, x):
-        """Go where a straight line with the curvature of this point would have slope 0, again and
-        again: Newton's method.
-
-        None if that does not lead to a place with slope 0. (Where the curvature is 0, the line has
-        slope 0 nowhere.)
-        """
-        step = math.inf
-        for _ in range(50):
-            if self.slope(x) == 0:
-                step = 0.0
-                break
-            if self.curvature(x) == 0:
-                return None
-            step = self.slope(x) / self.curvature(x)
-            x -= step
-            if not abs(x) <= 10:
-                return None
-        arrived = abs(step) < 1e-6 and math.isfinite(self.value(x))
-        return x if arrived else None
-
-    def kind_of(self, x):
-        """What a level point is, by the signs of the slopes beside it.
-
-        (The second derivative would not do: it may be 0 at a minimum, as that of x⁴ is.)
-        """
-        before, after = self.slope(x - 1e-4), self.slope(x + 1e-4)
-        if before < 0 < after:
-            return "minimum"
-        if before > 0 > after:
-            return "maximum"
-        if math.isnan(before) or math.isnan(after):
-            return "end"
-        if before == 0 or after == 0:
-            return "plain"
-        return "terrace"
-
-    def levels(self):
-        """The level points that Newton's method finds, from left to right; and the starts from
-        which it finds none.
-        """
-        found, nowhere = [], []
-        for start in NEWTON_STARTS:
-            x = self.level_from(start)
-            if x is None:
-                nowhere.append(start)
-            elif not any(abs(x - other) < 1e-6 for other in found):
-                found.append(x)
-        return sorted(found), nowhere
-
-    def first_lower(self, x, step):
-        """The first place where f is lower than at x, in at most 10,000 such steps from there.
-
-        None if there is none.
-        """
-        bound = self.value(x) - 1e-9 * max(1.0, abs(self.value(x)))  # as much is rounding
-        return next(
-            (x + n * step for n in range(1, 10_001) if self.value(x + n * step) < bound), None
-        )
-
-    def falls_without_end(self, side):
-        """Whether f falls as much with each step to this side, −1 or 1, or more, where each is ten
-        times as long as the last.
-        """
-        heights = np.array([self.value(side * 10.0**n) for n in range(13)])
-        falls = heights[:-1] - heights[1:]
-        if np.isnan(heights).any() or not falls[0] > 0:
-            return False
-        return all(later >= 0.999 * earlier for earlier, later in pairwise(falls[~np.isnan(falls)]))
-
-    def descend(self, x, lr=0.05, steps=100):
-        """The places of a descent: a step against the slope, again and again.
-
-        It stops once it has fallen off the picture.
-        """
-        path = [x]
-        for _ in range(steps):
-            x = path[-1]
-            if not abs(x) <= 10 or math.isnan(self.value(x)):
-                break
-            path.append(x - lr * self.slope(x))
-        return path
-
-    def arrival(self, start, end):
-        """Where a descent has led, in words."""
-        side = "left" if end < 0 else "right"
-        is_far = abs(end) > 10
-        if math.isnan(self.value(end)):
-            return f"to {end:.4g}, where f has no value"
-        falls = is_far and self.falls_without_end(-1 if end < 0 else 1)
-        if falls and self.value(end) < self.value(start):
-            return f"down the {side} side, without end"
-        if is_far:
-            return f"off to the {side}, to {end:.4g}"
-        if abs(self.slope(end)) > 1e-3:
-            return f"to {end:z.4f}, where the slope is still {self.slope(end):.2g}"
-        return f"to {end:z.4f}"
+def place(text):
+    """The type of an option: an x at which to look."""
+    try:
+        x = float(text)
+    except ValueError:
+        x = math.nan
+    if not abs(x) <= 10:
+        raise argparse.ArgumentTypeError(f"must be a number from -10 to 10, but is {text}")
+    return x
 
 
-# ── Pictures ────────────────────────────────────────────────────────────────────────────────────
-ACROSS = np.linspace(*SPAN, 256)
+# What a curve does at a point
 
 
-def heights_of(curve):
-    """The values of the curve across the picture; the program ends if there are none."""
-    heights = np.array([curve.value(x) for x in ACROSS.tolist()])
-    if np.isnan(heights).all():
-        sys.exit(f"f has no value between {SPAN[0]} and {SPAN[1]}, so there is no picture")
-    return heights
+def value(f, x):
+    """f(x); nan, not a number, where f has no value or an infinite one."""
+    y, _ = value_and_grad(f)(x)
+    return float(y) if math.isfinite(y) else math.nan
 
 
-def frame(function, values, marked):
-    """The lowest and the highest y to show, of these values across the picture. None is
-    Matplotlib's own choice.
+def is_continuous(f, x):
+    """Whether f has a value at x, and doesn't jump there: close to x it comes close to f(x)."""
+    here = value(f, x)
+    if math.isnan(here):
+        return False
 
-    That is all of them. Only near a pole, where values grow and grow, they would flatten everything
-    else.
+    def change(distance):
+        """How much f changes over this distance, to the left or to the right."""
+        beside = [value(f, x - distance), value(f, x + distance)]
+        changes = [abs(y - here) for y in beside if not math.isnan(y)]
+        return max(changes, default=0.0)
+
+    rounding = 1e-12 * max(abs(here), change(0.01))
+    return change(1e-8) <= max(0.5 * change(1e-4), rounding)
+
+
+def has_kink(f, x):
+    """Whether the slope jumps at x: between two places that are very close to x it changes about as
+    much as between two places that are less close. At a smooth point it would change less.
     """
-    sizes = np.where(np.isfinite(values), np.abs(values), 0.0)
-    most = 1.5 * max([np.percentile(sizes, 90), *(abs(y) for y in marked if math.isfinite(y))])
-    peak = sizes.argmax()
-    closer = np.linspace(ACROSS[max(peak - 1, 0)], ACROSS[min(peak + 1, len(ACROSS) - 1)], 1001)
-    around = [abs(_finite(function, x)) for x in closer.tolist()]
-    if np.ptp(values[np.isfinite(values)]) > 0 and not np.nanmax(around) > 5 * max(
-        most, np.nanmedian(around)
-    ):
+    slope = grad(f)
+
+    def change(distance):
+        return abs(slope(x + distance) - slope(x - distance))
+
+    if math.isnan(change(1e-8)):
+        return False
+    rounding = 1e-12 * np.nanmax([abs(slope(x - 0.01)), abs(slope(x + 0.01)), 0.0])
+    is_large = change(1e-8) > rounding
+    return is_large and not any(change(1e-8) < 0.5 * change(near) for near in (1e-6, 1e-4))
+
+
+def what_it_does(f, x):
+    """What f does at x: "ascends", "descends" or "is level"; or why nothing of that can be said."""
+    slope = grad(f)
+    if math.isnan(value(f, x)):
+        return "has no value"
+    if not is_continuous(f, x):
+        return "jumps"
+    if has_kink(f, x):
+        return "has a kink"
+    if math.isnan(slope(x)):
+        return "has no slope"
+    # Numbers are rounded: the slope may be 0 not at x, but less than a trillionth beside it.
+    near = 1e-12 * max(1.0, abs(x))
+    if slope(x) == 0 or slope(x - near) * slope(x + near) < 0:
+        return "is level"
+    return "ascends" if slope(x) > 0 else "descends"
+
+
+def has_slope(f, x):
+    """Whether f has a slope at x that is a number."""
+    has_tangent = what_it_does(f, x) in ("ascends", "descends", "is level")
+    return has_tangent and math.isfinite(grad(f)(x))
+
+
+def in_a_sentence(f, x):
+    """What f does at x, and how fast, as a sentence."""
+    slope = grad(f)(x)
+    does = what_it_does(f, x)
+    if does == "has no value":
+        return f"At x = {x:z.4g} f has no value."
+    said = f"At x = {x:z.4g} the value of f is {value(f, x):z.4g}, and"
+    if does == "has no slope":
+        return f"{said} f has no slope there."
+    if does not in ("ascends", "descends", "is level"):
+        return f"{said} f {does} there, so it has no slope."
+    if does == "is level":
+        return f"{said} the slope is 0: f is level there."
+    if math.isinf(slope):
+        return f"{said} the slope is infinite: f {does} there, and is vertical."
+    times = f"{abs(slope):.4g} times as fast as x"
+    if does == "ascends":
+        return f"{said} the slope is {slope:.4g}: f ascends there, {times}."
+    return f"{said} the slope is {slope:.4g}: f descends there, {times} grows."
+
+
+def difference(f, on_paper, places):
+    """The largest difference between grad(f) and the derivative on paper; whether it is more than
+    rounding; and the number of places that were compared: those where both have a value. At a kink
+    or a jump of f they may differ.
+    """
+    slope = grad(f)
+    largest, is_more, compared = 0.0, False, 0
+    for x in places:
+        computed, written = slope(x), value(on_paper, x)
+        if not math.isfinite(value(f, x) + computed + written):
+            continue
+        apart = abs(computed - written)
+        differ = apart > 1e-6 * max(1.0, abs(computed))
+        if differ and (has_kink(f, x) or not is_continuous(f, x)):
+            continue  # no slope is the right one there
+        compared += 1
+        largest = max(largest, apart)
+        is_more = is_more or differ
+    return largest, is_more, compared
+
+
+# Where a curve is level
+
+
+def boundary(is_left, left, right):
+    """Halve the interval until it cannot be halved any more; `is_left` holds at its left end, and
+    not at its right end.
+    """
+    while True:
+        middle = (left + right) / 2
+        if middle in (left, right):
+            return middle
+        if is_left(middle):
+            left = middle
+        else:
+            right = middle
+
+
+def sign_change(function, left, right):
+    """Where, between left and right, the function changes its sign."""
+    sign = np.sign(function(left))
+    x = boundary(lambda middle: np.sign(function(middle)) == sign, left, right)
+    rounded = round(x, 9)
+    return x if abs(function(rounded)) > abs(function(x)) else rounded
+
+
+def signs(f, x):
+    """What shows that f is level at x, or has a kink there, and what kind of point it is."""
+    slope = grad(f)
+    if has_kink(f, x):
+        return f"a kink, the slope jumps from {slope(x - 1e-8):z.4g} to {slope(x + 1e-8):z.4g}"
+    second = f"slope 0, second derivative {grad(slope)(x):z.4g}"
+    if abs(grad(slope)(x)) > 1e-6:
+        return second
+    return f"{second}, so the slopes beside it decide"
+
+
+def level_points(f, low, high):
+    """Where f is level or has a kink at which the slope changes its sign, and where the plains are,
+    each a pair (from, to): on a plain, the slope stays 0.
+
+    The slope is computed at places 0.01 apart, so two level points that are closer to each other
+    than that may be missed.
+    """
+    slope = grad(f)
+    curvature = grad(slope)
+    across = [round(x, 9) for x in np.linspace(low, high, round((high - low) * 100) + 1).tolist()]
+    # At the tip of √|x| there is a value, but no slope: there, look a little further right.
+    across = [x + 0.004 if math.isnan(slope(x)) else x for x in across]
+    is_flat = [slope(x) == 0 and is_continuous(f, x) for x in across]
+    points, plains = [], []
+    for n, left in enumerate(across):
+        is_last = n == len(across) - 1
+        right = left if is_last else across[n + 1]
+        goes_on = not is_last and is_flat[n + 1] and value(f, left) == value(f, right)
+        came = n > 0 and is_flat[n - 1] and value(f, across[n - 1]) == value(f, left)
+        if is_flat[n] and came:
+            plains[-1][1] = left
+        elif is_flat[n] and goes_on:
+            plains.append([left, right])
+        elif is_flat[n]:
+            points.append(left)
+        if is_last or is_flat[n] or is_flat[n + 1]:
+            continue
+        if slope(left) * slope(right) < 0:
+            points.append(sign_change(slope, left, right))
+        elif curvature(left) * curvature(right) < 0:
+            # The slope turns here. It may just touch 0, as that of x³ does.
+            turn = sign_change(curvature, left, right)
+            if abs(slope(turn)) <= 1e-12 * max(abs(slope(left)), abs(slope(right))):
+                points.append(turn)
+    plains = [_whole(f, plain, low, high) for plain in plains]
+    return [x for x in points if is_continuous(f, x)], plains
+
+
+def _whole(f, plain, low, high):
+    """The plain with its ends, which are between the places where the slope was computed."""
+    slope = grad(f)
+    start, end = plain
+    height = value(f, start)
+
+    def is_outside(x):
+        return slope(x) != 0 or value(f, x) != height
+
+    if start - 0.01 >= low:
+        start = boundary(is_outside, start - 0.01, start)
+    if end + 0.01 <= high:
+        end = boundary(lambda x: not is_outside(x), end, end + 0.01)
+    return start, end
+
+
+def kind_by_the_slopes_beside(f, x):
+    """What a level point or a kink is, by the signs of the slopes to its left and right."""
+    before, after = grad(f)(x - 1e-4), grad(f)(x + 1e-4)
+    if math.isnan(before) or math.isnan(after):
+        return "end"
+    if before < 0 < after:
+        return "minimum"
+    if before > 0 > after:
+        return "maximum"
+    if before * after > 0:
+        return "terrace"
+    return "plain" if before == after else "edge of a plain"
+
+
+# How low a curve is elsewhere
+
+
+def heights(f, places):
+    """f at all these places, as an array."""
+    return np.array([value(f, x) for x in places.tolist()])
+
+
+def nearest_lower(f, x, places, values):
+    """The nearest of the places at which f is lower than at x, by more than rounding; None if there
+    is none. `values` holds f at the places.
+    """
+    beside = [abs(value(f, x + distance)) for distance in (-0.5, 0.0, 0.5)]
+    is_lower = values < value(f, x) - 1e-12 * np.nanmax(beside)
+    if not is_lower.any():
         return None
-    low, high = max(np.nanmin(values), -most), min(np.nanmax(values), most)
-    low, high = min(low, 0.0), max(high, 0.0)
+    lower = places[is_lower]
+    return float(lower[np.abs(lower - x).argmin()])
+
+
+def falls_without_end(f, side):
+    """Whether f falls without end to this side, "left" or "right".
+
+    That is so if f falls from x = 1 to x = 10, from there to x = 100 at least as much again, and so
+    on to 10¹².
+    """
+    values = [value_and_grad(f)(SIDES[side] * 10.0**n)[0] for n in range(13)]
+    if np.isnan(values).any():
+        return False
+    least = 0.0
+    for before, after in pairwise(values):
+        if before == after == -math.inf:
+            continue  # both are too low for a number
+        fall = before - after
+        if not (fall > 0 and fall >= 0.999 * least):
+            return False
+        least = fall
+    return True
+
+
+def outcome(f, path, minima):
+    """Where a descent leads: the place, and a text that says how.
+
+    The path holds each x, from the start to the last one. The place is a minimum, or "plain", or
+    "left" or "right" if f falls without end there, or None if the descent has arrived nowhere.
+    """
+    slope = grad(f)
+    start, end = path[0], path[-1]
+    if math.isnan(value(f, start)):
+        return None, "f has no value there"
+    if len(path) == 1:
+        return None, f"no step, because the slope is {slope(start):z.4g} there"
+    before = path[-2]
+    steps = len(path) - 1
+    after = f"after {steps:,} step{'s' * (steps > 1)}"
+    if math.isnan(value(f, end)):
+        return None, f"{after} it is at {end:z.4g}, where f has no finite value"
+    side = "left" if end < 0 else "right"
+    is_lower = value(f, end) < value(f, start)
+    if abs(end) > 10 and is_lower and falls_without_end(f, side):
+        return side, f"it goes down the {side} side, without end"
+    if abs(end) > 100:
+        height = "lower" if is_lower else "not lower"
+        return None, f"{after} it has run away to {end:.4g}, where f is {height} than at the start"
+    if abs(end - before) <= 1e-9 * max(1.0, abs(end)):
+        stop = _stop(f, start, end, minima)
+        if stop:
+            return stop
+    elif slope(end) * slope(before) < 0:
+        pair = f"from {round(before, 9):z.4g} to {round(end, 9):z.4g}"
+        crossed = [x for x in minima if min(before, end) <= x <= max(before, end)]
+        across = f", across the minimum at {crossed[0]:z.4f}" if len(crossed) == 1 else ""
+        return None, f"{after} it still jumps back and forth, {pair}{across}"
+    return None, f"{after} it is at {end:z.4f}, where the slope is still {slope(end):.2g}"
+
+
+def _stop(f, start, end, minima):
+    """The outcome of a descent that no longer moves; None if it only moves very slowly."""
+    kind = kind_by_the_slopes_beside(f, end)
+    if kind == "minimum":
+        known = [x for x in minima if abs(x - end) < 1e-3]
+        return (known or [round(end, 3)])[0], f"it leads to the minimum at {end:z.4f}"
+    if grad(f)(end) != 0:
+        return None
+    verb = "stays" if start == end else "stops"
+    if what_it_does(f, end) != "is level":
+        return None, f"it {verb} at {end:z.4f}, where f {what_it_does(f, end)}, but grad gives 0"
+    place = "plain" if kind == "plain" else None
+    return place, f"it {verb} at {end:z.4f}, because the slope is 0 there: {with_article(kind)}"
+
+
+def conclusion(outcomes):
+    """Whether it depends on the start where a descent leads, as a sentence."""
+    found = {place for place, _ in outcomes}
+    if len(found - {None}) > 1:
+        return "Where a descent leads depends on where it starts."
+    if None in found:
+        where = " or on a plain" if "plain" in found else ""
+        return f"Not every descent has arrived at a minimum{where}."
+    if found == {"plain"}:
+        return "Every descent ends on a plain."
+    if found <= set(SIDES):
+        return "Every start leads the same way."
+    return "Every start leads to the same minimum."
+
+
+# Pictures
+
+
+def with_article(kind):
+    """A word with "a" or "an"."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def listed(places):
+    """Numbers as a text: 0.20 and 1.14."""
+    texts = [f"{x:z.2f}".replace("-", "−") for x in places]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def limits(function, span, marked, values=None):
+    """The lowest and the highest y to show, of a function across the picture. None is Matplotlib's
+    own choice, which shows all of it.
+
+    Only near a pole, where values grow and grow, this would flatten everything else.
+    """
+    across = np.linspace(*span, 256)
+    if values is None:
+        values = heights(function, across)
+    sizes = np.where(np.isfinite(values), np.abs(values), 0.0)
+    finite = [abs(y) for y in marked if math.isfinite(y)]
+    most = 1.5 * max([np.percentile(sizes, 90), *finite])
+    peak = sizes.argmax()
+    closer = np.linspace(across[max(peak - 1, 0)], across[min(peak + 1, 255)], 201)
+    around = np.abs(heights(function, closer))
+    is_constant = np.ptp(values[np.isfinite(values)]) == 0
+    has_pole = np.nanmax(around) > 5 * max(most, np.nanmedian(around))
+    if not is_constant and not has_pole:
+        return None
+    low = min(0.0, max(np.nanmin(values), -most))
+    high = max(0.0, min(np.nanmax(values), most))
     room = 0.1 * (high - low) or 1.0
     return low - room, high + room
 
 
-def _finite(function, x):
-    found = function(x)
-    return found if math.isfinite(found) else math.nan
+def end_without_values(f, span):
+    """End the program if there is nothing to draw."""
+    if np.isnan(heights(f, np.linspace(*span, 201))).all():
+        sys.exit(f"f has no value from {span[0]:g} to {span[1]:g}, so there is no picture")
 
 
-def joined(places):
-    """Numbers as a text."""
-    *first, last = [f"{x:z.2f}" for x in places]
-    return ", ".join(first) + (" and " if first else "") + last
+def room_around(marked):
+    """The lowest and the highest y to show, so that what is marked fills half of the picture."""
+    finite = [y for y in marked if math.isfinite(y)]
+    if not finite:
+        return None
+    room = 0.5 * (max(finite) - min(finite)) or 1.0
+    return min(finite) - room, max(finite) + room
 
 
-def drawn(curve, limits):
-    """The curve without what is far off the picture: a line across a pole would join both ends."""
+def by_kind(f, kinds):
+    """The level points and kinks in groups, to draw them; `kinds` says of each what it is."""
+    groups = {
+        "level: a minimum": [],
+        "level: a maximum": [],
+        "level: neither": [],
+        "no slope: a kink": [],
+    }
+    for x, kind in kinds.items():
+        name = f"level: a {kind}"
+        if has_kink(f, x):
+            name = "no slope: a kink"
+        elif name not in groups:
+            name = "level: neither"
+        groups[name].append(x)
+    return groups
+
+
+def level_title(groups, plains, low, high):
+    """A title that says where the curve is level."""
+    if len(plains) > 3:
+        return f"f is level on {len(plains)} plains."
+    if plains:
+        stretches = [f"{start:z.2f} to {end:z.2f}" for start, end in plains]
+        return f"f is level from x = {', and from '.join(stretches)}.".replace("-", "−")
+    places = sorted(x for name, group in groups.items() if "kink" not in name for x in group)
+    if len(places) > 4:
+        return f"f is level at {len(places)} points."
+    if places:
+        return f"f is level at x = {listed(places)}."
+    return f"No point from {low} to {high} was found at which f is level.".replace("-", "−")
+
+
+def as_title(sentence):
+    """The sentence as a title: in two lines if it is long."""
+    return textwrap.fill(sentence, 90).replace("-", "−")
+
+
+def axis_label(formula):
+    """The label of the y axis, with the formula of the curve if there is one and it fits."""
+    return f"f(x) = {formula}" if 0 < len(formula) < 30 else "f(x)"
+
+
+def draw(on, f, span, groups, ylim, **labels):
+    """Draw f with tangents at groups of points, as `plots.curve` does.
+
+    What is far above or far below the picture is left out, because a line across a pole would join
+    the two sides of it. Where f has no slope there is no tangent, so a group whose name begins with
+    "no slope" is only marked.
+    """
 
     def shown(x):
-        y = curve.f(x)
-        near = limits is None or limits[0] - np.ptp(limits) < y < limits[1] + np.ptp(limits)
-        return y if near else math.nan * y
+        y = f(x)
+        if ylim is None:
+            return y
+        height = ylim[1] - ylim[0]
+        is_near = ylim[0] - height < y < ylim[1] + height
+        return y if is_near else math.nan * y
 
-    return shown
-
-
-def smooth_levels(curve):
-    """The level points without a kink, each with what it is."""
-    return {x: curve.kind_of(x) for x in curve.levels()[0] if not curve.has_kink(x)}
-
-
-def title_at_0(curve):
-    """What there is to say of the slope at x = 0."""
-    slope = curve.slope(0.0)
-    if math.isnan(curve.value(0.0)):
-        return "At x = 0 f has no value."
-    if curve.has_kink(0.0):
-        return "At x = 0 f has a kink."
-    if slope == 0:
-        return "At x = 0 the slope is 0."
-    if math.isinf(slope):
-        return "At x = 0 f is vertical."
-    if slope > 0:
-        return f"At x = 0 the slope is {slope:.4g}: f grows {slope:.4g} times as fast as x."
-    return f"At x = 0 the slope is {slope:.4g}: f falls {-slope:.4g} times as fast as x grows."
+    tangents = {}
+    for name, places in groups.items():
+        if not name.startswith("no slope"):
+            tangents[name] = places
+        elif places:
+            y = heights(f, np.array(places))
+            on.plot(places, y, "X", color=plots.ORANGE, markersize=9, zorder=3, label=name)
+    plots.curve(shown, tangents, span=span, ax=on, ylim=ylim, **labels)
 
 
-def picture_of_slopes(curve, points):
-    """The curve with its tangents above, its derivative below."""
-    heights = heights_of(curve)
-    d = np.array([curve.slope(x) for x in ACROSS.tolist()])
-    d[np.isnan(heights) | np.isinf(d)] = np.nan
-    figure, (above, below) = plots.panels(rows=2, height=7.0)
-    texts = _draw_tangents(above, curve, points, heights)
-    texts += _draw_derivative(below, curve, points, d)
-    figure.draw_without_rendering()  # now it is known how much room each text takes
-    for n, text in enumerate(texts):
-        _make_room(text, texts[:n])
-    return figure
-
-
-def _draw_tangents(on, curve, points, heights):
-    """The curve and its tangents; return the texts beside them."""
-    ways = {x: curve.way(x) for x in points}
-    smooth = smooth_levels(curve)
-    inside = [x for x in (*points, *curve.levels()[0]) if SPAN[0] < x < SPAN[1]]
-    kinks = sorted({x for x in inside if curve.way(x) == "has a kink"})
-    tangents = {
-        "ascending: slope above 0": [x for x in points if ways[x] == "ascends"],
-        "descending: slope below 0": [x for x in points if ways[x] == "descends"],
-    }
-    for x, kind in smooth.items():
-        if SPAN[0] < x < SPAN[1]:
-            name = f"level: slope 0, {'an' if kind == 'end' else 'a'} {kind}"
-            tangents[name] = [*tangents.get(name, []), x]
-    title = title_at_0(curve)
-    found = f"It is level at {joined(smooth)}" if smooth else "No level point was found"
-    title += (" " if len(title + found) < 86 else "\n") + found
-    limits = frame(curve.f, heights, [curve.value(x) for x in (*points, *smooth)])
-    plots.curve(
-        drawn(curve, limits),
-        tangents,
-        span=SPAN,
-        ax=on,
-        title=title.replace("-", "−"),
-        xlabel="x",
-        ylabel=y_label(curve),
-        ylim=limits,
-    )
-    if kinks:
-        values = [curve.value(x) for x in kinks]
-        on.plot(kinks, values, "X", color=plots.ORANGE, label="kink: the slope jumps")
-        on.legend()
-    texts = []
-    for x in points:  # beside the tangent, on the side that it leaves free
-        if ways[x] in ("ascends", "descends"):
-            side, far = ("right", -6) if curve.slope(x) > 0 else ("left", 6)
-            text = f"slope {curve.slope(x):z.2f}".replace("-", "−").replace("inf", "∞")
-            place = (x, curve.value(x))
-            texts.append(on.annotate(text, place, (far, 7), textcoords="offset points", ha=side))
-    return texts
-
-
-def y_label(curve):
-    """The name of the y axis: with the formula, if that is short."""
-    return f"f(x) = {curve.formula}" if 0 < len(curve.formula) < 30 else "f(x)"
-
-
-def _draw_derivative(on, curve, points, d):
-    """The derivative, coloured by its sign; return the texts in it."""
-    on.plot(ACROSS, d, color="0.4")
+def draw_derivative(on, f, span):
+    """Draw the derivative of f, shaded where it is above 0 and where it is below."""
+    slope = grad(f)
+    across = np.linspace(*span, 256)
+    y = np.array([slope(x) for x in across.tolist()])
+    y[np.isnan(heights(f, across)) | np.isinf(y)] = np.nan
     on.axhline(0, color="black", linewidth=1)
+    on.margins(y=0.15)
+    for left, right in _unbroken(slope, across, y):
+        on.plot(across[left:right], y[left:right], color="0.4")
     looks = {
-        "above 0: f ascends": (d > 0, plots.BLUE, ""),
-        "below 0: f descends": (d < 0, plots.VERMILION, "//"),
+        "above 0: f ascends": (y > 0, plots.BLUE, ""),
+        "below 0: f descends": (y < 0, plots.VERMILION, "//"),
     }
     for label, (where, colour, hatch) in looks.items():
         if where.any():
             look = {"color": colour, "alpha": 0.3, "hatch": hatch, "label": label}
-            on.fill_between(ACROSS, d, where=where, **look)
-    smooth = smooth_levels(curve)
-    title = "Its derivative: above 0 where f ascends"
-    title += f", 0 at {joined(smooth)}" if smooth else ""
-    sloping = [x for x in points if curve.way(x) in ("ascends", "descends")]
-    on.set(title=title.replace("-", "−"), xlabel="x", xlim=SPAN)
-    on.set(ylabel="derivative of f, by grad(f)")
-    on.set(ylim=frame(curve.slope, d, [curve.slope(x) for x in sloping]))
+            on.fill_between(across, y, where=where, **look)
     if on.get_legend_handles_labels()[1]:
         on.legend()
-    slope = curve.slope(0.0)
-    if 0.0 not in points or not math.isfinite(slope) or curve.way(0.0).startswith("has"):
-        return []
-    on.plot(0, slope, "o", color=plots.BLUE)
-    text = f"{slope:z.4g} at x = 0".replace("-", "−")
-    return [on.annotate(text, (0, slope), (10, 4), textcoords="offset points")]
+    if np.isfinite(y).any():
+        on.set_ylim(limits(slope, span, [], y))
 
 
-def _collides(text, others):
-    """Whether a text is over the upper edge of its axes, or over another text."""
-    place = text.get_window_extent()
-    is_over_the_edge = place.y1 > text.axes.bbox.y1 - 4
-    return is_over_the_edge or any(place.overlaps(other.get_window_extent()) for other in others)
+def _unbroken(function, across, values):
+    """The stretches, pairs (from, to), on which the function doesn't jump."""
+    ends = [0]
+    spread = np.ptp(values[np.isfinite(values)]) if np.isfinite(values).any() else 0.0
+    for n in range(len(across) - 1):
+        left, right = across[n : n + 2].tolist()
+        change = abs(values[n + 1] - values[n])
+        if not change > 0.02 * spread:
+            continue
+        while right - left > 1e-9:  # follow the half in which it changes more
+            middle = (left + right) / 2
+            first = abs(function(middle) - function(left))
+            second = abs(function(right) - function(middle))
+            left, right = (left, middle) if first > second else (middle, right)
+        if abs(function(right) - function(left)) > 0.5 * change:
+            ends.append(n + 1)
+    ends.append(len(across))
+    return [(ends[n], ends[n + 1]) for n in range(len(ends) - 1)]
 
 
-def _make_room(text, others):
-    """Move a text to where it collides with none of the others."""
-    far, up = text.get_position()
-    sides = {far: text.get_horizontalalignment(), -far: "left" if far < 0 else "right"}
-    for position in ((far, up), (-far, -14), (far, -14), (-far, up)):
-        text.set(position=position, horizontalalignment=sides[position[0]])
-        if not _collides(text, others):
-            break
-    if text.get_window_extent().y0 < text.axes.bbox.y0:
-        bottom, top = text.axes.get_ylim()
-        text.axes.set_ylim(bottom - 0.1 * (top - bottom), top)
+def draw_starts(on, x, y):
+    """Draw a ring around each start, which leaves visible what is there."""
+    look = {"color": plots.PURPLE, "markerfacecolor": "none", "markeredgewidth": 2}
+    on.plot(x, y, "o", markersize=12, **look)
+
+
+def draw_paths(on, paths, steps):
+    """Draw the first steps of each path as arrows from x to x, one below the other: downwards are
+    the numbers of the steps.
+    """
+    look = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004, "headwidth": 5}
+    for path in paths:
+        finite = [x for x in path[: steps + 1] if math.isfinite(x)]
+        x = np.clip(finite, -1e4, 1e4)
+        step = np.arange(len(x))
+        arrows = [x[:-1], step[:-1], np.diff(x), np.diff(step)]
+        on.quiver(*arrows, color=plots.PURPLE, zorder=3, **look)
+        draw_starts(on, x[0], step[0])
+    on.set(ylim=(steps + 0.5, -0.7), yticks=range(0, steps + 1, 2), ylabel="step")
+
+
+def mark_lines(axes, groups):
+    """Draw a line down all these axes at each level point and kink."""
+    colours = [plots.BLUE, plots.VERMILION, plots.GREEN, plots.ORANGE]
+    for colour, places in zip(colours, groups.values(), strict=True):
+        for x in places:
+            for on in axes:
+                on.axvline(x, color=colour, linestyle=":", zorder=0)
+
+
+def write_slopes(on, f, points):
+    """Write the slope beside each of these points. Return these texts, for `find_room`."""
+    texts = []
+    for x in points:
+        slope = grad(f)(x)
+        text = f"slope {slope:z.3g}".replace("-", "−").replace("inf", "∞")
+        # on the side that the tangent leaves free
+        side, far = ("right", -6) if slope > 0 else ("left", 6)
+        place = (x, value(f, x))
+        texts.append(on.annotate(text, place, (far, 7), textcoords="offset points", ha=side))
+    return texts
+
+
+def find_room(figure, texts):
+    """Move texts that were written beside points of this figure to where they are not over others,
+    and not cut off. If need be, make room below.
+    """
+    figure.draw_without_rendering()  # now it is known how much room each text takes
+    legends = [on.get_legend() for on in figure.axes]
+    taken = [legend.get_window_extent() for legend in legends if legend is not None]
+
+    def is_free(text):
+        on, box = text.axes, text.get_window_extent()
+        is_inside = box.x0 > on.bbox.x0 and box.x1 < on.bbox.x1 and box.y1 < on.bbox.y1 - 4
+        return is_inside and not any(box.overlaps(other) for other in taken)
+
+    for text in texts:
+        far, up = text.get_position()
+        sides = {far: text.get_horizontalalignment(), -far: "left" if far < 0 else "right"}
+        positions = [(far, up), (-far, -14), (far, -14), (-far, up), (far, 2 * up + 8), (far, -28)]
+        for position in positions:
+            text.set(position=position, horizontalalignment=sides[position[0]])
+            if is_free(text):
+                break
+        taken.append(text.get_window_extent())
+        if text.get_window_extent().y0 < text.axes.bbox.y0:
+            bottom, top = text.axes.get_ylim()
+            text.axes.set_ylim(bottom - 0.1 * (top - bottom), top)

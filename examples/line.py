@@ -22,31 +22,32 @@ parser.add_argument(
 )
 options = program.options(parser)
 
+if options.x == options.y:
+    parser.error("--x and --y are the same column")
 table, _, _ = program.table(program.PENGUINS, [options.x, options.y])
 X, Y = table.T
 if not (X.std() and Y.std()):
     sys.exit("a column has the same number in each row, and no line can be learned from that")
+np.seterr(over="ignore")  # a loss that runs away may become infinite
 x = (X - X.mean()) / X.std()
 (x_name, x_unit), (y_name, y_unit) = map(program.name_and_unit, (options.x, options.y))
 x_unit, y_unit = x_unit or x_name, y_unit or y_name
 print(f"{X.size} penguins: {x_name} {X.mean():.5g} ± {X.std():.3g} {x_unit},", end=" ")
 print(f"{y_name} {Y.mean():.5g} ± {Y.std():.3g} {y_unit}\n")
 
+
 # %% Both weights move at once.
 # There is a slope for each: what the loss does if that weight alone moves from where both are now.
 # Such slopes are called partial derivatives, and together they are the gradient.
-MOST = 10_000  # steps
-
-
-def fit(lr, tolerance):
-    """Descend from w = b = 0 until the loss stops changing, or grows, or after the most steps.
+def fit(lr, tolerance, most=10_000):
+    """Descend from w = b = 0 until the loss stops changing, or runs away, or for the most steps.
 
     Return the loss at each step; and w, b and their slopes there, (steps, 4).
     """
     w, b = Value(0.0), Value(0.0)
     optimizer = optim.SGD([w, b], lr=lr)
     losses, places = [], []
-    while len(losses) < MOST and not train.has_converged(losses, tolerance):
+    while len(losses) < most and not train.has_converged(losses, tolerance):
         loss = nn.mse_loss(w * x + b, Y)
         optimizer.zero_grad()
         loss.backward()
@@ -60,15 +61,17 @@ def fit(lr, tolerance):
 
 STRICT = 1e-10  # 5 steps change the loss by less than this part of it
 losses, places = fit(options.lr, STRICT)
-print(f"step  loss ({y_unit}²)  w ({y_unit}/sd)  b ({y_unit})  slope of w  slope of b")
+print(f"step      loss ({y_unit}²)  w ({y_unit}/sd)  b ({y_unit})  slope of w  slope of b")
 for step in range(0, len(losses), max(1, len(losses) // 8)):
     w, b, w_slope, b_slope = places[step]
-    print(f"{step:4d} {losses[step]:11.6g} {w:11.6g} {b:11.6g} {w_slope:11.3g} {b_slope:11.3g}")
-if losses[-1] > losses[0]:
-    sys.exit(f"the loss grows, from {losses[0]:.4g} to {losses[-1]:.4g}: try a smaller --lr")
+    print(f"{step:4d} {losses[step]:14,.3f} {w:10.3f} {b:10.3f} {w_slope:11.3f} {b_slope:11.3f}")
+if losses[-1] > losses[0] * (1 + 1e-9):
+    sys.exit(f"the loss grows, from {losses[0]:.5g} to {losses[-1]:.5g}: try a smaller --lr")
 if not train.has_converged(losses, STRICT):
-    sys.exit(f"after {len(losses):,} steps the loss is still falling: try a larger --lr")
-print(f"At step {len(losses) - 1} the loss has stopped changing: the model has converged.\n")
+    to_and_fro = places[-1][3] * places[-2][3] < 0
+    other = "smaller" if to_and_fro else "larger"
+    sys.exit(f"after {len(losses):,} steps the loss is still falling: try a {other} --lr")
+print(f"At step {len(losses) - 1} the loss has stopped changing: by that sign, it has converged.\n")
 
 # %% Have we arrived? Least squares computes where the minimum is, without any steps.
 w, b = places[-1][:2]
@@ -76,12 +79,10 @@ slope = w / X.std()  # y = w · (X − mean) / sd + b, multiplied out
 found = [slope, b - slope * X.mean()]
 exact = np.polyfit(X, Y, 1)
 for name, (factor, constant) in {"gradient descent:": found, "least squares:": exact}.items():
-    print(
-        f"{name:18s}{y_name} = {factor:.6g} {y_unit}/{x_unit} * {x_name} {constant:+.6g} {y_unit}"
-    )
+    print(f"{name:18s}{y_name} = {factor:.6g} {y_unit}/{x_unit} * {x_name}", end=" ")
+    print(f"{constant:+.6g} {y_unit}")
 LOWEST = np.mean((np.polyval(exact, X) - Y) ** 2)
-apart = np.std(np.polyval(found, X) - np.polyval(exact, X)) + abs(b - Y.mean())
-ARRIVED = bool(apart < 1e-3 * Y.std())
+ARRIVED = np.allclose((w, b), np.polyfit(x, Y, 1), atol=1e-3 * Y.std())
 print("These agree: we have arrived.\n" if ARRIVED else "These differ: this is no minimum.\n")
 
 # %% A loss that changes extremely slowly is a sign that we have arrived, and no proof.
@@ -92,12 +93,11 @@ RUNS = {lr: fit(lr, TOLERANCE) for lr in (options.lr, TINY)}
 STOPPED = {lr: train.has_converged(run, TOLERANCE) for lr, (run, _) in RUNS.items()}
 for lr, (run, where) in RUNS.items():
     changes = "less" if STOPPED[lr] else "more"
-    steepness = [np.hypot(*place[2:]) for place in (where[0], where[-1])]
+    first, last = [np.hypot(*place[2:]) for place in (where[0], where[-1])]
     program.say(
         f"Learning rate {lr:g}: at step {len(run) - 1} the loss has changed by {changes} than",
-        f"{TOLERANCE:.1%} in 5 steps. It is {run[-1]:.6g} there, and the smallest that a line can",
-        f"have is {LOWEST:.6g}. The slopes are {steepness[1] / steepness[0]:.2%} as steep as at the",
-        "start.",
+        f"{100 * TOLERANCE:g}% in 5 steps. It is {run[-1] / LOWEST:.2f} times the smallest loss of",
+        f"any line, and the slopes are {last / first:.2%} of those at the start.",
     )
 
 # %% The picture: the line on its way, and the losses of both learning rates.
@@ -117,15 +117,16 @@ title += "that of least squares" if ARRIVED else "not that of least squares"
 left.set(title=title, xlabel=program.with_unit(options.x), ylabel=program.with_unit(options.y))
 left.set_xlim(ends[0] - 0.05 * np.ptp(ends), ends[1] + 0.25 * np.ptp(ends))
 plots.losses(
-    {f"learning rate {lr:g}": run for lr, (run, _) in RUNS.items()},
+    {f"learning rate {lr:g}": fit(lr, 0, len(losses))[0] for lr in RUNS},
     tolerance=TOLERANCE,
     ax=right,
     xlabel="step",
     ylabel=f"loss ({y_unit}²)",
 )
 right.axhline(LOWEST, color="0.5", linestyle=":", zorder=0)
-right.annotate(
-    "the smallest loss that a line can have", (0, LOWEST), (0, -12), textcoords="offset points"
-)
-right.set_title("Both losses nearly stop changing:\nonly one of them has arrived")
+right.annotate("the smallest loss of a line", (0, 0.8 * LOWEST), va="top", color="0.4")
+right.set_ylim(bottom=0.5 * LOWEST)
+multiples = " and ".join(f"{run[-1] / LOWEST:.3g}" for run, _ in RUNS.values())
+title = f"{sum(STOPPED.values())} of {len(RUNS)} losses nearly stop changing:\n"
+right.set_title(title + f"they end at {multiples} times the smallest")
 program.save(figure, options.out / "line.png")

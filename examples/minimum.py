@@ -1,17 +1,32 @@
 """Where is a curve level, and is that its lowest point?
 
-The curve is f(x) = 3x³ − 6x² + 2x, as in slope.py. To see another, put another formula into f.
+The curve is f(x) = 3x³ − 6x² + 2x. To ask about another curve, edit what f returns: for example
+x**4 - 3 * x**2 + x.
 """
 
-# %% The curve, its slope, and the slope of the slope: how fast that changes.
+# %% The curve, its slope, and the slope of its slope.
+import math
+
 import curves
 import numpy as np
 import program
 
-from microgd import plots
+from microgd import grad, plots
 
-options = program.options(program.parser(__doc__))
-# Another curve may have places without a value. What is said below says so; no warning has to.
+parser = program.parser(__doc__)
+parser.add_argument(
+    "--starts",
+    type=curves.place,
+    nargs="+",
+    default=[-0.5, 0.0, 0.5, 1.5],
+    metavar="X",
+    help="where to start a descent (default: -0.5 0 0.5 1.5)",
+)
+parser.add_argument(
+    "--rate", type=program.rate, default=0.1, help="the learning rate (default: %(default)s)"
+)
+options = program.options(parser)
+# A curve may have places without a value, as 1 / x has at 0. The program says so itself.
 np.seterr(all="ignore")
 
 
@@ -20,89 +35,105 @@ def f(x):
     return 3 * x**3 - 6 * x**2 + 2 * x
 
 
-curve = curves.Curve(f)
+slope = grad(f)
+curvature = grad(slope)  # the second derivative: how fast the slope changes
 
-# %% Where the slope is 0, the curve is level: a maximum, or a minimum, says the second derivative.
-LEVEL, NOWHERE = curve.levels()
-KINDS = [curve.kind_of(x) for x in LEVEL]
-if NOWHERE:
-    starts = ", ".join(f"{start:g}" for start in NOWHERE)
-    print(f"Newton's method finds no level point from x = {starts}.")
-for x, kind in zip(LEVEL, KINDS, strict=True):
-    here = f"At x = {x:z.4f} the slope is 0."
-    bend = f"({curve.curvature(x):+.2f})"
-    if curve.has_kink(x):
-        left, right = curve.slope(x - 1e-8), curve.slope(x + 1e-8)
-        print(f"At x = {x:z.4f} f has a kink: the slope jumps from {left:z.2f} to {right:z.2f}.")
-    elif kind == "minimum":
-        print(f"{here} There the slope grows, from below 0 to above: a bowl {bend}, a minimum.")
-    elif kind == "maximum":
-        print(f"{here} There the slope falls, from above 0 to below: a hill {bend}, a maximum.")
-    elif kind == "terrace":
-        side = "above" if curve.slope(x + 1e-4) > 0 else "below"
-        print(f"{here} On both sides it is {side} 0: a terrace, no minimum and no maximum.")
-    elif kind == "plain":
-        print(f"{here} It stays 0 beside it: a plain.")
-    else:
-        print(f"{here} On one side f ends there.")
+# %% Where is the curve level? Where its slope is 0. The search walks along the curve. Where the
+# slope changes its sign between two places, it halves the interval between them again and again.
+starts = list(dict.fromkeys(options.starts))
+LOW = min(-2, math.floor(min(starts)))
+HIGH = max(2, math.ceil(max(starts)))
+points, plains = curves.level_points(f, LOW, HIGH)
 
-# %% A minimum may be local: only the lowest point nearby.
-MINIMA = [x for x, kind in zip(LEVEL, KINDS, strict=True) if kind == "minimum"]
-lowest = lower = None
-if MINIMA:
-    lowest = min(MINIMA, key=curve.value)
-    here = f"f({lowest:z.3f}) = {curve.value(lowest):z.3f}"
-    # go left, over the hill, until it is lower again
-    side, lower = -1, curve.first_lower(lowest, -0.001)
-    if lower is None:
-        side, lower = 1, curve.first_lower(lowest, 0.001)
-    if lower is None:
-        print(f"\n{here}, and at 20,000 places within 10 of it f is nowhere lower.")
-    elif curve.falls_without_end(side):
-        where = "left" if side < 0 else "right"
-        print(f"\n{here}, but {where} of x = {lower:.3f} f is lower still, and falls without end:")
-        far = [side * distance for distance in (1, 10, 100)]
-        print("   ".join(f"f({x}) = {curve.value(float(x)):,.10g}" for x in far))
-    else:
-        print(f"\n{here}, but at x = {lower:.3f} f is lower still.")
-else:
-    print("\nNewton's method has found no minimum.")
 
-# %% Descent: a step against the slope, again and again.
-STARTS = [-0.2, 0.1, 0.3, 1.0, 2.0]
-PATHS = {start: curve.descend(start) for start in STARTS}
-ENDS = [path[-1] for path in PATHS.values()]
-depends = "Where it leads depends on where it starts:"
-if max(ENDS) - min(ENDS) < 0.01:
-    depends = "Here it leads to the same place from every start:"
-print(f"\nDescent, a step against the slope again and again. {depends}")
-for start, end in zip(STARTS, ENDS, strict=True):
-    print(f"   from {start:4.1f} {curve.arrival(start, end)}")
+def kind(x):
+    """What a level point is. The second derivative tells a minimum from a maximum: it says whether
+    the slope grows there, from below 0 to above, or falls.
+    """
+    if curves.has_kink(f, x):
+        return curves.kind_by_the_slopes_beside(f, x)
+    if 1e-6 < curvature(x) < math.inf:
+        return "minimum"
+    if -math.inf < curvature(x) < -1e-6:
+        return "maximum"
+    # 0 decides nothing: x⁴ has a minimum where its second derivative is 0, and x³ has a terrace.
+    return curves.kind_by_the_slopes_beside(f, x)
+
+
+KINDS = {x: kind(x) for x in points}
+for x in points:
+    print(f"x = {x:z.4f}: {curves.signs(f, x)}: {curves.with_article(KINDS[x])}")
+for start, end in plains:
+    print(f"x = {start:z.4f} to {end:z.4f}: slope 0 all the way: a plain")
+if not points and not plains:
+    print(f"From {LOW} to {HIGH} no level point was found.")
 print()
 
-# %% The picture: the curve, where it is level, and two descents.
-figure, [on] = plots.panels(height=4.8)
-heights = curves.heights_of(curve)
-SMOOTH = curves.smooth_levels(curve)
-limits = curves.frame(f, heights, [curve.value(x) for x in (*SMOOTH, *STARTS[:4])])
-LEVELS = {}
-for x, kind in SMOOTH.items():
-    LEVELS.setdefault(f"level: {'an' if kind == 'end' else 'a'} {kind}", []).append(x)
-title = f"It is level at {curves.joined(SMOOTH)}" if SMOOTH else "No level point was found"
-plots.curve(
-    curves.drawn(curve, limits),
-    LEVELS,
-    span=curves.SPAN,
-    ax=on,
-    title=title.replace("-", "−"),
-    xlabel="x",
-    ylabel=curves.y_label(curve),
-    ylim=limits,
+# %% Is a minimum the lowest point? Only compared with what is near. Look further to both sides.
+MINIMA = [x for x in points if KINDS[x] == "minimum"]
+FAR = np.linspace(-10, 10, 2001).round(2)
+heights = curves.heights(f, FAR)
+LOWER = {x: curves.nearest_lower(f, x, FAR, heights) for x in MINIMA}
+for x in MINIMA:
+    print(f"f({x:z.4f}) = {curves.value(f, x):z.6g}", end="")
+    if LOWER[x] is None:
+        print(f", and f is lower at none of {len(FAR):,} points from -10 to 10.")
+    else:
+        lower = curves.value(f, LOWER[x])
+        print(f", but f({LOWER[x]:z.2f}) = {lower:z.6g} is lower: the minimum is only local.")
+if not MINIMA:
+    print(f"No single point from {LOW} to {HIGH} was found to be a minimum.")
+ENDLESS = [side for side in curves.SIDES if curves.falls_without_end(f, side)]
+for side in ENDLESS:
+    far = [curves.SIDES[side] * distance for distance in (1, 10, 100)]
+    falls = ", ".join(f"f({x:g}) = {curves.value(f, x):,.7g}" for x in far)
+    print(f"To the {side} f falls without end: {falls}")
+print()
+
+
+# %% Does a descent find the lowest point? Each step goes against the slope.
+STEPS = 200  # at most
+
+
+def descend(x):
+    """Each x, from the start on. The descent ends early where f has no slope, or far away."""
+    path = [x]
+    for _ in range(STEPS):
+        if abs(x) > 100 or not math.isfinite(slope(x) + curves.value(f, x)):
+            break
+        x = x - options.rate * slope(x)
+        path.append(x)
+    return path
+
+
+PATHS = {x: descend(x) for x in starts}
+OUTCOMES = {x: curves.outcome(f, PATHS[x], MINIMA) for x in starts}
+print(f"Descent with learning rate {options.rate:g}.", curves.conclusion(OUTCOMES.values()))
+for x, (_, text) in OUTCOMES.items():
+    print(f"   from {x:4g}: {text}")
+print()
+
+# %% The picture: the curve with its level points above, the first steps of each descent below.
+marked = [*points, *starts]
+SPAN = (min(marked) - 0.35, max(marked) + 0.35)
+curves.end_without_values(f, SPAN)
+GROUPS = curves.by_kind(f, KINDS)
+figure, (above, below) = plots.panels(rows=2, height=7.5)
+curves.draw(
+    above,
+    f,
+    SPAN,
+    GROUPS,
+    curves.room_around([curves.value(f, x) for x in marked]),
+    title=curves.level_title(GROUPS, plains, LOW, HIGH),
+    ylabel=curves.axis_label(program.formula(f)),
 )
-for start, colour in ((STARTS[1], plots.GREEN), (STARTS[2], plots.PURPLE)):
-    steps = [x for x in curve.descend(start, lr=0.1, steps=6) if not np.isnan(curve.value(x))]
-    inside = [x for x in steps if curves.SPAN[0] < x < curves.SPAN[1]]
-    program.arrows(on, [(x, curve.value(x)) for x in inside], [colour] * len(inside))
-    on.plot([], [], color=colour, label=f"descent from {start:g}, step by step")
-on.legend()
+curves.draw_starts(above, starts, curves.heights(f, np.array(starts)))
+curves.draw_paths(below, PATHS.values(), steps=10)
+below.set(
+    title=f"Descent from each purple ring: steps against the slope, learning rate {options.rate:g}",
+    xlabel="x",
+    xlim=SPAN,
+)
+curves.mark_lines((above, below), GROUPS)
 program.save(figure, options.out / "minimum.png")

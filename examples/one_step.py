@@ -5,6 +5,8 @@ of its weights once; then again and again.
 """
 
 # %% A digit: 784 pixels, from 0 for paper to 1 for ink. They are given, and never change.
+import sys
+
 import numpy as np
 import program
 
@@ -12,17 +14,17 @@ from microgd import data, nn, no_grad, operations, optim, plots
 
 parser = program.parser(__doc__)
 parser.add_argument("--digit", type=program.at_least(0), default=0, help="its place in the data")
-parser.add_argument("--rate", type=program.rate, default=0.1, help="the learning rate")
+parser.add_argument("--rate", type=program.rate_to_draw, default=0.1, help="the learning rate")
 parser.add_argument("--steps", type=program.at_least(1), default=11, help="how many steps in all")
 parser.add_argument("--seed", type=program.at_least(0), default=0, help="for the first weights")
 options = program.options(parser)
 digits = data.digits().train
 if options.digit >= len(digits.x):
     parser.error(f"--digit: there are {len(digits.x):,} digits, from 0 to {len(digits.x) - 1:,}")
-image = digits.x[options.digit : options.digit + 1]
-label = digits.y[options.digit : options.digit + 1]
+image = digits.x[[options.digit]]
+label = digits.y[[options.digit]]
 DIGIT = int(label[0])
-other = int(np.flatnonzero(digits.y != DIGIT)[0])  # the first digit with another label
+other = np.flatnonzero(digits.y != DIGIT)[:1]  # the first digit with another label
 
 # %% The network: its weights begin at random.
 # A *layer* computes each of its outputs as a weighted sum of all its inputs, plus a bias. 784
@@ -38,101 +40,110 @@ model = nn.Sequential(
     nn.Linear(16, 10, rng=rng),
 )
 optimizer = optim.SGD(model.parameters(), lr=options.rate)
-COUNT = sum(p.size for p in model.parameters())
-print(f"784 pixels in, 10 outputs out, {COUNT:,} weights and biases between them\n")
 
 
-def outputs_for(x):
-    """The ten outputs, and their probabilities.
+def outputs_for_image():
+    """The ten outputs for the digit, and their probabilities.
 
     *Softmax* makes probabilities of them: e to the power of each, divided by the sum of all ten. So
     they are positive, add up to 1, and the largest output has the largest probability.
     """
     with no_grad():
-        logits = model(x)
+        logits = model(image)
         return logits.data[0], operations.softmax(logits).data[0]
 
 
-def loss_of(place):
-    """The loss for one digit: the negative logarithm of the right answer's probability."""
+def loss_of_other():
+    """The loss for a digit that no step looks at."""
     with no_grad():
-        return nn.cross_entropy(
-            model(digits.x[place : place + 1]), digits.y[place : place + 1]
-        ).item()
+        return nn.cross_entropy(model(digits.x[other]), digits.y[other]).item()
 
 
-# %% The slopes. One reverse pass finds them all, so there is no weight to choose: all move.
-before, p_before = outputs_for(image)
-GUESSING = np.log(10)  # the loss of somebody who gives each of ten digits a probability of 1/10
-LOSSES = [loss_of(options.digit)]
-OTHERS = [loss_of(other)]
-nn.cross_entropy(model(image), label).backward()
-updates = optimizer.nudges()  # for each layer's weights, and its biases: −learning rate · slope
-update = np.concatenate([np.ravel(each) for each in updates])
-LENGTH = np.linalg.norm(update)
+# %% The slopes. One reverse pass finds them all, so there is no weight to choose: all move at once.
+# The update (the nudge vector) is −learning rate · slope, for each of them. The loss is the
+# negative logarithm of the probability of the right digit.
+loss = nn.cross_entropy(model(image), label)
+loss.backward()
+LOSSES, OTHERS = [loss.item()], [loss_of_other()]
+updates = optimizer.nudges()  # for each layer's weights, and for its biases
+update = np.concatenate([np.ravel(each) for each in updates]).astype(float)
+COUNT = len(update)
+program.say(
+    f"The {image.size} pixels are given. The {COUNT:,} weights and biases began at random.",
+    f"Before any step the loss for this {DIGIT} is {LOSSES[0]:.3f}. To give all ten digits the",
+    f"same probability costs ln 10 = {np.log(10):.3f}.",
+)
 squares = np.sort(update**2)[::-1]
-TENTH = squares[: COUNT // 10].sum() / max(squares.sum(), 1e-30)
-pixels = np.linalg.norm(updates[0], axis=0)  # for each pixel, how far its 16 weights move
+MOVED = int(np.sum(update != 0))
+TOP = min(100, COUNT)
+SHARE = squares[:TOP].sum() / max(squares.sum(), 1e-30)
+pixels = np.abs(updates[0]).sum(axis=0)  # for each pixel, how far its weights move, in all
 BLANK = image[0] == 0
 STILL = int(np.sum(pixels[BLANK] == 0))
 program.say(
-    f"Before any step the loss for this {DIGIT} is {LOSSES[0]:.3f}. Guessing one of ten digits",
-    f"costs ln 10 = {GUESSING:.3f}. The update is a vector of {COUNT:,} numbers, of length",
-    f"{LENGTH:.3f}. The largest tenth of the numbers hold {TENTH:.1%} of the length squared.",
-    f"{int(BLANK.sum())} of the 784 pixels have no ink; of these, {STILL} have weights that do not",
-    "move at all.",
+    f"The update has an element for each of the {COUNT:,}: {MOVED:,} are not 0. Its length is",
+    f"{np.linalg.norm(update):.3g}. The largest element is {np.abs(update).max():.3g}, and the",
+    f"{TOP} largest hold {SHARE:.0%} of the length squared.",
+    f"{int(BLANK.sum())} of the {image.size} pixels have no ink; of these, {STILL} have weights",
+    "that stay exactly as they are: such a slope has its pixel, 0, as a factor.",
 )
 
 # %% Steps: add the update, compute the next one, and so on.
-HISTORY = {0: p_before}
+HISTORY = {0: outputs_for_image()}
 for step in range(1, options.steps + 1):
+    optimizer.step()  # adds the update
     optimizer.zero_grad()
-    nn.cross_entropy(model(image), label).backward()
-    optimizer.step()
-    LOSSES.append(loss_of(options.digit))
-    OTHERS.append(loss_of(other))
+    loss = nn.cross_entropy(model(image), label)
+    if not np.isfinite(loss.item()):
+        sys.exit(f"the loss after step {step} is {loss.item()}: try a smaller --rate")
+    loss.backward()
+    LOSSES.append(loss.item())
+    OTHERS.append(loss_of_other())
     if step in (1, options.steps):
-        HISTORY[step] = outputs_for(image)[1]
-        after = outputs_for(image)[0]
-        print(f"digit    output before    output after {step} step{'s' if step > 1 else ''}")
-        for digit in range(10):
-            mark = "  ← it is this" if digit == DIGIT else ""
-            print(f"{digit:5d} {before[digit]:16.3f} {after[digit]:16.3f}{mark}")
-        print()
+        HISTORY[step] = outputs_for_image()
+WHEN = {0: "before any step", options.steps: f"after {options.steps:,} steps", 1: "after 1 step"}
+print("digit", *(f"{WHEN[step]:>20s}" for step in HISTORY), "   (output → its probability)")
+for digit in range(10):
+    row = f"{digit:5d}"
+    for outputs, probabilities in HISTORY.values():
+        row += f"{outputs[digit]:z12.3f} → {probabilities[digit]:6.1%}"
+    print(row + "   ← it is this" * (digit == DIGIT))
+print()
 
 
-def change(old, new):
+def change(losses):
     """What became of a loss, in words."""
+    old, new = losses[0], losses[-1]
     if abs(new - old) < 0.0005:
         return f"stays at {old:.3f}"
     return f"{'falls' if new < old else 'rises'} from {old:.3f} to {new:.3f}"
 
 
-STRANGER = digits.y[other]
+STRANGER = digits.y[other][0]
+price = "That is the price of one example; so training takes all in turn."
 program.say(
-    f"The loss for this {DIGIT} {change(LOSSES[0], LOSSES[1])} in one step, and",
-    f"{change(LOSSES[0], LOSSES[-1])} in {options.steps}. Meanwhile the loss for a {STRANGER},",
-    f"which no step has looked at, {change(OTHERS[0], OTHERS[-1])}. So training takes all",
-    "kinds of digits in turn.",
+    f"The loss for this {DIGIT} {change(LOSSES[:2])} in one step, and {change(LOSSES)} in",
+    f"{options.steps:,}. Meanwhile the loss for a {STRANGER}, which no step has looked at,",
+    f"{change(OTHERS)}.",
+    price if "rises" in change(OTHERS) else "",
 )
 
 # %% The pictures: what the network says, and what one update changes.
 figure, axes = plots.panels(len(HISTORY) + 1, width=3.0 * (len(HISTORY) + 1), height=3.4)
 axes[0].imshow(image.reshape(28, 28), cmap="Greys", vmin=0, vmax=1)
 axes[0].set(title=f"It is a {DIGIT}", xlabel="pixels", ylabel="pixels")
-for on, (step, p) in zip(axes[1:], HISTORY.items(), strict=True):
-    colours = [plots.BLUE] * 10
-    colours[DIGIT] = plots.VERMILION
-    on.bar(range(10), 100 * p, color=colours)
-    when = "Before any step" if step == 0 else f"After {step} step{'s' if step > 1 else ''}"
-    on.set(title=f"{when}: {p[DIGIT]:.0%}\nfor the {DIGIT}, in orange", ylim=(0, 100))
-    on.set(xlabel="digit", ylabel="probability (%)", xticks=range(10))
+colours = [plots.VERMILION if digit == DIGIT else plots.BLUE for digit in range(10)]
+for on, (step, (_, probabilities)) in zip(axes[1:], HISTORY.items(), strict=True):
+    on.bar(range(10), 100 * probabilities, color=colours)
+    title = f"{WHEN[step].capitalize()}: {probabilities[DIGIT]:.0%}\nfor the {DIGIT}, in orange"
+    on.set(title=title, ylim=(0, 100), xlabel="digit", ylabel="probability (%)", xticks=range(10))
 program.save(figure, options.out / "one_step.png")
 
+# A unit is one of the first layer's outputs. If its ReLU makes 0 of it, all its slopes are 0.
 names = [f"unit {n}" for n in range(len(updates[0]))]
-figure = plots.images(updates[0], names, columns=8, signed=True, unit="update")
+figure = plots.images(updates[0], names, columns=8, signed=True, unit="added to the weight")
 figure.suptitle(
-    "What one step adds to the weights of each hidden unit\n"
-    "(nothing, if its ReLU passes nothing on for this digit)"
+    "What one step adds to the weights of each unit of the first layer\n"
+    f"({TOP} of all {COUNT:,} elements hold {SHARE:.0%} of the update's length squared)"
 )
 program.save(figure, options.out / "one_step_update.png")

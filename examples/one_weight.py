@@ -20,7 +20,7 @@ parser.add_argument(
 )
 parser.add_argument(
     "--rates",
-    type=program.rate,
+    type=program.rate_to_draw,
     nargs="+",
     default=[0.15, 0.8, 1.04],
     metavar="RATE",
@@ -47,8 +47,8 @@ def loss(w1):
 slope = grad(loss)
 # Where the minimum is. The descent doesn't know; it serves to check what the slopes say.
 MINIMUM = np.sum(length * (mass - B)) / np.sum(length**2)
-if not math.isfinite(options.start) or not math.isfinite(loss(options.start)):
-    sys.exit(f"--start {options.start:g} is so far out that the loss there is not a number")
+if not abs(options.start) <= 1e6:
+    sys.exit(f"--start should be between -1e6 and 1e6, but is {options.start:g}")
 
 
 # %% Each step goes against the slope: where the loss rises to the right, w1 moves to the left.
@@ -112,20 +112,13 @@ COLOURS = {
 count = len(options.rates)
 figure, axes = plots.panels(count, width=max(5.0, 3.3 * count), height=4.3)
 for lr, on in zip(options.rates, axes, strict=True):
-    points = [(w1, loss(w1)) for w1 in TRIED[lr]]
-    distances = [abs(w1 - MINIMUM) for w1 in TRIED[lr]]
-    # A step that leaves far behind where it began is not in the picture, only its arrow.
-    shown = [each for each in distances if each <= 30 * distances[0]]
-    reach = 1.3 * max(shown) or 1.0
-    span = (MINIMUM - reach, MINIMUM + reach)
-    top = 1.1 * loss(span[1])
     said = list(dict.fromkeys(VERDICTS[lr][1:]))  # each of them once
     title = f"Learning rate {lr:g}: {', '.join(said)}"
-    if len(shown) < len(points):
-        title += f"\n(step {len(shown)} leaves the picture)"
-    plots.curve(loss, [], span=span, ax=on, title=title, ylim=(-0.05 * top, top))
-    on.set(xlabel="w1 (kg per sd of length)", ylabel="loss (kg²)")
-    program.arrows(on, points, [COLOURS[each] for each in VERDICTS[lr]])
+    colours = [COLOURS[each] for each in VERDICTS[lr]]
+    outside = program.bowl(on, loss, MINIMUM, TRIED[lr], colours)
+    if outside:
+        title += f"\n(step {outside} leaves the picture)"
+    on.set(title=title, xlabel="w1 (kg per sd of length)", ylabel="loss (kg²)")
     for each in said:
         on.plot([], [], color=COLOURS[each], label=LEGEND[each])
     on.legend(loc="upper center", title="each step goes")

@@ -90,6 +90,14 @@ def rate(text):
     return lr
 
 
+def rate_to_draw(text):
+    """The type of an option: a learning rate whose steps a picture can show."""
+    lr = rate(text)
+    if lr > 1000:
+        raise argparse.ArgumentTypeError(f"must be at most 1000, but is {text}")
+    return lr
+
+
 def say(*sentences):
     """Print a paragraph."""
     print(textwrap.fill(" ".join(sentences), 96), end="\n\n")
@@ -200,6 +208,12 @@ def table(path, columns=None, label=None):
     return np.array(numbers), columns, None if label is None else labels
 
 
+def rows_in(path):
+    """How many rows a CSV file has, apart from its first line; blank lines do not count."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
 def _numbers_in(rows, column):
     """Whether a column holds finite numbers alone, apart from what was not measured."""
     measured = [row[column].strip() for row in rows if row[column].strip() not in MISSING]
@@ -233,14 +247,19 @@ def with_unit(column):
 def arrows(on, points, colours):
     """Join the points, (n, 2), by arrows on these axes, and number the points from 0.
 
-    There is a colour for each point: its own, and that of the arrow to it. The numbers end where a
-    point is too close to a numbered one. Set the limits of the axes before.
+    There is a colour for each point: its own, and that of the arrow to it. Set the limits of the
+    axes before.
     """
     points = np.asarray(points, float)
     steps = np.diff(points, axis=0)
     look = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "headwidth": 4}
     on.quiver(*points[:-1].T, *steps.T, color=list(colours[1:]), **look)
     on.scatter(*points.T, color=list(colours), s=24, zorder=3)
+    number(on, points)
+
+
+def number(on, points):
+    """Number the points, (n, 2), from 0, until one is too close to a numbered one."""
     size = np.array([np.ptp(on.get_xlim()), np.ptp(on.get_ylim())])
     box = {"boxstyle": "round,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
     numbered = []
@@ -249,6 +268,27 @@ def arrows(on, points, colours):
             break
         numbered.append(point)
         on.annotate(n, point, (5, 5), textcoords="offset points", annotation_clip=True, bbox=box)
+
+
+def bowl(on, loss, minimum, tried, colours, **labels):
+    """Draw the loss over one weight around its minimum, and the weights that were tried one after
+    the other, joined by arrows.
+
+    A step to more than 30 times the first distance leaves the picture. Return the number of the
+    first such step, or None.
+    """
+    from microgd import plots
+
+    distances = np.abs(np.array(tried) - minimum)
+    is_near = distances <= max(30 * distances[0], 1e-9)
+    reach = 1.3 * distances[is_near].max()
+    if reach < 1e-9:
+        reach = 1.0
+    span = (minimum - reach, minimum + reach)
+    top = 1.1 * max(loss(end) for end in span)
+    plots.curve(loss, [], span=span, ax=on, ylim=(-0.05 * top, top), **labels)
+    arrows(on, [(each, loss(each)) for each in tried], colours)
+    return None if is_near.all() else int(np.argmin(is_near))
 
 
 def _quietly(kind, error, trace):

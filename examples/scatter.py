@@ -5,6 +5,8 @@ chance. This measures how far it is off, for mini-batches of several sizes.
 """
 
 # %% The data: handwritten digits. The network: 784 pixels to 10 outputs, 7,850 weights and biases.
+import sys
+
 import numpy as np
 import program
 
@@ -48,6 +50,8 @@ LENGTH = np.linalg.norm(full)
 SIZES = [1, 4, 16, 64, 256, 1024]
 TIMES = 100  # mini-batches of each size
 SCATTER = []
+if len(set(SIZES)) < 2:
+    sys.exit("SIZES must name two sizes or more, so that they can be compared")
 print("examples in the mini-batch    its gradient is off by, as a share of the full one's length")
 for size in SIZES:
     squares = []
@@ -62,8 +66,8 @@ EXPONENT = np.polyfit(np.log(SIZES), np.log(SCATTER), 1)[0]
 print()
 program.say(
     f"It falls as the size to the power of {EXPONENT:.2f}. So a mini-batch 4 times as large, which",
-    f"costs 4 times as much, is only {4**-EXPONENT:.1f} times as good. That is why small",
-    "mini-batches pay.",
+    f"costs 4 times as much, is {4**-EXPONENT:.1f} times as good.",
+    "That is why small mini-batches pay." if EXPONENT > -0.9 else "",
 )
 
 # %% The picture
@@ -72,14 +76,16 @@ measured = f"measured, {TIMES} mini-batches of each size"
 on.loglog(SIZES, SCATTER, "o", color=plots.BLUE, label=measured)
 root = SCATTER[0] * np.sqrt(SIZES[0] / np.array(SIZES))
 on.loglog(SIZES, root, "--", color=plots.VERMILION, label="1 / √size, through the first point")
+low, high = np.floor(np.log2([min(SCATTER), max(SCATTER)]))
+TICKS = 2.0 ** np.arange(low, high + 1)  # 0.25, 0.5, 1, …
 on.set(
     title=f"A mini-batch 100 times as large is {100**-EXPONENT:.1f} times as close",
     xlabel="examples in the mini-batch",
     ylabel="distance from the full gradient\n(as a multiple of its length)",
     xticks=SIZES,
     xticklabels=SIZES,
-    yticks=[0.25, 0.5, 1, 2, 4, 8],
-    yticklabels=["0.25", "0.5", "1", "2", "4", "8"],
+    yticks=TICKS,
+    yticklabels=[f"{tick:g}" for tick in TICKS],
 )
 on.minorticks_off()
 on.legend()

@@ -1,21 +1,28 @@
 """What does the derivative of a curve, a number at each point, say about the curve there?
 
-The curve is f(x) = 3x³ − 6x² + 2x, and on paper its derivative is 9x² − 12x + 2. To see another
-curve, put another formula into f, and its derivative into on_paper.
+The curve is f(x) = 3x³ − 6x² + 2x. On paper its derivative is 9x² − 12x + 2. To ask about another
+curve, edit what f returns, and what on_paper returns: for example np.sin(3 * x) and
+3 * np.cos(3 * x).
 """
 
-# %% The curve, and its derivative by backpropagation: no formula of it is needed.
-import math
-
+# %% The curve, and its derivative: once from paper, once from grad, which needs no formula of it.
 import curves
 import numpy as np
 import program
 
-from microgd import grad
+from microgd import grad, plots
 
-options = program.options(program.parser(__doc__))
-# Another curve may have places without a value, as 1 / x has at 0. What is said below says so; no
-# warning has to.
+parser = program.parser(__doc__)
+parser.add_argument(
+    "--points",
+    type=curves.place,
+    nargs="+",
+    default=[-0.3, 0.0, 0.5, 0.8, 1.5],
+    metavar="X",
+    help="where to look at the curve (default: -0.3 0 0.5 0.8 1.5)",
+)
+options = program.options(parser)
+# A curve may have places without a value, as 1 / x has at 0. The program says so itself.
 np.seterr(all="ignore")
 
 
@@ -25,53 +32,90 @@ def f(x):
 
 
 def on_paper(x):
-    """The derivative of f on paper, to compare: only for that."""
+    """The derivative of f on paper: only to compare."""
     return 9 * x**2 - 12 * x + 2
 
 
 slope = grad(f)
-curve = curves.Curve(f)
 
-# %% grad(f) and paper, compared at 301 places
-at = []
-differences = []
-for x in np.linspace(-1, 2, 301).tolist():
-    paper = curves.Curve(on_paper).value(x)
-    if math.isfinite(curve.value(x) + slope(x) + paper):
-        at.append(x)
-        differences.append(abs(slope(x) - paper))
-error = max(differences, default=math.nan)
+# %% Do the two agree?
 PAPER = program.formula(on_paper) or "on_paper"
-if not at:
-    program.say(f"Nowhere between −1 and 2 have grad(f) and {PAPER} both a value, to compare.")
-elif error < 1e-6 * max(1.0, *(abs(slope(x)) for x in at)):
-    program.say(f"grad(f) and {PAPER} differ by at most {error:.0e} between −1 and 2.")
+places = np.linspace(-1, 2, 301).round(2).tolist()
+error, is_more_than_rounding, compared = curves.difference(f, on_paper, places)
+if compared == 0:
+    program.say(f"Nowhere from -1 to 2 do both grad(f) and {PAPER} have a value to compare.")
+elif is_more_than_rounding:
+    program.say(
+        f"At {compared} points from -1 to 2, grad(f) and {PAPER} differ by up to {error:.2g}:",
+        "on_paper is not the derivative of f. (If you edit f, edit on_paper too.)",
+    )
 else:
     program.say(
-        f"grad(f) and {PAPER} differ by up to {error:.2g} between −1 and 2: on_paper is not the",
-        "derivative of f. (If you have put in another f, put its derivative into on_paper.)",
+        f"At {compared} points from -1 to 2, grad(f) and {PAPER} agree: they differ by at most",
+        f"{error:.1g}.",
     )
 
-# %% The sign of the derivative says whether f ascends or descends to the right;
-# its size, how steeply. Of 3x³ − 6x² + 2x it is 2 at x = 0. That is not the value of f, which is 0
-# there: it is how fast f grows there. A small step to the right changes f by nearly the step times
-# the slope; the smaller the step, the more nearly.
-POINTS = [-0.3, 0.0, 0.5, 0.8, 1.5]
+# %% The sign of the slope says whether f ascends or descends to the right. Its size says how
+# steeply: a small step h to the right changes f by nearly slope · h. The smaller h is, the closer
+# the change divided by h comes to the slope.
+points = sorted(set(options.points))
+DOES = {x: curves.what_it_does(f, x) for x in points}
 STEPS = [0.1, 0.01, 0.001]
-WAYS = {x: curve.way(x) for x in POINTS}
-print("                            change of f, divided by the step, if that is")
-print("    x       f    slope           0.1        0.01       0.001")
-for x in POINTS:
-    if WAYS[x] == "has no value":
-        print(f"{x:5.1f} {'':50s} {WAYS[x]}")
-        continue
-    steepness = f"{'none':>8s}" if WAYS[x] == "has a kink" else f"{slope(x):z8.3f}"
-    print(f"{x:5.1f} {curve.value(x):z7.3f} {steepness}", end="   ")
-    for step in STEPS:
-        change = (curve.value(x + step) - curve.value(x)) / step
-        print(f"{change:z11.3f}", end=" ")
-    print(f"  {WAYS[x]}")
+
+
+def cell(number):
+    """A number as a cell of the table; a dash where there is none."""
+    return "        -" if np.isnan(number) else f"{number:z9.4g}"
+
+
+print("                              (f(x + h) - f(x)) / h, for h =")
+print("      x         f     slope ", *(f"{h:9g}" for h in STEPS))
+for x in points:
+    has_slope = DOES[x] in ("ascends", "descends", "is level")
+    numbers = [curves.value(f, x), slope(x) if has_slope else np.nan]
+    for h in STEPS:
+        numbers.append((curves.value(f, x + h) - curves.value(f, x)) / h)
+    cells = [cell(number) for number in numbers]
+    print(f"{x:7g} {cells[0]} {cells[1]}  {cells[2]} {cells[3]} {cells[4]}   f {DOES[x]}")
 print()
 
+# %% The slope is not the value: the value says how high f is there, the slope how fast f grows.
+LOOK_AT = 0.0 if 0.0 in points else points[0]
+SAID = curves.in_a_sentence(f, LOOK_AT)
+program.say(SAID)
+
 # %% The picture: the curve with its tangents above, the derivative below.
-program.save(curves.picture_of_slopes(curve, POINTS), options.out / "slope.png")
+SPAN = (points[0] - 0.35, points[-1] + 0.4)
+curves.end_without_values(f, SPAN)
+GROUPS = {
+    "ascending: slope above 0": [x for x in points if DOES[x] == "ascends"],
+    "descending: slope below 0": [x for x in points if DOES[x] == "descends"],
+    "level: slope 0": [x for x in points if DOES[x] == "is level"],
+    "no slope: a kink or a jump": [x for x in points if DOES[x] in ("has a kink", "jumps")],
+}
+figure, (above, below) = plots.panels(rows=2, height=7.0)
+curves.draw(
+    above,
+    f,
+    SPAN,
+    GROUPS,
+    curves.limits(f, SPAN, [curves.value(f, x) for x in points]),
+    title=curves.as_title(SAID),
+    xlabel="x",
+    ylabel=curves.axis_label(program.formula(f)),
+)
+texts = curves.write_slopes(above, f, [x for x in points if DOES[x] in ("ascends", "descends")])
+curves.draw_derivative(below, f, SPAN)
+below.set(
+    title="Where the derivative is above 0, f ascends. Where it is below 0, f descends.",
+    xlabel="x",
+    ylabel="derivative of f, by grad(f)",
+    xlim=SPAN,
+)
+if curves.has_slope(f, LOOK_AT):
+    below.plot(LOOK_AT, slope(LOOK_AT), "o", color="black")
+    text = f"{slope(LOOK_AT):z.4g} at x = {LOOK_AT:g}".replace("-", "−")
+    place = (LOOK_AT, slope(LOOK_AT))
+    texts.append(below.annotate(text, place, (10, 4), textcoords="offset points"))
+curves.find_room(figure, texts)
+program.save(figure, options.out / "slope.png")

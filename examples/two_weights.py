@@ -1,10 +1,9 @@
 """What is the arrow that moves two weights at once, and what do its elements say?
 
-The weights are those of a line, mass = w1 · flipper length + w2 · bill depth, for penguins, all
-measured from their means.
+The weights are those of y = w1 · x1 + w2 · x2, where x1, x2 and y are measurements of penguins.
 """
 
-# %% The data: 342 penguins. The loss is a bowl over the plane of w1 and w2.
+# %% The data: three columns, each measured from its mean, in standard deviations (sd).
 import sys
 
 import numpy as np
@@ -13,34 +12,30 @@ import program
 from microgd import Value, grad, nn, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument(
-    "--lr", type=program.rate, default=0.2, help="the learning rate (default: %(default)s)"
-)
-parser.add_argument(
-    "--seed",
-    type=program.at_least(0),
-    default=0,
-    help="for where directions are tried (default: %(default)s)",
-)
+parser.add_argument("--lr", type=program.rate, default=0.2, help="the learning rate (%(default)s)")
 options = program.options(parser)
 
-table, _ = program.penguins("flipper_length_mm", "bill_depth_mm", "body_mass_g")
-deviations = table.std(axis=0)  # in mm, mm and g
-length, depth, mass = ((table - table.mean(axis=0)) / deviations).T
-mass = mass * deviations[2] / 1000  # the features are in standard deviations (sd), the mass in kg
+COLUMNS = ("flipper_length_mm", "bill_depth_mm", "body_mass_g")  # x1, x2 and y
+table, _, _ = program.table(program.PENGUINS, COLUMNS)
+(name1, unit1), (name2, unit2), (y_name, _) = map(program.name_and_unit, COLUMNS)
+deviations = table.std(axis=0)
+x1, x2, y = ((table - table.mean(axis=0)) / deviations).T
+print(f"y: {y_name}, x1: {name1}, x2: {name2}, of {len(y)} penguins\n")
 
 
 def loss(w):
-    """The loss at a point w of the plane, a vector of two weights; in kg²."""
-    return nn.mse_loss(w[0] * length + w[1] * depth, mass)
+    """The loss at a point w of the plane, a vector of two weights; in sd²."""
+    return nn.mse_loss(w[0] * x1 + w[1] * x2, y)
 
 
 # %% Descent: each step adds an arrow to the point where we are.
-# In two dimensions, in 13,002, it is the same sum.
+# The arrow is −lr · gradient, the update: a column vector with an element for each weight. With
+# 13,002 weights it is the same sum.
 START, STEPS = [-0.4, 0.6], 40
-weights = Value(START, name="w")
+LOWEST = np.linalg.lstsq(np.stack([x1, x2], axis=1), y)[0]
+weights = Value(START)
 optimizer = optim.SGD([weights], lr=options.lr)
-path, nudges = [weights.data], []
+path, updates = [weights.data], []
 for step in range(STEPS):
     if not loss(path[-1]) <= 100 * loss(path[0]):
         sys.exit(
@@ -49,157 +44,97 @@ for step in range(STEPS):
         )
     optimizer.zero_grad()
     loss(weights).backward()
-    nudges += optimizer.nudges()  # −lr · gradient: the nudge, a column vector
+    updates += optimizer.nudges()
     optimizer.step()
     path.append(weights.data)
 path = np.array(path)
-lowest = np.linalg.lstsq(np.stack([length, depth], axis=1), mass)[0]
-if np.linalg.norm(path[0] - lowest) < 1e-9:
+OFF = np.linalg.norm(path - LOWEST, axis=1)
+if OFF[0] < 1e-9:
     sys.exit("START is the lowest point, so there is no descent to show: try another")
 
+print("step       point         update       next point        loss")
+for step in range(min(STEPS, 4)):
+    point, update, after = path[step], updates[step], path[step + 1]
+    print(f"{step:4d}  [{point[0]:8.4f}]  +  [{update[0]:8.4f}]  =  [{after[0]:8.4f}]", end=" ")
+    print(f"{loss(point):11.4f}\n      [{point[1]:8.4f}]     [{update[1]:8.4f}]", end="     ")
+    print(f"[{after[1]:8.4f}]")
+print(f"After {STEPS} steps w is [{path[-1][0]:.4f}, {path[-1][1]:.4f}];", end=" ")
+print(f"least squares: [{LOWEST[0]:.4f}, {LOWEST[1]:.4f}].\n")
 
-def column(vector, row):
-    """One row of a column vector."""
-    return f"[{vector[row]:8.4f}]"
-
-
-print("step     point          nudge        next point        loss")
-for step, (point, nudge, after) in enumerate(list(zip(path, nudges, path[1:], strict=False))[:5]):
-    print(
-        f"{step:4d}  {column(point, 0)}  +  {column(nudge, 0)}  =  {column(after, 0)} "
-        f"{loss(point):11.4f}"
-    )
-    print(f"      {column(point, 1)}     {column(nudge, 1)}     {column(after, 1)}")
-print(f"After {len(nudges)} steps w is [{path[-1][0]:.4f}, {path[-1][1]:.4f}];", end=" ")
-print(f"least squares: [{lowest[0]:.4f}, {lowest[1]:.4f}].\n")
-if np.linalg.norm(path[-1] - lowest) > np.linalg.norm(path[0] - lowest):
-    program.say("That is farther from the lowest point than the start: try a smaller --lr.")
-
-# %% The direction of a nudge is not in the signs of its elements alone,
-# which say only whether it goes right or left, up or down, but in the signs and their ratio
-# together; and the length is the root of the sum of their squares. It points steepest down from
-# here, which is not where the lowest point is, unless the bowl is round.
+# %% What the elements say together: a direction and a length.
+# Their signs say only whether the point goes left or right, and up or down. The direction is in
+# their signs and their ratio, the length is the root of the sum of their squares. The arrow points
+# straight downhill, which is not where the lowest point is, unless the bowl is round.
 ASIDE = []
-for point, nudge in zip(path[:4], nudges[:4], strict=False):
-    there = lowest - point
-    cosine = nudge @ there / max(np.linalg.norm(nudge) * np.linalg.norm(there), 1e-300)
-    # rounding may have made it a little more than 1
+for point, update in zip(path[:4], updates[:4], strict=False):
+    there = LOWEST - point
+    cosine = update @ there / max(np.linalg.norm(update) * np.linalg.norm(there), 1e-300)
     ASIDE.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-print(
-    "The first nudges point past the lowest point by", ", ".join(f"{angle:.0f}°" for angle in ASIDE)
+angles = ", ".join(f"{angle:.0f}°" for angle in ASIDE)
+lengths = ", ".join(f"{np.linalg.norm(update):.3f}" for update in updates[:4])
+program.say(
+    f"The first updates point past the lowest point by {angles}, and their lengths are {lengths}."
 )
-print("Their lengths are", ", ".join(f"{np.linalg.norm(nudge):.3f}" for nudge in nudges[:4]), "\n")
 
-# %% Is the gradient really the direction of steepest increase?
-# Try 360 directions, a degree apart, from the same point.
-angles = np.radians(np.arange(-180, 180))
-DIRECTIONS = np.stack([np.cos(angles), np.sin(angles)], axis=1)  # each of length 1
-TINY = 1e-6
-
-
-def changes(point):
-    """By how much the loss changes along each direction, per unit of length: up a tiny step, less
-    down one.
-    """
-    return np.array(
-        [(loss(point + TINY * d) - loss(point - TINY * d)) / (2 * TINY) for d in DIRECTIONS]
-    )
-
-
-start = path[0]
-slopes, gradient = changes(start), grad(loss)(start)
-steepness, angle = np.linalg.norm(gradient), np.degrees(np.arctan2(gradient[1], gradient[0]))
-rng = np.random.default_rng(options.seed)
-POINTS = [start, *path[1:4], *rng.normal(size=(20, 2))]
-BEST = [(changes(point).max(), np.linalg.norm(grad(loss)(point))) for point in POINTS]
-beaten = sum(best > length_of_gradient * (1 + 1e-6) for best, length_of_gradient in BEST)
+# %% Is the gradient the direction in which the loss rises most?
+# Try 360 directions, a degree apart: a tiny step there and a tiny step back.
+degrees = np.arange(-180, 180)
+radians = np.radians(degrees)
+DIRECTIONS = np.stack([np.cos(radians), np.sin(radians)], axis=1)  # each of length 1
+tiny = 1e-6 * max(1, np.linalg.norm(path[0]))
+rises = [loss(path[0] + tiny * d) - loss(path[0] - tiny * d) for d in DIRECTIONS]
+RISES = np.array(rises) / (2 * tiny)  # per unit of length
+gradient = grad(loss)(path[0])
+steepness = np.linalg.norm(gradient)
+ANGLE = np.degrees(np.arctan2(gradient[1], gradient[0]))
+STEEPER = int(np.sum(RISES > steepness * (1 + 1e-6)))
 program.say(
     f"At the start the gradient is [{gradient[0]:.3f}, {gradient[1]:.3f}]: its length is",
-    f"{steepness:.4f}, and its angle {angle:.1f}°. Of 360 directions the steepest is the one at",
-    f"{np.degrees(angles[slopes.argmax()]):.0f}°, along which the loss grows by {slopes.max():.4f}",
-    f"per unit of length; the steepest way down is at {np.degrees(angles[slopes.argmin()]):.0f}°.",
-    f"At {beaten or 'none'} of {len(POINTS)} points was a direction steeper than the gradient's.",
+    f"{steepness:.4f}, and its angle {ANGLE:.1f}°. Of 360 directions the loss rises most along",
+    f"{degrees[RISES.argmax()]}°, by {RISES.max():.4f} per unit of length, and falls most along",
+    f"{degrees[RISES.argmin()]}°. {STEEPER} of them are steeper than the gradient.",
 )
 
-# %% What a large element says: which weight changes the loss most, here, per unit of that weight.
-# What it does not say: which feature matters most. With the length in metres the weight of the same
-# line is another number, larger by as much as the lengths are smaller, and its element of the
-# gradient is smaller by as much.
-UNITS = {  # of 1 sd: how much it is in each
-    "both in standard deviations": np.array([1.0, 1.0]),
-    "length in mm, depth in mm": deviations[:2],
-    "length in m, depth in mm": deviations[:2] * [0.001, 1.0],
+# %% What one element says: how much the loss changes per unit of that weight, here.
+# It does not say that the weight matters. In another unit the same x1 is another number, and its
+# weight and its slope are others, too. At the lowest point all elements are 0.
+UNITS = {  # how much of each is 1 sd
+    "x1 in sd": 1.0,
+    f"x1 in {unit1 or 'units'}": deviations[0],
+    f"x1 in 1000 {unit1 or 'units'}": deviations[0] / 1000,
 }
-GRADIENTS, LOSSES = {}, {}
-print("the same line, in other units       gradient for w1, w2     the larger     loss (kg²)")
-for name, units in UNITS.items():
+GRADIENTS = {}
+for unit, size in UNITS.items():
 
-    def loss_in_units(w, units=units):
-        """The same loss, of weights for the other units."""
-        return nn.mse_loss(w[0] * (length * units[0]) + w[1] * (depth * units[1]), mass)
+    def loss_in_units(w, size=size):
+        """The same loss, of a weight for x1 in the other unit."""
+        return nn.mse_loss(w[0] * (x1 * size) + w[1] * x2, y)
 
-    same = start / units  # predicts the same masses as before
-    GRADIENTS[name], LOSSES[name] = grad(loss_in_units)(same), loss_in_units(same)
-    larger = "w1" if abs(GRADIENTS[name][0]) > abs(GRADIENTS[name][1]) else "w2"
-    print(
-        f"{name:30s} {GRADIENTS[name][0]:11.4f} {GRADIENTS[name][1]:11.4f} {larger:>13s} "
-        f"{LOSSES[name]:14.4f}"
-    )
-
-# At the lowest point both elements are 0, though the line needs both weights, and the one far more
-# than the other.
-RATIOS = [abs(g[0] / g[1]) if g[1] else np.inf for g in (grad(loss)(point) for point in path[:4])]
-WITHOUT = [loss(lowest * keep) for keep in (np.array([0, 1]), np.array([1, 0]))]
-print()
-program.say(
-    "Nor does it hold elsewhere: along the path the one element is",
-    ", ".join(f"{ratio:.1f}" for ratio in RATIOS),
-    "times the other. And at the lowest point both are 0 (the gradient's length is",
-    f"{np.linalg.norm(grad(loss)(lowest)):.0e}), where the loss is {loss(lowest):.4f} kg²; with w1",
-    f"= 0 it would be {WITHOUT[0]:.4f}, with w2 = 0 {WITHOUT[1]:.4f}.",
-)
+    same_line = path[0] / [size, 1]
+    slopes = GRADIENTS[unit] = grad(loss_in_units)(same_line)
+    print(f"{unit:16s} gradient [{slopes[0]:9.4f}, {slopes[1]:9.4f}]", end="   ")
+    print(f"loss {loss_in_units(same_line):.4f}")
+WITHOUT = [loss(LOWEST * keep) for keep in (np.array([0, 1]), np.array([1, 0]))]
+print(f"At the lowest point the gradient is {np.round(grad(loss)(LOWEST), 9) + 0.0}.", end=" ")
+print(f"The loss is {loss(LOWEST):.4f} there,")
+print(f"{WITHOUT[0]:.4f} with w1 = 0 instead, and {WITHOUT[1]:.4f} with w2 = 0.\n")
 
 # %% The picture.
-# Both axes have the same scale, so that the arrows stand at right angles on the contours.
 figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
-off = [np.linalg.norm(point - lowest) for point in (path[0], path[-1])]
-plots.contours(
-    lambda a, b: loss(np.array([a, b])),
-    path,
-    ax=left,
-    title=f"{len(nudges)} nudges, −{options.lr:g} · gradient, lead from {off[0]:.2g}\n"
-    f"to {off[1]:.1g} (kg/sd) from the lowest point",
-    xlabel="w1 (kg per sd of flipper length)",
-    ylabel="w2 (kg per sd of bill depth)",
-    zlabel="loss (kg²)",
-    aspect="equal",
-)
-degrees = np.degrees(angles)
-right.plot(degrees, slopes, color="0.4", label="360 directions, tried")
-right.plot(
-    angle,
-    steepness,
-    "o",
-    color=plots.VERMILION,
-    label=f"the gradient: its angle and length, {steepness:.2f}",
-)
-right.plot(
-    (angle + 360) % 360 - 180,
-    -steepness,
-    "s",
-    color=plots.BLUE,
-    label="the opposite: steepest down",
-)
-right.axhline(0, color="black", linewidth=1)
 title = (
-    f"{'No' if not beaten else 'A'} direction of 360 is steeper\nthan the gradient's, {angle:.0f}°"
+    f"{STEPS} steps lead from {OFF[0]:.2g} (circle)\nto {OFF[-1]:.2g} (star) from the lowest point"
 )
-right.set(
-    title=title.replace("-", "−"),
-    xlabel="direction (degrees, 0 is along w1)",
-    ylabel="change of loss (kg²) per unit of length (kg/sd)",
-    ylim=(-1.1 * steepness, 1.75 * steepness),
-    xticks=range(-180, 181, 90),
-)
+plots.contours(lambda a, b: loss(np.array([a, b])), path, ax=left, title=title, zlabel="loss (sd²)")
+left.set(xlabel=f"w1, for {name1} (sd per sd)", ylabel=f"w2, for {name2} (sd per sd)")
+left.set_aspect("equal")  # so that the arrows stand at right angles on the contours
+program.number(left, path)
+right.plot(degrees, RISES, color="0.4", label="360 directions, tried")
+right.plot(ANGLE, steepness, "o", color=plots.VERMILION, label="the gradient: angle and length")
+opposite = (ANGLE + 360) % 360 - 180
+right.plot(opposite, -steepness, "s", color=plots.BLUE, label="the update: the opposite")
+right.axhline(0, color="black", linewidth=1)
+title = f"{STEEPER} of 360 directions are steeper\nthan the gradient's, {ANGLE:.0f}°"
+right.set(title=title, xlabel="direction (degrees; 0 is along w1)", xticks=range(-180, 181, 90))
+right.set(ylabel="rise of the loss per unit of length", ylim=(-1.1 * steepness, 1.8 * steepness))
 right.legend(loc="upper left", fontsize="small")
 program.save(figure, options.out / "two_weights.png")

@@ -1,166 +1,150 @@
-"""If classification answers in words, how can a network, which computes with numbers,
-say which species a penguin is?
+"""How can numbers name a species?
 
-The words become numbers on the way in, a probability for each word comes out, and the most probable
-one is the answer.
+A network computes with numbers, but the answer is a word. So the words become numbers on the way
+in, a probability for each word comes out, and the most probable one is the answer.
 """
 
-# %% The data: 342 penguins, each with four measurements; the species is a word.
+# %% The data: a table with columns of numbers, and a column of words, the labels.
+import sys
+from itertools import cycle
+from textwrap import fill
+
 import numpy as np
 import program
 
 from microgd import data, nn, no_grad, operations, optim, plots, train
 
 parser = program.parser(__doc__)
-parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for the first split (default: %(default)s)"
-)
-parser.add_argument(
-    "--splits",
-    type=program.at_least(2),
-    default=10,
-    help="ways to split the birds (default: %(default)s)",
-)
+add = parser.add_argument
+add("--csv", metavar="FILE", default=program.PENGUINS, help="a table (default: penguins)")
+add("--label", metavar="COLUMN", help="its column of words (default for penguins: species)")
+add("--columns", metavar="COLUMN", nargs="+", help="to learn from (default: all of numbers)")
+add("--map", metavar="COLUMN", nargs=2, help="the two columns of the map (default: the first)")
+add("--splits", type=program.at_least(2), default=10, help="ways to split (default: 10)")
+add("--seed", type=program.at_least(0), default=0, help="for the first split (default: 0)")
 options = program.options(parser)
+columns, label = options.columns, options.label or "species"
+if options.csv == program.PENGUINS and columns is None:
+    columns = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
+numbers, columns, words = program.table(options.csv, columns, label)
+missing = program.rows_in(options.csv) - len(words)
+pair = options.map or columns[:2]
+for column in pair:
+    if column not in columns:
+        sys.exit(f"--map: {column!r} is not among the columns {', '.join(columns)}")
+if len(set(columns)) < len(columns) or len(set(pair)) < 2:
+    sys.exit(f"two different columns of numbers are needed, but these are {', '.join(columns)}")
 
-sizes, species = program.penguins(
-    "bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"
-)
-MEASURED = ["bill length (mm)", "bill depth (mm)", "flipper length (mm)", "body mass (g)"]
-
-# %% Words to numbers:
-# a sum of words times weights means nothing, so each species gets a number, in alphabetical order.
-labels, names = data.encode_labels(species)
-print(
-    f"{len(species)} penguins, of the species "
-    f"{', '.join(f'{name} ({number})' for number, name in enumerate(names))}"
-)
-# To predict a quantity, as line.py does, is called regression; to choose among names,
-# classification. These numbers are names, too, and no quantities: 2 is not twice 1. So the network
-# has an output for each species, not one output that should come near 0, 1 or 2; and cross-entropy,
-# its loss, asks only for the probability of the right one.
-print(
-    f"For a bird of the species {species[0]} ({labels[0]}) the best answer is "
-    f"{data.one_hot(labels[:1], len(names))[0]}.\n"
-)
+# %% Words to numbers: each word gets a number, in alphabetical order.
+# These numbers are names, too, and not quantities: 2 is not twice 1. So the network has an output
+# for each word. Cross-entropy, its loss, asks only for the probability of the right one.
+labels, names = data.encode_labels(words)
+if not 2 <= len(names) <= 20 or len(words) < 8:
+    sys.exit(f"{len(words)} rows with {len(names)} different words in {label!r}: it takes 2 to 20")
+print(f"{len(words)} rows; {missing} more, in which something was not measured, are left out")
+numbered = ", ".join(f"{name} ({number})" for number, name in enumerate(names))
+print(f"The column {label} holds {len(names)} different words, numbered: {numbered}")
+ideal = data.one_hot(labels[:1], len(names))[0]
+print(f"For {words[0]} ({labels[0]}) the best answer is {ideal}.\n")
 
 
-# %% Learn from three quarters of the birds;
-# the others are held out, to see what it says of birds that it has never seen.
-def learn(columns, seed):
-    """A network that has learned from these columns; how to standardize them; and which birds were
-    held out.
+# %% Learn from three quarters of the rows. The others are held out: no step looks at them.
+def learn(columns_used, seed):
+    """Train a network on some of the columns. Return it, the numbers in the units that it has
+    learned in, the mean and the deviation that lead to these, and which rows were held out.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(species))
-    held_out, known = order[: len(species) // 4], order[len(species) // 4 :]
-    mean, deviation = sizes[known][:, columns].mean(axis=0), sizes[known][:, columns].std(axis=0)
-
-    def standardized(measured):
-        """Millimetres and grams as standard deviations from the mean: all of about the same
-        size.
-        """
-        return (measured - mean) / deviation
-
-    network = nn.Linear(len(columns), len(names), rng=rng, dtype=float)
+    order = rng.permutation(len(words))
+    held_out, known = order[: len(words) // 4], order[len(words) // 4 :]
+    x = numbers[:, [columns.index(column) for column in columns_used]]
+    # In standard deviations from the mean, all columns are of about the same size.
+    mean, deviation = x[known].mean(axis=0), x[known].std(axis=0)
+    deviation[deviation == 0] = 1.0  # a column that is the same everywhere says nothing
+    x = (x - mean) / deviation
+    network = nn.Linear(len(columns_used), len(names), rng=rng, dtype=float)
     optimizer = optim.SGD(network.parameters(), lr=0.5)
-    x, y = standardized(sizes[:, columns]), labels
     for _ in train.fit(
-        network, nn.cross_entropy, optimizer, x[known], y[known], epochs=50, batch_size=32, rng=rng
+        network,
+        nn.cross_entropy,
+        optimizer,
+        x[known],
+        labels[known],
+        epochs=50,
+        batch_size=32,
+        rng=rng,
     ):
         pass
-    return network, standardized, held_out
+    return network, x, (mean, deviation), held_out
 
 
-def probabilities(network, measured):
-    """For each bird a probability for each species: all between 0 and 1, and together 1."""
+def probabilities(network, x):
+    """For each row of x a probability for each word: softmax makes them positive, and 1 in sum."""
     with no_grad():
-        return operations.softmax(network(measured)).data
+        return operations.softmax(network(x)).data
 
 
-ALL = [0, 1, 2, 3]
-network, standardized, held_out = learn(ALL, options.seed)
-p = probabilities(network, standardized(sizes[held_out][:, ALL]))
-said = p.argmax(axis=1)
+# %% Numbers to words again: three rows held out, and the three of which it is least sure.
+network, x, _, held_out = learn(columns, options.seed)
+p = probabilities(network, x[held_out])
 unsure = np.argsort(p.max(axis=1))[:3]
-print(
-    "Numbers to words again. Three of the birds held out, and the three of which the network is "
-    "least sure:"
-)
-print(
-    f"{'bill (mm)':>14s} {'flipper (mm)':>13s} {'mass (g)':>9s}   "
-    f"{'  '.join(f'{name:>9s}' for name in names)}   {'says':9s} is"
-)
-for n in (*range(3), *unsure):
-    length, depth, flipper, mass = sizes[held_out[n]]
-    chances = "  ".join(f"{chance:9.1%}" for chance in p[n])
-    print(
-        f"{length:6.1f} × {depth:5.1f} {flipper:13.0f} {mass:9.0f}   {chances}   "
-        f"{names[said[n]]:9s} {species[held_out[n]]}"
-    )
-print()
+for n in [*range(min(3, len(held_out))), *unsure]:
+    measured = []
+    for column, number in zip(columns, numbers[held_out[n]], strict=True):
+        name, unit = program.name_and_unit(column)
+        measured.append(f"{name} {number:g} {unit}".strip())
+    print(", ".join(measured))
+    chances = ", ".join(f"{name} {chance:.1%}" for name, chance in zip(names, p[n], strict=True))
+    print(f"    {chances}: it says {names[p[n].argmax()]}, and it is {words[held_out[n]]}\n")
 
 # %% How good is it? One split may be lucky, so: several.
-PAIR = [0, 1]  # the bill alone: two measurements, which fit on a map
-NUMBERS = {
-    1: "one measurement",
-    2: "two measurements",
-    3: "three measurements",
-    4: "four measurements",
-}
-ALONE = " and ".join(MEASURED[column].split(" (")[0] for column in PAIR) + " alone"
-if PAIR == [0, 1]:
-    ALONE = "the bill alone"
+ALONE = " and ".join(program.name_and_unit(column)[0] for column in pair) + " alone"
 ACCURACY = {}
-for what, columns in ((NUMBERS[len(ALL)], ALL), (ALONE, PAIR)):
-    right = []
+for what, used in ((f"all {len(columns)} columns", columns), (ALONE, pair)):
+    ACCURACY[what] = []
     for seed in range(options.seed, options.seed + options.splits):
-        network, standardized, held_out = learn(columns, seed)
-        said = probabilities(network, standardized(sizes[held_out][:, columns])).argmax(axis=1)
-        right.append(np.mean(said == labels[held_out]))
-    ACCURACY[what] = right
-    print(
-        f"{what:18s}: {np.mean(right):.1%} of the birds held out named rightly, on average over "
-        f"{len(right)} splits",
-        end=" ",
-    )
-    print(f"({min(right):.1%} to {max(right):.1%})")
-most = np.bincount(labels).max() / len(labels)
+        network, x, scale, held_out = learn(used, seed)
+        said = probabilities(network, x[held_out]).argmax(axis=1)
+        ACCURACY[what].append(np.mean(said == labels[held_out]))
+    worst, best = min(ACCURACY[what]), max(ACCURACY[what])
+    print(f"{what}: {np.mean(ACCURACY[what]):.1%} of the rows held out are named rightly,", end=" ")
+    print(f"on average over {options.splits} splits ({worst:.1%} to {best:.1%})")
+often = np.bincount(labels).argmax()
 print(
-    f"(To say {names[np.bincount(labels).argmax()]} of every bird would be right {most:.1%} of the "
-    "time.)\n"
+    f"(To say {names[often]} always would be right {np.mean(labels == often):.1%} of the time.)\n"
 )
 
-# %% The map:
-# what the network says of every possible bill, and the birds held out in the last split.
-measured, right = sizes[held_out][:, PAIR], said == labels[held_out]
-(left, low), (side, top) = sizes[:, PAIR].min(axis=0) - 1, sizes[:, PAIR].max(axis=0) + 1
-across, up = np.meshgrid(np.linspace(left, side, 300), np.linspace(low, top, 300))
-p = probabilities(network, standardized(np.stack([across.ravel(), up.ravel()], axis=1)))
-figure, [on] = plots.panels(width=8.0, height=5.0)
-for number, (name, colour, marker, hatch) in enumerate(
-    zip(names, plots.COLOURS, "osD", ("", "//", ".."), strict=False)
-):
+# %% The map: what the network says at each point, and the rows held out in the last split.
+mean, deviation = scale
+points = numbers[:, [columns.index(column) for column in pair]]
+margin = np.maximum(0.04 * np.ptp(points, axis=0), 1e-3)
+low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+across, up = np.meshgrid(np.linspace(low[0], high[0], 300), np.linspace(low[1], high[1], 300))
+area = np.stack([across.ravel(), up.ravel()], axis=1)
+p = probabilities(network, (area - mean) / deviation)
+says = p.argmax(axis=1)
+figure, [on] = plots.panels(width=8.0, height=5.4)
+looks = zip(cycle(plots.COLOURS), cycle("osD^v"), cycle(("", "//", "..", "\\\\")), strict=False)
+for number, (colour, marker, hatch) in zip(range(len(names)), looks, strict=False):
+    here = (says == number).reshape(across.shape).astype(float)
+    its = points[held_out[labels[held_out] == number]]
+    if here.any():
+        on.contourf(across, up, here, [0.5, 1.5], colors=[colour], alpha=0.2, hatches=[hatch])
+    on.plot(*its.T, marker, color=colour, markeredgecolor="black")
     chance = p[:, number].reshape(across.shape)
-    here = (p.argmax(axis=1) == number).reshape(across.shape).astype(float)
-    on.contourf(across, up, here, [0.5, 1.5], colors=[colour], alpha=0.2, hatches=[hatch])
-    on.contour(across, up, chance, [0.9], colors=[colour], linewidths=1, linestyles="--")
-    of_it = labels[held_out] == number
-    on.plot(*measured[of_it].T, marker, color=colour, markeredgecolor="black", label=name)
+    if chance.min() < 0.9 < chance.max():
+        on.contour(across, up, chance, [0.9], colors=[colour], linewidths=1, linestyles="--")
+    region = area[says == number] if here.any() else its
+    if len(region):  # the name goes to the point of its region that is closest to the middle
+        distances = np.linalg.norm((region - region.mean(axis=0)) / (high - low), axis=1)
+        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour, "alpha": 0.75}
+        on.text(*region[distances.argmin()], names[number], ha="center", bbox=box, zorder=5)
+wrong = points[held_out[said != labels[held_out]]]
 on.plot([], [], "--", color="0.4", label="a probability of 90%")
-on.plot(
-    *measured[~right].T,
-    "o",
-    color="none",
-    markeredgecolor="black",
-    markersize=16,
-    label="named wrongly",
-)
-on.set(
-    title=f"By {ALONE} {np.mean(right):.1%} of {len(held_out)} birds held out are named rightly\n"
-    f"(the last of {options.splits} splits; on average {np.mean(ACCURACY[ALONE]):.1%})",
-    xlabel=MEASURED[PAIR[0]],
-    ylabel=MEASURED[PAIR[1]],
-)
-on.legend()
+on.plot(*wrong.T, "o", color="none", markeredgecolor="black", ms=16, label="named wrongly")
+title = f"By {ALONE}, {ACCURACY[ALONE][-1]:.1%} of {len(held_out)} rows held out are named rightly"
+more = f"(the last of {options.splits} splits; on average {np.mean(ACCURACY[ALONE]):.1%})"
+on.set_title(f"{fill(title, 80)}\n{more}")
+on.set(xlabel=program.with_unit(pair[0]), ylabel=program.with_unit(pair[1]))
+about = "marks: what it is; areas: what the network says"
+figure.legend(title=about, loc="outside lower center", ncols=2)
 program.save(figure, options.out / "words.png")

@@ -4,11 +4,14 @@ import re
 
 import numpy as np
 import pytest
-from example_runs import edited, needs_matplotlib, of, run, small
+from example_runs import EXAMPLES, edited, needs_matplotlib, of, run, small
 
-from microgd import Value, gradients, nn
+from microgd import Value, data, gradients, nn
 
 pytestmark = needs_matplotlib
+
+
+# ── baskets.py ───────────────────────────────────────────────────────────────────────────────────
 
 
 @of("baskets")
@@ -23,8 +26,43 @@ def test_mini_batches_need_a_third_of_the_visits_or_fewer_each_way_at_its_best_r
     assert 3 * sgd[-1][0] <= full[-1][0]
     assert 3 * sgd[-1][0] <= min(block[-1][0], longer[-1][0])
     assert f"{int(sgd[-1][0]):,d}" in printed
+    assert "The fewest examples looked at: all weights, 32 examples: SGD." in printed
     for _, (lr, _) in its.BEST.items():
         assert min(its.RATES) < lr < max(its.RATES)  # the best rate is not at the edge of the grid
+
+
+def softmax_regression(x, y, weight, bias, lr, batch, rng):
+    """The loss after each step, in NumPy alone: the slopes are the outputs' errors times pixels."""
+    right = np.eye(10)[y]
+
+    def probabilities(these):
+        outputs = np.exp(these @ weight.T + bias)
+        return outputs / outputs.sum(axis=1, keepdims=True)
+
+    while True:
+        for a, targets in data.minibatches(x, right, batch, rng):
+            error = (probabilities(a) - targets) / len(a)
+            weight, bias = weight - lr * error.T @ a, bias - lr * error.sum(axis=0)
+            yield len(a), -np.mean(np.log(probabilities(x)[np.arange(len(y)), y]))
+
+
+@of("baskets")
+@pytest.mark.parametrize(("way", "batch"), [(0, 600), (1, 32)])
+def test_all_weights_descend_as_numpy_does(way, batch):
+    its, _, _, _ = small("baskets")
+    lr, history = its.BEST[list(its.WAYS)[way]]
+    model = its.start()
+    weight, bias = model.weight.data.astype(float), model.bias.data.astype(float)
+    rng = np.random.default_rng(0)
+    steps = softmax_regression(its.x.astype(float), its.y, weight, bias, lr, batch, rng)
+    losses, visits = {}, 0
+    while visits < history[-1, 0]:
+        examples, loss = next(steps)
+        visits += examples
+        losses[visits] = loss
+    expected = [losses[int(visits)] for visits in history[1:, 0]]
+    np.testing.assert_allclose(history[1:, 2], expected, rtol=1e-3)
+    np.testing.assert_array_equal(history[:, 1], 2 * 7840 * history[:, 0])
 
 
 @of("baskets")
@@ -32,7 +70,7 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     its, _, _, _ = small("baskets")
     model = its.start()
     before = model.weight.data.copy()
-    steps = its.some_weights_all_examples(model, 0.5, np.random.default_rng(0), times=2)
+    steps = its.some_weights(model, 0.5, np.random.default_rng(0), times=2)
     pixels = np.random.default_rng(0).choice(784, its.PIXELS, replace=False)
     (slope,) = gradients(nn.cross_entropy(model(its.x), its.y), [model.weight])
     next(steps)
@@ -49,6 +87,59 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     np.testing.assert_allclose(
         (model.weight.data - before)[:, moved], -0.5 * slope[:, moved], rtol=1e-3, atol=1e-6
     )
+
+
+RATES = {"[2.0**n for n in range(5, -6, -1)]": "[4.0, 1.0]"}
+RACES = {
+    "another goal": {"GOAL = 0.4": "GOAL = 0.8"},
+    "a large mini-batch": {"BATCH = 32": "BATCH = 250", "GOAL = 0.4": "GOAL = 1.2"},
+    "half of the weights": {"PIXELS = 78": "PIXELS = 392", "GOAL = 0.4": "GOAL = 0.8"},
+    "three steps with each block": {"TIMES = 10": "TIMES = 3", "GOAL = 0.4": "GOAL = 0.8"},
+    "a mini-batch of all": {"BATCH = 32": "BATCH = 300", "GOAL = 0.4": "GOAL = 1.2"},
+}
+
+
+@pytest.mark.parametrize("edits", RACES.values(), ids=RACES)
+def test_who_needs_least_is_told_as_the_table_has_it(edits):
+    printed, figures = edited("baskets", RATES | edits, "--examples", 300)
+    rows = re.findall(r"^(\S.*?)  +[\d.]+ +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
+    assert rows
+    titles = [on.get_title() for on in figures["baskets.png"].axes]
+    for column, unit in enumerate(["examples looked at", "multiply-adds"]):
+        needed = {name: int(costs[column].replace(",", "")) for name, *costs in rows}
+        told, others = re.search(rf"The fewest {unit}: (.*)\.\n((?:    .*\n)*)", printed).groups()
+        assert needed[told] == min(needed.values())
+        assert titles[column] == f"The fewest {unit}:\n{told}"
+        for times, name in re.findall(r"([\d.]+) times as many: (.*)", others):
+            assert times == f"{needed.pop(name) / needed[told]:.1f}"
+        assert list(needed) == [told]
+
+
+def test_a_way_that_does_not_get_down_to_the_goal_is_said_not_to():
+    edits = {"[2.0**n for n in range(5, -6, -1)]": "[0.1]"}
+    printed, figures = edited("baskets", edits, "--examples", 300)
+    name = "10% of the weights, all examples"
+    assert re.search(rf"{name} +not within 30,000 examples looked at", printed)
+    assert f"times as many: {name}" not in printed
+    drawn = figures["baskets.png"].legends[0].get_texts()
+    assert name not in [text.get_text() for text in drawn]
+
+
+def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
+    edits = {
+        "[2.0**n for n in range(5, -6, -1)]": "[1e-6]",
+        "MOST = 100 * len(x)": "MOST = 5 * len(x)",
+    }
+    with pytest.raises(SystemExit, match=r"no way gets down to a loss of 0\.4: try a higher GOAL"):
+        edited("baskets", edits, "--examples", 300)
+
+
+def test_a_goal_above_the_start_is_one_clear_line():
+    with pytest.raises(SystemExit, match=r"is not above the goal, 2\.5: try a lower GOAL"):
+        edited("baskets", {"GOAL = 0.4": "GOAL = 2.5"}, "--examples", 300)
+
+
+# ── all_slopes.py ────────────────────────────────────────────────────────────────────────────────
 
 
 @of("all_slopes")
@@ -73,6 +164,18 @@ def test_all_slopes_cost_at_most_four_times_the_loss_whatever_the_number_of_weig
 
 
 @of("all_slopes")
+def test_the_work_is_that_of_the_matrix_products_and_little_else():
+    its, _, _, _ = small("all_slopes")
+    for name, (_, forward, reverse, _) in its.COSTS.items():
+        sizes = [int(size) for size in name.split("→")]
+        products = [32 * sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)]
+        assert sum(products) <= forward < 1.02 * sum(products)
+        # The first layer's inputs are pixels, which need no slopes.
+        backward = 2 * sum(products) - products[0]
+        assert backward <= reverse < 1.05 * backward + 32 * its.COSTS[name][0]
+
+
+@of("all_slopes")
 def test_multiply_adds_are_counted_once_each():
     its, _, _, _ = small("all_slopes")
     x, w = Value(np.ones((5, 7))), Value(np.ones((7, 3)))
@@ -82,54 +185,29 @@ def test_multiply_adds_are_counted_once_each():
     assert its.multiply_adds(nn.Linear(7, 3)(np.ones((5, 7)))) == 5 * 7 * 3
 
 
-@of("scatter")
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_scatter_of_a_mini_batchs_gradient_falls_with_the_root_of_its_size(seed):
-    its, _, _, _ = (
-        small("scatter") if seed == 0 else run("scatter", "--examples", 300, "--seed", seed)
-    )
-    np.testing.assert_allclose(its.EXPONENT, -0.5, atol=0.05)
-    each = np.stack([its.gradient(np.array([i])) for i in range(len(its.x))])
-    np.testing.assert_allclose(each.mean(axis=0), its.full, atol=1e-5)
-    expected = np.sqrt(np.mean(np.sum((each - its.full) ** 2, axis=1))) / np.linalg.norm(its.full)
-    np.testing.assert_allclose(its.SCATTER[0], expected, rtol=0.2)
+@of("all_slopes")
+def test_the_time_that_is_told_is_the_one_that_was_measured():
+    its, printed, _, _ = small("all_slopes")
+    loss, reverse = its.TIMES
+    assert f"takes {reverse / loss:.1f} times as long as the loss" in " ".join(printed.split())
+    assert 0 < loss < 1
 
 
-def test_a_way_that_does_not_get_down_to_the_goal_is_said_not_to():
-    edits = {"[2.0**n for n in range(5, -6, -1)]": "[0.1]"}
-    printed, figures = edited("baskets", edits, "--examples", 300)
-    assert re.search(
-        r"a tenth of the weights, all examples +not within 30,000 examples looked at", printed
-    )
-    assert re.search(
-        r"SGD's = 1:\nall examples [\d.]+$", figures["baskets.png"].axes[0].get_title()
-    )
-
-
-def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
-    with pytest.raises(SystemExit, match=r"no way gets down to a loss of 0\.4: try a higher GOAL"):
-        edited(
-            "baskets",
-            {
-                "[2.0**n for n in range(5, -6, -1)]": "[1e-6]",
-                "MOST = 100 * len(x)": "MOST = 5 * len(x)",
-            },
-            "--examples",
-            300,
-        )
+ALL = "[[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]"
 
 
 @pytest.mark.parametrize(
-    "edits",
+    ("edits", "arguments"),
     [
-        {"NETWORKS = [[784, 10], [784, 16, 16, 10],": "NETWORKS = [[784, 10], [784, 8, 10],"},
-        {"[[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]": "[[784, 10]]"},
-        {"nn.Tanh()": "nn.ReLU()"},
-        {"nn.cross_entropy(model(x), y)\n    forward": "(model(x) ** 2).mean()\n    forward"},
+        ({ALL: "[[784, 8, 10], [784, 16, 16, 10]]"}, []),
+        ({ALL: "[[784, 10]]"}, []),
+        ({"nn.Tanh()": "nn.ReLU()"}, []),
+        ({"nn.cross_entropy(model(x), y)\n    forward": "(model(x) ** 2).mean()\n    forward"}, []),
+        ({}, ["--examples", 1]),
     ],
 )
-def test_other_networks_and_losses_are_counted_too(edits):
-    printed, figures = edited("all_slopes", edits)
+def test_other_networks_and_losses_are_counted_too(edits, arguments):
+    printed, figures = edited("all_slopes", edits, *arguments)
     low, high = re.search(r"takes ([\d.]+) to ([\d.]+) times the work", printed).groups()
     rows = re.findall(r"^784\S+ +[\d,]+ +([\d,]+) +([\d,]+) ", printed, re.MULTILINE)
     counted = [[int(text.replace(",", "")) for text in row] for row in rows]
@@ -138,17 +216,82 @@ def test_other_networks_and_losses_are_counted_too(edits):
     assert f"at most {high} times" in figures["all_slopes.png"].axes[0].get_title()
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--examples", 300], ["--seed", 5], ["--examples", 300, "--seed", 1]]
-)
-def test_for_other_digits_the_scatter_is_told_as_it_is(arguments):
-    its, printed, figures, _ = run("scatter", *arguments)
+def test_a_network_that_does_not_fit_the_digits_is_one_clear_line():
+    with pytest.raises(SystemExit, match="NETWORKS must begin with 784 pixels"):
+        edited("all_slopes", {ALL: "[[10, 10]]"})
+
+
+# ── scatter.py ───────────────────────────────────────────────────────────────────────────────────
+
+
+def scattered(seed):
+    """Run the program with smaller mini-batches, which takes a tenth of the time."""
+    text = (EXAMPLES / "scatter.py").read_text()
+    text = text.replace("[1, 4, 16, 64, 256, 1024]", "[1, 4, 16, 64]")
+    return run("scatter", "--examples", 300, "--seed", seed, text=text)
+
+
+@of("scatter")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_scatter_of_a_mini_batchs_gradient_falls_with_the_root_of_its_size(seed):
+    its, printed, _, _ = small("scatter") if seed == 0 else scattered(seed)
+    np.testing.assert_allclose(its.EXPONENT, -0.5, atol=0.05)
     assert f"to the power of {its.EXPONENT:.2f}" in printed
-    title = figures["scatter.png"].axes[0].get_title()
-    assert title == f"A mini-batch 100 times as large is {100**-its.EXPONENT:.1f} times as close"
+    # For one example the slopes of a linear layer are the outputs' errors times the inputs.
+    outputs = np.exp(its.x @ its.model.weight.data.T + its.model.bias.data).astype(float)
+    error = outputs / outputs.sum(axis=1, keepdims=True) - np.eye(10)[its.y]
+    inputs = np.c_[its.x, np.ones(len(its.x))].astype(float)
+    full = error.T @ inputs / len(inputs)
+    np.testing.assert_allclose(its.LENGTH, np.linalg.norm(full), rtol=1e-4)
+    squares = np.sum(error**2, axis=1) * np.sum(inputs**2, axis=1)
+    variance = np.mean(squares) - np.sum(full**2)
+    expected = np.sqrt(variance / np.array(its.SIZES)) / np.linalg.norm(full)
+    np.testing.assert_allclose(its.SCATTER, expected, rtol=0.2)
 
 
-def test_a_mini_batch_of_other_sizes_scatters_as_the_root_says():
-    printed, _ = edited("scatter", {"[1, 4, 16, 64, 256, 1024]": "[2, 8, 32]"})
-    found = float(re.search(r"to the power of (-\d\.\d+)", printed)[1])
-    assert found == pytest.approx(-0.5, abs=0.06)
+@of("scatter")
+def test_the_gradients_of_all_examples_have_the_full_gradient_as_their_mean():
+    its = scattered(0)[0]
+    each = [its.gradient(np.array([i])) for i in range(len(its.x))]
+    np.testing.assert_allclose(np.mean(each, axis=0), its.full, atol=1e-5)
+
+
+SIZES = "[1, 4, 16, 64, 256, 1024]"
+ANY = {"SIZES = " + SIZES: "SIZES = [1, 4, 16, 64]"}
+CHANGES = {
+    "other sizes": ({SIZES: "[2, 8, 32]"}, []),
+    "two sizes": ({SIZES: "[5, 50]"}, []),
+    "fewer mini-batches": ({**ANY, "TIMES = 100": "TIMES = 40"}, []),
+    "other digits and weights": (ANY, ["--examples", 300, "--seed", 1]),
+    "a hidden layer": (
+        {
+            **ANY,
+            "nn.Linear(784, 10, rng=rng)": (
+                "nn.Sequential(nn.Linear(784, 16, rng=rng), nn.Tanh(), nn.Linear(16, 10, rng=rng))"
+            ),
+        },
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("edits", "arguments"), CHANGES.values(), ids=CHANGES)
+def test_after_an_edit_the_scatter_is_told_as_it_is(edits, arguments):
+    printed, figures = edited("scatter", edits, *arguments)
+    rows = re.findall(r"^ +([\d,]+) +([\d.]+)$", printed, re.MULTILINE)
+    sizes, off = np.array([[float(size), float(found)] for size, found in rows]).T
+    power = np.polyfit(np.log(sizes), np.log(off), 1)[0]
+    told = float(re.search(r"to the power of (-\d\.\d+)", printed)[1])
+    assert told == pytest.approx(power, abs=0.01)
+    assert told == pytest.approx(-0.5, abs=0.09)
+    [on] = figures["scatter.png"].axes
+    times = float(re.search(r"100 times as large is ([\d.]+) times as close", on.get_title())[1])
+    assert times == pytest.approx(100**-told, rel=0.05)
+    low, high = on.get_ylim()
+    assert low < off.min() < off.max() < high
+    assert sum(low <= tick <= high for tick in on.get_yticks()) >= 2
+
+
+def test_a_single_size_can_be_compared_with_nothing():
+    with pytest.raises(SystemExit, match="SIZES must name two sizes or more"):
+        edited("scatter", {SIZES: "[64]"})

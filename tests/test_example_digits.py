@@ -1,11 +1,22 @@
-"""digits.py does what it says, on its real output."""
+"""digits.py, photo.py, landscape.py and losses.py do what they say, on their real output."""
 
 import re
 import runpy
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from example_runs import check_pictures, edited, needs_matplotlib, needs_tqdm, of, run, small
+from example_runs import (
+    EXAMPLES,
+    check_pictures,
+    edited,
+    needs_matplotlib,
+    needs_tqdm,
+    of,
+    run,
+    small,
+)
 from PIL import Image
 
 from microgd import data, nn, optim, train
@@ -89,7 +100,6 @@ def test_a_file_that_cannot_be_loaded_is_not_overwritten(tmp_path):
         ["--data", "nowhere"],
         ["--load", "nowhere.npz"],
         ["--save", "nowhere/learned.npz"],
-        ["--image", "nowhere.png"],
     ],
 )
 def test_a_file_that_is_not_there_is_one_clear_line(arguments, capsys):
@@ -111,42 +121,11 @@ def test_a_wrong_argument_is_a_usage_error(arguments, capsys):
 
 @of("digits")
 @needs_tqdm
-def test_a_nudge_is_held_mostly_by_its_largest_elements_and_blank_pixels_get_none():
-    its, printed, _, _ = small("digits")
-    x = its.digits.train.x[: its.BATCH_SIZE]
-    blank = np.flatnonzero(~x.any(axis=0))
-    assert (
-        10 * blank.size
-        == its.NEVER
-        == int(re.search(r" ([\d,]+) are 0", printed)[1].replace(",", ""))
-    )
-    assert not its.nudge[:, blank].any()
-    share = np.sort(np.abs(its.nudge).ravel())[::-1][:784]
-    np.testing.assert_allclose(its.SHARE[0.1], np.sum(share**2) / np.sum(its.nudge**2), rtol=1e-5)
-    assert its.SHARE[0.1] > 0.5
-
-
-@of("digits")
-@needs_tqdm
-def test_the_path_of_training_lies_nearly_in_a_plane():
-    its, printed, _, _ = small("digits")
-    points = its.path - its.path.mean(axis=0)
-    held = np.sum((points @ its.own_directions.T) ** 2) / np.sum(points**2)
-    np.testing.assert_allclose(its.VARIANCE.sum(), held, rtol=1e-4)
-    assert held > 0.9
-    assert its.WALK.sum() < held < 0.9999  # a path of up to three points always lies in a plane
-    assert f"Of the path through 13,002 dimensions two hold {held:.1%}" in printed.replace(
-        "\n", " "
-    )
-
-
-@of("digits")
-@needs_tqdm
 def test_what_it_says_is_wrong_is_wrong():
     its, printed, figures, _ = small("digits")
     said = its.learned.networks["784-16-16-10"](its.digits.test.x).data.argmax(axis=1)
     assert np.array_equal(its.wrong, np.flatnonzero(said != its.digits.test.y))
-    assert f"{len(its.wrong)} of 1,000 test digits are named wrongly" in printed
+    assert f"{len(its.wrong)} of 1,000 test digits are named wrongly by 784-16-16-10; " in printed
     shown = [
         on.images[0].get_array().ravel() for on in figures["digits_wrong.png"].axes if on.images
     ]
@@ -154,107 +133,6 @@ def test_what_it_says_is_wrong_is_wrong():
     counts = [text.get_text() for text in figures["digits_confusion.png"].axes[0].texts]
     right = [int(counts[11 * digit].replace("·", "0")) for digit in range(10)]
     assert sum(right) == 1000 - len(its.wrong)
-
-
-@of("digits")
-@needs_tqdm
-def test_both_losses_teach_the_network_and_the_one_that_ends_higher_is_named():
-    its, printed, figures, _ = small("digits")
-    ends = {what: curves[:, -1].mean() for what, (_, _, curves) in its.BY_LOSS.items()}
-    assert min(ends.values()) > 0.6
-    assert f"{max(ends, key=ends.get)} ends" in figures["digits_losses.png"].axes[0].get_title()
-    for what, end in ends.items():
-        assert re.search(rf"{what} *: .*{end:.1%} after the last", printed)
-
-
-def photo(image, rng, dark_on_light=True, tilt=0.0):
-    """An MNIST digit as a photo: enlarged, somewhere on grey paper, in uneven light, with noise."""
-    big = np.asarray(
-        Image.fromarray((255 * image.reshape(28, 28)).astype(np.uint8)).resize(
-            (336, 336), Image.Resampling.BICUBIC
-        )
-    )
-    page = (
-        (210.0 if dark_on_light else 40.0)
-        + np.linspace(-tilt, tilt, 600)
-        + rng.normal(0, 3, (800, 600))
-    )
-    top, left = rng.integers(0, 460), rng.integers(0, 260)
-    page[top : top + 336, left : left + 336] += big / 255 * (-160 if dark_on_light else 180)
-    return Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
-
-
-@of("digits")
-@needs_tqdm
-@pytest.mark.parametrize("dark_on_light", [True, False])
-def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path):
-    its, _, _, _ = small("digits")
-    model, rng = its.learned.networks["784-16-16-10"], np.random.default_rng(0)
-    prepared, originals, labels = [], its.digits.test.x[:100], its.digits.test.y[:100]
-    for image in originals:
-        photo(image, rng, dark_on_light, tilt=8.0).save(tmp_path / "photo.png")
-        prepared.append(its.prepared(tmp_path / "photo.png")[1])
-    prepared = np.array(prepared)
-    assert prepared.shape == (100, 784)
-    assert prepared.dtype == np.float32
-    likeness = (
-        np.sum(prepared * originals, axis=1)
-        / np.linalg.norm(prepared, axis=1)
-        / np.linalg.norm(originals, axis=1)
-    )
-    assert np.median(likeness) > 0.8  # a shift by one pixel alone gives 0.81
-    named, named_before = (
-        np.mean(model(x).data.argmax(axis=1) == labels) for x in (prepared, originals)
-    )
-    assert named > named_before - 0.15
-
-
-@of("digits")
-@needs_tqdm
-def test_a_prepared_digit_is_in_a_box_of_20_with_its_centre_of_mass_in_the_middle(tmp_path):
-    its, _, _, _ = small("digits")
-    # Drawing programs save a transparent background.
-    drawing = Image.new("RGBA", (300, 500), (0, 0, 0, 0))
-    drawing.paste("black", (40, 60, 60, 460))
-    drawing.paste("black", (40, 430, 200, 460))
-    drawing.save(tmp_path / "L.png")
-    image = its.prepared(tmp_path / "L.png")[1].reshape(28, 28)
-    down, across = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
-    assert down[-1] - down[0] + 1 == 20
-    assert across[-1] - across[0] + 1 == 8
-    rows, columns = np.indices(image.shape)
-    assert abs(np.average(rows, weights=image) - 13.5) <= 0.5
-    assert abs(np.average(columns, weights=image) - 13.5) <= 0.5
-
-
-@needs_tqdm
-@pytest.mark.parametrize("content", ["text", "blank"])
-def test_a_picture_with_no_digit_on_it_is_one_clear_line(content, tmp_path):
-    path = tmp_path / "digit.png"
-    if content == "blank":
-        Image.new("L", (100, 100), 200).save(path)
-    else:
-        path.write_text("no picture")
-    with pytest.raises(SystemExit, match=r"--image .*digit\.png.*(stands out|cannot identify)"):
-        run("digits", "--image", path)
-
-
-@needs_tqdm
-def test_a_saved_network_names_a_digit_without_more_training(tmp_path):
-    path = tmp_path / "learned.npz"
-    trained = re.findall(
-        r"^ +2 .* (\S+)%$",
-        run("digits", "--train-only", "--epochs", 2, "--save", path)[1],
-        re.MULTILINE,
-    )
-    photo(data.digits().test.x[3], np.random.default_rng(0)).save(tmp_path / "mine.jpg")
-    printed = run(
-        "digits", "--train-only", "--epochs", 0, "--load", path, "--image", tmp_path / "mine.jpg"
-    )[1]
-    assert re.findall(r"before these epochs: (\S+)% of", printed) == [
-        f"{float(accuracy):.1f}" for accuracy in trained
-    ]
-    assert re.search(r"mine\.jpg: the network 784-16-16-10 says \d", printed)
 
 
 @needs_tqdm
@@ -319,8 +197,212 @@ def test_with_source_training_is_the_same_as_without(tmp_path):
     assert lines_with == lines_without
 
 
+@needs_tqdm
+@pytest.mark.parametrize(
+    ("networks", "caption"),
+    [
+        (["784,10"], "The 7,840 weights after training"),
+        (
+            ["784,32,10"],
+            "784-32-10: the weights from the pixels to 10 of 32 hidden units\nafter training",
+        ),
+        (["784,8,10", "784,10", "784,8,8,10"], "The 7,840 weights after training"),
+        (
+            ["784,6,10", "784,12,10"],
+            "784-6-10: the weights from the pixels to 6 of 6 hidden units\nafter training",
+        ),
+    ],
+)
+def test_of_any_networks_the_weights_are_shown_for_what_they_are(networks, caption):
+    options = [part for sizes in networks for part in ("--network", sizes)]
+    its, printed, figures, _ = run("digits", "--epochs", 1, *options)
+    assert figures["digits_weights_after.png"].get_suptitle().startswith(caption + ": ")
+    assert list(its.learned.networks) == [sizes.replace(",", "-") for sizes in networks]
+    for sizes in networks:
+        numbers = [int(part) for part in sizes.split(",")]
+        count = sum((a + 1) * b for a, b in pairwise(numbers))
+        assert f"\n{count:,} weights and biases, before training" in printed
+    shown = next((each for each in networks if each.count(",") > 1), networks[0])
+    assert f"named wrongly by {shown.replace(',', '-')}; most often" in printed
+    check_pictures(figures)
+
+
 @of("digits")
 @needs_tqdm
+def test_the_weights_are_shown_before_and_after_training():
+    its, _, figures, _ = small("digits")
+    rng = np.random.default_rng(0)
+    first = nn.Linear(784, 10, rng=rng).weight.data
+    after = its.learned.networks["784-10"][0].weight.data
+    for when, weights in (("before", first), ("after", after)):
+        axes = figures[f"digits_weights_{when}.png"].axes
+        images = [on.images[0].get_array().ravel() for on in axes if on.images]
+        np.testing.assert_array_equal(images[:10], weights.astype(float))
+
+
+@needs_tqdm
+@pytest.mark.parametrize(
+    "sizes", ["784,32", "32,10", "784", "784,,10", "784,0,10", "784,-3,10", "784,x,10", "784;16;10"]
+)
+def test_a_network_from_other_than_784_pixels_to_10_outputs_is_one_clear_line(sizes, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run("digits", "--network", sizes)
+    assert caught.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(rf"--network: .* first 784 .*last 10 .*this is {re.escape(sizes)}$", last)
+
+
+@needs_tqdm
+@pytest.mark.parametrize(
+    ("activation", "layer"), [("relu", nn.ReLU), ("tanh", nn.Tanh), ("sigmoid", nn.Sigmoid)]
+)
+def test_the_activation_stands_between_all_layers_and_is_named(activation, layer):
+    options = ["--activation", activation, "--network", "784,8,8,10"]
+    its, printed, figures, _ = run("digits", "--epochs", 1, *options)
+    [(name, model)] = its.learned.networks.items()
+    kinds = [type(part) for part in model]
+    assert kinds == [nn.Linear, layer, nn.Linear, layer, nn.Linear]
+    assert name == ("784-8-8-10" if activation == "relu" else f"784-8-8-10-{activation}")
+    assert f"{layer.__name__}()" in printed
+    check_pictures(figures)
+
+
+@needs_tqdm
+def test_weights_of_other_networks_are_not_loaded_and_one_line_says_which_they_are(tmp_path):
+    path = tmp_path / "learned.npz"
+    options = ["--epochs", 1, "--network", "784,8,10"]
+    run("digits", "--train-only", *options, "--activation", "tanh", "--save", path)
+    for arguments in ([], options):
+        with pytest.raises(
+            SystemExit, match="holds the networks 784-8-10-tanh, not 784-"
+        ) as caught:
+            run("digits", *arguments, "--load", path)
+        assert "\n" not in caught.value.code
+
+
+@needs_tqdm
+def test_what_was_loaded_is_shown_without_more_training(tmp_path):
+    path = tmp_path / "learned.npz"
+    its, _, _, _ = run("digits", "--network", "784,8,10", "--epochs", 1, "--save", path)
+    again, _, figures, _ = run("digits", "--network", "784,8,10", "--epochs", 0, "--load", path)
+    assert np.array_equal(again.wrong, its.wrong)
+    right = 1 - len(its.wrong) / 1000
+    assert figures["digits_confusion.png"].axes[0].get_title().startswith(f"784-8-10: {right:.1%}")
+
+
+@needs_tqdm
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_training_that_diverges_is_one_clear_line():
+    with pytest.raises(
+        SystemExit, match=r"the network 784-16-16-10 has diverged: .* in epoch 1, batch"
+    ):
+        run("digits", "--epochs", 1, "--rate", 1e5)
+
+
+@needs_tqdm
+def test_the_rate_is_that_of_the_first_epoch_and_falls_in_equal_steps(monkeypatch):
+    fit, rates = train.fit, []
+
+    def recorded(*arguments, **options):
+        for epoch in fit(*arguments, **options):
+            rates.append(epoch.lr)
+            yield epoch
+
+    monkeypatch.setattr(train, "fit", recorded)
+    run("digits", "--train-only", "--network", "784,10", "--rate", 0.4, "--epochs", 4)
+    np.testing.assert_allclose(rates, [0.4, 0.3, 0.2, 0.1])
+
+
+# ── photo.py ─────────────────────────────────────────────────────────────────────────────────────
+
+QUICK = ["--network", "784,16,16,10", "--epochs", 5]
+photographed = cache(lambda: run("photo", *QUICK))
+in_one_worker = pytest.mark.xdist_group("photo")
+
+
+def photo(image, rng, dark_on_light=True, tilt=0.0):
+    """An MNIST digit as a photo: enlarged, somewhere on grey paper, in uneven light, with noise."""
+    big = np.asarray(
+        Image.fromarray((255 * image.reshape(28, 28)).astype(np.uint8)).resize(
+            (336, 336), Image.Resampling.BICUBIC
+        )
+    )
+    page = (
+        (210.0 if dark_on_light else 40.0)
+        + np.linspace(-tilt, tilt, 600)
+        + rng.normal(0, 3, (800, 600))
+    )
+    top, left = rng.integers(0, 460), rng.integers(0, 260)
+    page[top : top + 336, left : left + 336] += big / 255 * (-160 if dark_on_light else 180)
+    return Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
+
+
+@in_one_worker
+@pytest.mark.parametrize("dark_on_light", [True, False])
+def test_a_photo_of_a_digit_becomes_what_it_is_in_mnist(dark_on_light, tmp_path):
+    its, _, _, _ = photographed()
+    model, rng = its.model, np.random.default_rng(0)
+    prepared, originals, labels = [], *(part[:50] for part in data.digits().test)
+    for image in originals:
+        photo(image, rng, dark_on_light, tilt=8.0).save(tmp_path / "photo.png")
+        prepared.append(its.prepared(tmp_path / "photo.png")[1])
+    prepared = np.array(prepared)
+    assert prepared.shape == (50, 784)
+    assert prepared.dtype == np.float32
+    likeness = (
+        np.sum(prepared * originals, axis=1)
+        / np.linalg.norm(prepared, axis=1)
+        / np.linalg.norm(originals, axis=1)
+    )
+    assert np.median(likeness) > 0.8  # a shift by one pixel alone gives 0.81
+    named, named_before = (
+        np.mean(model(x).data.argmax(axis=1) == labels) for x in (prepared, originals)
+    )
+    assert named > named_before - 0.15
+
+
+@in_one_worker
+def test_a_prepared_digit_is_in_a_box_of_20_with_its_centre_of_mass_in_the_middle(tmp_path):
+    its, _, _, _ = photographed()
+    # Drawing programs save a transparent background.
+    drawing = Image.new("RGBA", (300, 500), (0, 0, 0, 0))
+    drawing.paste("black", (40, 60, 60, 460))
+    drawing.paste("black", (40, 430, 200, 460))
+    drawing.save(tmp_path / "L.png")
+    image = its.prepared(tmp_path / "L.png")[1].reshape(28, 28)
+    down, across = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    assert down[-1] - down[0] + 1 == 20
+    assert across[-1] - across[0] + 1 == 8
+    rows, columns = np.indices(image.shape)
+    assert abs(np.average(rows, weights=image) - 13.5) <= 0.5
+    assert abs(np.average(columns, weights=image) - 13.5) <= 0.5
+
+
+@pytest.mark.parametrize("content", ["text", "blank"])
+def test_a_picture_with_no_digit_on_it_is_one_clear_line(content, tmp_path):
+    path = tmp_path / "digit.png"
+    if content == "blank":
+        Image.new("L", (100, 100), 200).save(path)
+    else:
+        path.write_text("no picture")
+    with pytest.raises(SystemExit, match=r"--image .*digit\.png.*(stands out|cannot identify)"):
+        run("photo", "--image", path)
+
+
+@needs_tqdm
+def test_the_last_network_of_a_file_names_a_digit_without_more_training(tmp_path):
+    path = tmp_path / "learned.npz"
+    networks = ["--network", "784,10", "--network", "784,16,10", "--activation", "tanh"]
+    trained, _, _, _ = run("digits", "--epochs", 2, *networks, "--save", path)
+    photo(data.digits().test.x[3], np.random.default_rng(0)).save(tmp_path / "mine.jpg")
+    its, printed, _, _ = run("photo", "--load", path, "--image", tmp_path / "mine.jpg")
+    image = its.prepared(tmp_path / "mine.jpg")[1]
+    answer = trained.learned.networks["784-16-10-tanh"](image[None]).data.argmax()
+    said = f"mine.jpg: the network 784-16-10-tanh says {answer}, with a probability of "
+    assert said in " ".join(printed.split())
+
+
+@in_one_worker
 @pytest.mark.parametrize(
     ("paper", "ink"),
     [
@@ -330,7 +412,7 @@ def test_with_source_training_is_the_same_as_without(tmp_path):
     ],
 )
 def test_ink_is_what_is_unlike_the_paper(paper, ink, tmp_path):
-    its, _, _, _ = small("digits")
+    its, _, _, _ = photographed()
     drawing = Image.new("RGBA" if len(paper) == 4 else "RGB", (200, 300), paper)
     drawing.paste(ink, (90, 50, 110, 250))
     drawing.save(tmp_path / "1.png")
@@ -339,104 +421,250 @@ def test_ink_is_what_is_unlike_the_paper(paper, ink, tmp_path):
     np.testing.assert_allclose(image.sum(), 40, rtol=0.1)
 
 
-@needs_tqdm
-def test_a_digit_of_ones_own_is_named(tmp_path):
-    photo(data.digits().test.x[3], np.random.default_rng(0)).save(tmp_path / "mine.jpg")
-    its, printed, figures, _ = run("digits", "--epochs", 1, "--image", tmp_path / "mine.jpg")
-    assert re.search(
-        r"mine\.jpg: the network 784-16-16-10 says \d, with a probability of \d+%", printed
-    )
-    p = its.probabilities(its.learned.networks["784-16-16-10"], its.own[1][None])[0]
-    np.testing.assert_allclose(p.sum(), 1, rtol=1e-5)
-    assert f"It says {p.argmax()}: {p.max():.0%}" == figures["digits_image.png"].axes[2].get_title()
-
-
-SWEEP = "RATES = (0.03, 0.1, 0.3, 1.0, 3.0)"
-QUICK = {
-    "RATES = (0.03, 0.1, 0.3, 1.0, 3.0)": "RATES = (0.1,)",
-    "range(options.seed, options.seed + 3)": "range(options.seed, options.seed + 1)",
-    "    chance,\n    points=31": "    chance,\n    points=7",
-    "        path=path,\n        points=31": "        path=path,\n        points=7",
-}
-SETTINGS = "= 0.05, 0.9, 64, 20"
-
-
-@needs_tqdm
-@pytest.mark.parametrize(
-    ("networks", "caption"),
-    [
-        ("[(784, 10)]", "The 7,840 weights after training"),
-        (
-            "[(784, 32, 10)]",
-            "784-32-10: the weights from the pixels to 10 of 32 hidden units\nafter training",
-        ),
-        ("[(784, 8, 10), (784, 10), (784, 8, 8, 10)]", "The 7,840 weights after training"),
-        (
-            "((784, 6, 10), (784, 12, 10))",
-            "784-6-10: the weights from the pixels to 6 of 6 hidden units\nafter training",
-        ),
-    ],
-)
-def test_of_any_networks_the_weights_are_shown_for_what_they_are(networks, caption):
-    edits = {"[(784, 10), (784, 16, 16, 10)]": networks, **QUICK}
-    _, figures = edited("digits", edits, "--epochs", 1)
-    assert figures["digits_weights_after.png"].get_suptitle().startswith(caption + ": ")
-    assert "digits_losses.png" in figures
+@in_one_worker
+def test_a_drawn_seven_becomes_a_seven_and_the_bars_are_what_the_network_says():
+    its, printed, figures, _ = photographed()
+    logits = its.model(np.stack([its.image.ravel(), its.shrunk.ravel()])).data.astype(float)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = powers / powers.sum(axis=1, keepdims=True)
+    heights = [bar.get_height() for bar in figures["photo.png"].axes[5].patches]
+    np.testing.assert_allclose(np.reshape(heights, (2, 10)), 100 * p, atol=1e-3)
+    assert f"says 7, with a probability of {p[0, 7]:.0%}." in " ".join(printed.split())
+    assert f"it says {p[1].argmax()} ({p[1].max():.0%})" in " ".join(printed.split())
     check_pictures(figures)
 
 
-@needs_tqdm
-def test_no_network_at_all_is_one_clear_line():
-    with pytest.raises(SystemExit, match="NETWORKS is empty"):
-        edited("digits", {"[(784, 10), (784, 16, 16, 10)]": "[]"}, "--epochs", 1)
+@in_one_worker
+def test_each_picture_of_a_step_is_what_the_step_before_it_leads_to():
+    its, _, figures, _ = photographed()
+    axes = figures["photo.png"].axes
+    images = [on.images[0].get_array() for on in axes[1:4]]
+    np.testing.assert_allclose(images[0], its.ink_of(its.picture))
+    np.testing.assert_allclose(images[1], its.in_box_of_20(its.cropped(images[0])), atol=1e-6)
+    np.testing.assert_allclose(images[2], its.centred(np.asarray(images[1])), atol=1e-6)
+    assert max(images[1].shape) == 20
+    [cross] = axes[3].lines
+    rows, columns = np.indices((28, 28))
+    ink = np.asarray(images[2], float)
+    centre = [np.sum(columns * ink) / ink.sum(), np.sum(rows * ink) / ink.sum()]
+    np.testing.assert_allclose(cross.get_xydata()[0], centre, atol=1e-4)
 
 
-@needs_tqdm
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("activation", ["nn.Tanh()", "nn.Sigmoid()"])
-def test_with_another_activation_the_program_comes_to_its_end(activation):
-    edits = {**QUICK, "nn.ReLU()]": f"{activation}]", SWEEP: "RATES = (0.1, 3.0)"}
-    _, figures = edited("digits", edits, "--epochs", 1)
-    assert list(figures)[-1] == "digits_losses.png"
+@pytest.mark.parametrize("options", [["--network", "784,10"], ["--activation", "tanh"]])
+def test_another_network_reads_the_drawing_too(options):
+    its, printed, _, _ = run("photo", "--epochs", 3, *options)
+    name = "784-10" if "784,10" in options else "784-16-16-10-tanh"
+    assert f"The drawing: the network {name} says {its.SAYS}, with" in printed
 
 
-@needs_tqdm
+@pytest.mark.parametrize("path", ["nowhere.npz", __file__])
+def test_a_network_that_cannot_be_loaded_is_one_clear_line(path):
+    with pytest.raises(SystemExit, match=f"--load {re.escape(path)}: ") as caught:
+        run("photo", "--load", path)
+    assert "\n" not in caught.value.code
+
+
+# ── landscape.py ─────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def landscape(epochs=5, *options):
+    """Run landscape.py with a coarser plane."""
+    text = (EXAMPLES / "landscape.py").read_text()
+    assert text.count("POINTS = 25 ") == 1
+    text = text.replace("POINTS = 25 ", "POINTS = 9 ")
+    return run("landscape", "--epochs", epochs, *options, text=text)
+
+
+in_a_worker = pytest.mark.xdist_group("landscape")
+
+
+@in_a_worker
+def test_the_path_of_training_lies_nearly_in_a_plane():
+    its, printed, figures, _ = landscape()
+    points = its.path - its.path.mean(axis=0)
+    variances = np.linalg.eigvalsh(points @ points.T)[::-1]
+    held = variances[:2].sum() / variances.sum()
+    np.testing.assert_allclose(its.HELD, held, rtol=1e-4)
+    assert held > 0.9
+    assert its.path.shape == (6, 13_002)
+    assert f"Of the path of training through 13,002 dimensions, two hold {held:.1%}" in printed
+    assert f"{held:.1%} of its variance" in figures["landscape.png"].axes[1].get_title()
+    check_pictures(figures)
+
+
+@in_a_worker
+def test_the_walk_has_steps_as_long_as_those_of_training():
+    its, _, _, _ = landscape()
+    lengths = np.linalg.norm(np.diff(its.walk, axis=0), axis=1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(np.diff(its.path, axis=0), axis=1))
+    points = its.walk - its.walk.mean(axis=0)
+    variances = np.linalg.eigvalsh(points @ points.T)[::-1]
+    np.testing.assert_allclose(its.BY_CHANCE, variances[:2].sum() / variances.sum())
+    assert its.BY_CHANCE < its.HELD < 0.9999
+
+
+@in_a_worker
+def test_the_star_is_where_training_ended_and_the_model_is_there_again():
+    its, printed, _, _ = landscape()
+    x, y = data.digits().train
+    loss = nn.cross_entropy(its.model(x[:1000]), y[:1000]).item()
+    np.testing.assert_allclose(its.END, loss, rtol=1e-5)
+    np.testing.assert_array_equal(nn.parameters_to_vector(its.parameters), its.path[-1])
+    assert f"At the end of training the loss is {loss:.4f}." in printed
+
+
+def lowest(its):
+    """The lowest of the losses at the points of the plane of the path, found one by one."""
+    a, b = (np.linspace(*span, its.POINTS) for span in (its.right.get_xlim(), its.right.get_ylim()))
+    x, y = data.digits().train
+    found = []
+    for along in a:
+        for up in b:
+            first, second = its.main_directions
+            nn.vector_to_parameters(its.path[-1] + along * first + up * second, its.parameters)
+            found.append(nn.cross_entropy(its.model(x[:1000]), y[:1000]).item())
+    return np.array(found)
+
+
+@pytest.mark.parametrize("options", [["--network", "784,10"], ["--activation", "sigmoid"]])
+def test_of_any_network_the_points_below_the_end_are_counted(options):
+    its, printed, figures, _ = landscape(2, *options)
+    found = lowest(its)
+    lower = int(np.sum(found < its.END - 1e-6))
+    said = re.search(r"On the plane of the path, (\w+) of 81 points (is|are) lower", printed)[1]
+    assert said == ("none" if lower == 0 else str(lower))
+    assert "3 points always lie in a plane" in " ".join(printed.split())
+    check_pictures(figures)
+
+
+def test_a_path_of_one_epoch_is_one_clear_line():
+    with pytest.raises(SystemExit, match="needs two epochs"):
+        landscape(1, "--network", "784,10")
+
+
+def test_a_rate_at_which_training_diverges_is_one_clear_line():
+    with pytest.raises(SystemExit, match="training has diverged"), np.errstate(all="ignore"):
+        landscape(2, "--rate", 1e6)
+
+
+@pytest.mark.parametrize(("shift", "said"), [(0.0, "about as flat"), (0.5, "less flat")])
+def test_the_verdict_on_the_path_has_other_answers(shift, said):
+    held = "HELD, BY_CHANCE = VARIANCE.sum(), WALK.sum()"
+    other = f"HELD, BY_CHANCE = WALK.sum() - {shift}, WALK.sum()"
+    printed, _ = edited("landscape", {held: other, "POINTS = 25": "POINTS = 3"}, "--epochs", 3)
+    assert f"the path of training is {said}" in " ".join(printed.split())
+
+
+# ── losses.py ────────────────────────────────────────────────────────────────────────────────────
+
+
+def losses(*arguments, edits=()):
+    text = (EXAMPLES / "losses.py").read_text()
+    for old, new in {"[:3000]": "[:600]", **dict(edits)}.items():
+        assert old in text
+        text = text.replace(old, new)
+    return run("losses", *arguments, text=text)
+
+
+raced = cache(lambda: losses("--epochs", 3))
+in_this_worker = pytest.mark.xdist_group("losses")
+
+
+@in_this_worker
+def test_each_loss_runs_at_its_best_rate_which_the_training_digits_choose():
+    its, printed, figures, _ = raced()
+    for what, known in its.KNOWN.items():
+        best = max(known, key=known.get)
+        end = its.CURVES[what][best][:, -1]
+        said = f"{what}: best at {best:g}; {end.mean():.1%} of the test digits right "
+        assert said + f"(from {end.min():.1%} to {end.max():.1%})" in printed
+    check_pictures(figures)
+
+
+@in_this_worker
+def test_a_curve_is_that_of_the_network_trained_by_hand():
+    its, _, _, _ = raced()
+    x, y = data.digits().train
+    for loss in ("cross-entropy", "mean squared error"):
+        rng = np.random.default_rng(0)
+        layers = [nn.Linear(784, 16, rng=rng), nn.ReLU(), nn.Linear(16, 16, rng=rng), nn.ReLU()]
+        model = nn.Sequential(*layers, nn.Linear(16, 10, rng=rng))
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        for epoch in range(3):
+            optimizer.lr = 0.1 * (1 - epoch / 3)
+            for batch_x, batch_y in data.minibatches(x[:600], y[:600], 64, rng):
+                outputs = model(batch_x)
+                if loss == "cross-entropy":
+                    value = nn.cross_entropy(outputs, batch_y)
+                else:
+                    value = ((outputs - np.eye(10, dtype=np.float32)[batch_y]) ** 2).mean()
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+        test = data.digits().test
+        right = np.mean(model(test.x).data.argmax(axis=1) == test.y)
+        np.testing.assert_allclose(its.CURVES[loss][0.1][0, -1], right, atol=0.003)
+
+
+@in_this_worker
+def test_the_table_holds_both_losses_of_one_answer_and_their_slopes():
+    its, printed, _, _ = raced()
+    for output, entropy, entropy_slope, square, square_slope in its.TABLE:
+        p = np.exp(output) / (np.exp(output) + 9)
+        np.testing.assert_allclose(entropy, -np.log(p), rtol=1e-5)
+        np.testing.assert_allclose(entropy_slope, p - 1, rtol=1e-4)
+        np.testing.assert_allclose(square, (output - 1) ** 2 / 10, rtol=1e-5)
+        np.testing.assert_allclose(square_slope, 2 * (output - 1) / 10, rtol=1e-5)
+        assert f"{output:12.0f}    {entropy:18.4f}" in printed
+
+
+def test_only_the_rates_that_are_named_are_tried():
+    its, printed, figures, _ = losses("--epochs", 1, "--rates", 0.2, 0.02, "--networks", 2)
+    assert all(list(rates) == [0.02, 0.2] for rates in its.CURVES.values())
+    assert "best at 0.2; " in printed
+    assert printed.count("No rate beyond it was tried") == 2
+    assert list(figures["losses.png"].axes[1].lines[0].get_xdata()) == [0.02, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ([0.8, 0.9], [0.6, 0.7], "Cross-entropy leads higher"),
+        ([0.6, 0.7], [0.8, 0.9], "Mean squared error leads higher"),
+        ([0.6, 0.8], [0.7, 0.9], "Level: "),
+        ([0.7, 0.9], [0.6, 0.8], "Level: "),
+        ([0.6, 0.8], [0.6, 0.8], "Level: "),
+        ([0.6, 0.7], [0.7, 0.8], "Level: "),
+    ],
+)
+def test_a_loss_leads_higher_only_if_its_worst_network_beats_the_others_best(one, other, said):
+    edits = {
+        "\nif not ENDS:": f"\nENDS.update(zip(ENDS, np.array([{one}, {other}])))\nif not ENDS:"
+    }
+    options = ["--epochs", 1, "--rates", 0.1, "--networks", 2]
+    _, printed, figures, _ = losses(*options, edits=edits)
+    assert f"\n{said}" in printed
+    assert figures["losses.png"].get_suptitle().startswith(said)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_learning_rate_that_diverges_is_a_result_and_not_the_end():
-    printed, figures = edited("digits", {**QUICK, SWEEP: "RATES = (0.1, 1e6)"}, "--epochs", 1)
-    assert re.search(
-        r"cross-entropy *: rate 0\.10; .* after the last\n *cross-entropy *: diverged at 1e\+06",
-        printed,
-    )
-    assert "learns from both" in figures["digits_losses.png"].axes[0].get_title()
+    _, printed, figures, _ = losses("--epochs", 1, "--rates", 0.1, 1e6, "--networks", 2)
+    assert "cross-entropy: diverged at the learning rate 1e+06\n" in printed
+    assert "cross-entropy: best at 0.1; " in printed
+    check_pictures(figures)
 
 
-@needs_tqdm
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_if_every_learning_rate_diverges_the_program_says_so():
-    printed, figures = edited("digits", {**QUICK, SWEEP: "RATES = (1e6,)"}, "--epochs", 1)
-    assert "mean squared error: diverged at all rates, 1e+06" in printed
-    assert printed.endswith("Every learning rate diverged, so there is nothing to compare.\n")
-    assert "digits_losses.png" not in figures
+def test_if_every_learning_rate_diverges_the_program_says_so(capsys):
+    with pytest.raises(SystemExit, match="Every learning rate diverged, so there is nothing"):
+        losses("--epochs", 1, "--rates", 1e6, "--networks", 2)
 
 
-@needs_tqdm
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_training_that_diverges_is_one_clear_line():
-    with pytest.raises(
-        SystemExit, match=r"the network 784-16-16-10 has diverged: .* in epoch 1, batch"
-    ):
-        edited("digits", {SETTINGS: "= 1e5, 0.9, 64, 20"}, "--epochs", 1)
-
-
-@needs_tqdm
-@pytest.mark.parametrize(
-    "settings", ["= 0.05, 0.9, 64, 2", "= 0.05, 0.9, 100_000, 3", "= 0.05, 0, 64, 1"]
-)
-def test_other_settings_lead_to_the_last_picture(settings):
-    printed, figures = edited("digits", {**QUICK, SETTINGS: settings})
-    assert list(figures)[-1] == "digits_losses.png"
-    assert (
-        f"blank in all of these {min(6000, int(settings.split(', ')[2]))} digits"
-        in printed.replace("\n", " ")
-    )
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_the_losses_are_compared_with_another_activation(activation):
+    options = ["--activation", activation, "--epochs", 1, "--rates", 0.1, 0.3, "--networks", 2]
+    its, _, figures, _ = losses(*options)
+    assert set(its.ENDS) == {"cross-entropy", "mean squared error"}
+    check_pictures(figures)

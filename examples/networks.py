@@ -1,0 +1,163 @@
+"""The networks of digits.py, photo.py, landscape.py and losses.py, and what they share."""
+
+import argparse
+import re
+import sys
+from itertools import pairwise
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import program
+
+from microgd import nn, no_grad, operations, optim, train
+
+# What stands between two layers.
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+# After a step an optimizer keeps this share of its update, and adds it to the next one.
+MOMENTUM = 0.9
+BATCH_SIZE = 64
+
+
+def network(sizes, activation, rng):
+    """Linear layers of these sizes, with an activation between each two; random weights."""
+    layers = []
+    for inputs, outputs in pairwise(sizes):
+        layers.append(nn.Linear(inputs, outputs, rng=rng))
+        layers.append(ACTIVATIONS[activation]())
+    return nn.Sequential(*layers[:-1])  # the outputs come straight from the last linear layer
+
+
+def sizes(text):
+    """The type of an option: (784, 16, 10) for 784,16,10."""
+    numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
+    right = len(numbers) == text.count(",") + 1 >= 2 and min(numbers) > 0
+    if not right or numbers[0] != 784 or numbers[-1] != 10:
+        raise argparse.ArgumentTypeError(
+            f"a network is given by its sizes, first 784 pixels, last 10 outputs, as in "
+            f"784,32,10, but this is {text}"
+        )
+    return tuple(numbers)
+
+
+def name_of(sizes, activation):
+    """The name in a file: 784-16-10, or 784-16-10-tanh."""
+    name = "-".join(map(str, sizes))
+    has_one = len(sizes) > 2 and activation != "relu"
+    return f"{name}-{activation}" if has_one else name
+
+
+def arrows(sizes):
+    """The name on a picture: 784→16→10."""
+    return "→".join(map(str, sizes))
+
+
+def add_options(parser, epochs, least=1, several=False):
+    """Let the command line choose the network, or several, and how to train."""
+    about = "train this network instead, such as 784,32,10; may be given several times"
+    chosen = {"action": "append", "help": about} if several else {"default": (784, 16, 16, 10)}
+    if not several:
+        chosen["help"] = "the network (default: 784,16,16,10)"
+    add = parser.add_argument
+    add("--network", metavar="SIZES", type=sizes, **chosen)
+    about = "between two layers (default: %(default)s)"
+    add("--activation", choices=ACTIVATIONS, default="relu", help=about)
+    about = "the learning rate at the start (default: %(default)s)"
+    add("--rate", type=program.rate, default=0.05, help=about)
+    about = "passes over the training digits (default: %(default)s)"
+    add("--epochs", type=program.at_least(least), default=epochs, help=about)
+    about = "for the first weights and the order of digits (default: %(default)s)"
+    add("--seed", type=program.at_least(0), default=0, help=about)
+
+
+def check_writable(parser, option, path):
+    """A usage error now, not after training, if a file cannot be written at this path."""
+    if path is None:
+        return
+    folder = Path(path).resolve().parent
+    if Path(path).is_dir():
+        parser.error(f"{option} {path}: is a folder")
+    if not folder.is_dir():
+        parser.error(f"{option} {path}: there is no folder {folder}")
+
+
+def training(model, loss, examples, rate, epochs, rng, test=None):
+    """Train with SGD and momentum, and yield a record after each epoch.
+
+    The learning rate falls in equal steps, so that the noise of mini-batches fades at the end.
+    """
+    optimizer = optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
+    for epoch in train.fit(
+        model,
+        loss,
+        optimizer,
+        *examples,
+        epochs=epochs,
+        batch_size=BATCH_SIZE,
+        rng=rng,
+        test=test,
+    ):
+        optimizer.lr = rate * (1 - epoch.number / epochs)
+        yield epoch
+
+
+def probabilities(model, x):
+    """For each image the ten outputs as probabilities: softmax makes them positive, and 1 in
+    sum.
+    """
+    with no_grad():
+        return operations.softmax(model(x)).data
+
+
+def as_text(image):
+    """28 × 28 pixels as 14 lines of text, two pixels in each character, one above the other."""
+    lines = []
+    for upper, lower in (image.reshape(14, 2, 28) > 0.4).astype(int):
+        # 0: neither pixel has ink; 1: the upper one has; 2: the lower one; 3: both
+        lines.append("".join(" ▀▄█"[which] for which in upper + 2 * lower))
+    return lines
+
+
+def load(learned, path):
+    """Set the weights of all networks to those in a file that `digits.py --save` has written.
+
+    If they are other networks, the program ends with a line that says which.
+    """
+    try:
+        held = _names_in(path)
+        if set(held) != set(learned.networks):
+            mine = ", ".join(learned.networks)
+            raise ValueError(f"holds the networks {', '.join(held)}, not {mine}")
+        learned.load(path)
+    except (OSError, ValueError, AttributeError, IndexError, BadZipFile) as error:
+        sys.exit(f"--load {path}: {error}")
+
+
+def last_in(path):
+    """The last network in a file that `digits.py --save` has written, and its name."""
+    saved = nn.Module()
+    try:
+        names = _names_in(path)
+        saved.networks = {name: _named(name) for name in names}
+    except (OSError, ValueError, AttributeError, IndexError, BadZipFile) as error:
+        sys.exit(f"--load {path}: {error}")
+    load(saved, path)
+    return saved.networks[names[-1]], names[-1]
+
+
+def _names_in(path):
+    with np.load(path) as file:
+        keys = [key.split(".") for key in file]
+    names = [key[1] for key in keys if key[0] == "networks"]
+    if not names:
+        raise ValueError("there are no networks of digits.py in it")
+    return list(dict.fromkeys(names))  # each of them once
+
+
+def _named(name):
+    """A network with a name such as 784-16-10 or 784-16-10-tanh."""
+    found = re.fullmatch(r"(784(?:-\d+)*-10)(?:-(\w+))?", name)
+    if not found or (found[2] or "relu") not in ACTIVATIONS:
+        raise ValueError(f"{name} is not a network of digits.py")
+    layers = tuple(int(part) for part in found[1].split("-"))
+    return network(layers, found[2] or "relu", np.random.default_rng(0))
