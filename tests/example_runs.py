@@ -1,6 +1,7 @@
 """Run the programs in examples/ as a learner does, and look at what they print and draw."""
 
 import io
+import re
 import runpy
 import signal
 import sys
@@ -94,11 +95,17 @@ def edited(name, edits, *arguments):
     return printed, figures
 
 
-SEVEN = ["slope", "line", "learning_rate", "two_weights", "baskets", "digits", "words"]
+# In the order of the learner's path, which the table in examples/README.md lists.
+NUMBERED = re.findall(
+    r"^\| \d+ \| \[(\w+)\.py\]", (EXAMPLES / "README.md").read_text(), re.MULTILINE
+)
+# The others are run, and looked at, in test_written_out.py and test_example_parallel.py.
+WITH_PICTURES = [name for name in NUMBERED if name not in ("written_out", "parallel")]
 SMALL = {
-    "learning_rate": ["--steps", 40, "--rates", 20],
     "baskets": ["--examples", 600],
     "digits": ["--epochs", 5],
+    "lecture": ["--steps", 100],
+    "losses": ["--networks", 2, "--epochs", 2],
 }
 # Several tests look at the same run, so tests of a program share a worker: `of(name)`.
 small = cache(lambda name: run(name, *SMALL.get(name, [])))

@@ -5,15 +5,19 @@ import os
 import re
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 
 import pytest
 from example_runs import (
     EXAMPLES,
-    SEVEN,
+    NUMBERED,
+    WITH_PICTURES,
     check_pictures,
+    edited,
     needs_matplotlib,
     needs_tqdm,
     of,
+    run,
     run_cells,
     small,
 )
@@ -21,27 +25,38 @@ from example_runs import (
 import microgd
 
 pytestmark = needs_matplotlib
-seven = pytest.mark.parametrize(
+with_pictures = pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[of(name), needs_tqdm] if name == "digits" else of(name))
-        for name in SEVEN
+        for name in WITH_PICTURES
     ],
 )
-with_lecture = pytest.mark.parametrize("name", [*SEVEN, "lecture"])
+numbered = pytest.mark.parametrize("name", NUMBERED)
 
 
-@with_lecture
+def question_of(name):
+    """The question that a program's docstring opens with."""
+    docstring = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text()))
+    return " ".join(docstring.split("\n\n")[0].split())
+
+
+@numbered
+def test_a_program_is_short_and_has_one_question(name):
+    lines = (EXAMPLES / f"{name}.py").read_text().splitlines()
+    longer = {"digits": 240, "lecture": 240, "written_out": 240, "parallel": 250, "baskets": 210}
+    assert len(lines) <= longer.get(name, 170)
+    assert question_of(name).count("?") >= 1
+
+
+@numbered
 def test_a_program_opens_with_a_question_and_runs_cell_by_cell(name):
     source = (EXAMPLES / f"{name}.py").read_text()
-    assert (
-        ast.get_docstring(ast.parse(source)).split("\n\n")[0].splitlines()[0].endswith(("?", ","))
-    )
-    assert "?" in ast.get_docstring(ast.parse(source)).split("\n\n")[0]
-    assert source.count("\n# %% ") >= 4
+    assert question_of(name).endswith(("?", "?)")) or "? " in question_of(name)
+    assert source.count("\n# %% ") >= 3
 
 
-@with_lecture
+@numbered
 def test_a_program_uses_public_names_only(name):
     tree = ast.parse((EXAMPLES / f"{name}.py").read_text())
     imported = [
@@ -58,22 +73,22 @@ def test_a_program_uses_public_names_only(name):
     ]
 
 
-@seven
+@with_pictures
 def test_each_picture_is_saved_and_small(name):
     _, printed, figures, made = small(name)
-    assert (
-        set(made)
-        == set(figures)
-        == set(re.findall(r"^picture: .*?([\w.]+)$", printed, re.MULTILINE))
+    said = set(
+        re.findall(r"^(?:picture|film|page): \S*?([\w.]+)(?: \(.*\))?$", printed, re.MULTILINE)
     )
-    assert all(
-        picture.startswith(b"\x89PNG") and len(picture) < 150_000 for picture in made.values()
-    )
+    assert set(figures) <= set(made) == said
+    for path, content in made.items():
+        if path.endswith(".png"):
+            assert content.startswith(b"\x89PNG")
+            assert len(content) < 150_000
     committed = {path.name for path in (EXAMPLES / "pictures").iterdir()}
-    assert set(made) <= committed
+    assert {path for path in made if not path.endswith(".html")} <= committed
 
 
-@seven
+@with_pictures
 def test_each_picture_has_a_title_and_labelled_axes_and_nothing_is_cut_off(name):
     check_pictures(small(name)[2])
 
@@ -134,31 +149,100 @@ def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
     assert done.stderr == "\nstopped\n"
 
 
-@seven
-def test_the_learners_path_has_its_question_and_its_pictures(name):
+def section_of(name):
+    """A program's section in the learners' path."""
     page = (EXAMPLES / "README.md").read_text()
-    question = " ".join(
-        ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())).split("\n\n")[0].split()
-    )
-    section = re.search(
-        rf"^## \d\. {re.escape(question)}\n(.*?)^## ", page, re.MULTILINE | re.DOTALL
-    )
-    assert set(small(name)[2]) == set(re.findall(r"!\[[^]]+\]\(pictures/(.*?)\)", section[1]))
-    assert f"[{name}.py]({name}.py)" in page
+    heading = rf"^## {NUMBERED.index(name) + 1}\. {re.escape(question_of(name))}\n"
+    found = re.search(heading + r"(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert found, f"no section with the question of {name}.py"
+    return found[1]
+
+
+@numbered
+def test_the_learners_path_has_its_question_and_its_place_in_the_table(name):
+    page = (EXAMPLES / "README.md").read_text()
+    row = f"| {NUMBERED.index(name) + 1} | [{name}.py]({name}.py): {question_of(name)} |"
+    assert row in page
+    assert section_of(name)
+
+
+@with_pictures
+def test_the_learners_path_shows_its_pictures(name):
+    shown = set(re.findall(r"!\[[^]]+\]\(pictures/(.*?)\)", section_of(name)))
+    _, _, figures, made = small(name)
+    assert set(figures) <= shown <= set(made)
+    page = (EXAMPLES / "README.md").read_text()
     assert f" {name} " in re.search(r"^for program in .*$", page, re.MULTILINE)[0]
+
+
+def figures_in(text):
+    """The numbers in a text that can only be results: 0.35, 1,792 and 20.3%, but not 784 or 10."""
+    found = re.findall(r"[-−]?\d[\d,]*\.?\d*(?:e-?\d+)?%?", text)
+    results = {each.strip(",.") for each in found if re.search(r"[.,]\d|%|e-", each.strip(",."))}
+    return {each: float(re.sub("[,%]", "", each.replace("−", "-"))) for each in results}
+
+
+def printed_numbers(text):
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text.replace("−", "-"))
+    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
+
+
+def is_among(number, numbers):
+    """Whether a number is among others, but for what another processor may compute."""
+    return any(abs(abs(number) - abs(each)) <= 0.03 * abs(number) + 1e-12 for each in numbers)
+
+
+# Numbers in the text that the program is given, or that follow from what it prints.
+GIVEN = {
+    "minimum": {"0.3", "0.1"},
+    "one_weight": {"0.15", "1.04", "0.5", "0.8"},
+    "two_weights": {"13,002"},
+    "line": {"0.00001"},
+    "learning_rate": {"0.04", "0.3", "1.05"},
+    "backprop": {"0.0000001", "0.4"},
+    "baskets": {"0.4"},
+    "digits": {"0.9"},
+    "curvature": {"0.1"},
+    "lecture": {"0.7071"},
+    "parallel": {"101,770", "407,084"},
+}
+with_results = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[of(f"{name} by default"), needs_tqdm])
+        for name in WITH_PICTURES
+        if name != "lecture"
+    ],
+)
+
+
+@with_results
+def test_the_numbers_in_the_learners_path_are_the_programs_own(name, request):
+    if name in ("digits", "losses") and not request.config.getoption("sweep"):
+        pytest.skip("it takes long: --sweep tries it")
+    text = re.sub(r"`[^`]*`|!\[[^]]*\]\([^)]*\)", "", section_of(name))
+    results = figures_in(text)
+    _, printed, _, _ = run(name)
+    numbers = printed_numbers(printed)
+    missing = {
+        each
+        for each, number in results.items()
+        if each not in GIVEN.get(name, ()) and not is_among(number, numbers)
+    }
+    assert not missing
 
 
 def test_all_links_of_the_learners_path_lead_somewhere():
     links = re.findall(r"\]\((.*?)\)", (EXAMPLES / "README.md").read_text())
     assert len(links) > 20
-    assert all((EXAMPLES / link).is_file() for link in links)
+    assert all((EXAMPLES / link).exists() for link in links)
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "graph",
-        *(name for name in SEVEN if name != "digits"),
+        *(name for name in WITH_PICTURES if name != "digits"),
         pytest.param("digits", marks=needs_tqdm),
     ],
 )
@@ -170,3 +254,63 @@ def test_help_says_what_the_program_does(name):
         check=True,
     )
     assert "usage:" in shown.stdout
+
+
+# ── Exercises ────────────────────────────────────────────────────────────────────────────────────
+
+
+def parts_of(page):
+    """What a page says of each program, by the program's name."""
+    text = (EXAMPLES / page).read_text()
+    parts = re.split(r"^## \d+\. \[(\w+)\.py\]\(\w+\.py\)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def answers():
+    """Each answer: the program, the text, and how to check it, a command or an edit."""
+    found = []
+    for name, part in parts_of("answers.md").items():
+        for number, text in enumerate(re.split(r"^\d\. ", part, flags=re.MULTILINE)[1:], 1):
+            found.append(
+                pytest.param(name, text, id=f"{name}-{number}", marks=of(f"{name} {number}"))
+            )
+    return found
+
+
+@numbered
+def test_each_program_has_three_exercises_and_their_answers(name):
+    for page in ("exercises.md", "answers.md"):
+        assert list(parts_of(page)) == NUMBERED
+        numbers = re.findall(r"^(\d)\. ", parts_of(page)[name], re.MULTILINE)
+        assert numbers == ["1", "2", "3"]
+
+
+@needs_tqdm
+@pytest.mark.parametrize(("name", "text"), answers())
+def test_an_answer_is_what_its_command_or_edit_prints(name, text, request):
+    takes_long = ("digits", "losses", "baskets", "landscape", "photo", "curvature", "learning_rate")
+    if name in takes_long and not request.config.getoption("sweep"):
+        pytest.skip("it takes long: --sweep tries it")
+    answer = text.split("```")[0]
+    command = re.search(rf"\.venv/bin/python examples/{name}\.py ?(.*)", text)
+    edit = re.search(r"```diff\n(.*?)   ```", text, re.DOTALL)
+    if "mpiexec" in text or not (command or edit):
+        pytest.skip("it needs several processes, a file of one's own, or thought")
+    if edit:
+        lines = [line[3:] for line in edit[1].splitlines()]
+        old = "\n".join(line[2:] for line in lines if line.startswith("- "))
+        new = "\n".join(line[2:] for line in lines if line.startswith("+ "))
+        if name == "written_out":
+            assert (EXAMPLES / f"{name}.py").read_text().count(old) == 1
+            return
+        printed, _ = edited(name, {old: new})
+    else:
+        program = [sys.executable, str(EXAMPLES / f"{name}.py"), *command[1].split()]
+        with TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [*program, "--out", folder], capture_output=True, text=True, timeout=300
+            )
+        printed = done.stdout + done.stderr
+    numbers = printed_numbers(printed)
+    results = figures_in(answer)
+    assert not results or any(is_among(number, numbers) for number in results.values()), printed
