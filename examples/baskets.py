@@ -81,9 +81,10 @@ def some_weights(model, lr, rng, times):
 GOAL = 0.4  # a loss
 RATES = [2.0**n for n in range(5, -6, -1)]  # from 32 to 0.03
 MOST = 100 * len(x)  # examples to look at
+batch_said = "1 example" if BATCH == 1 else f"{BATCH} examples"
 WAYS = {
     "all weights, all examples": partial(all_weights, batch=len(x)),
-    f"all weights, {BATCH} examples: SGD": partial(all_weights, batch=BATCH),
+    f"all weights, {batch_said}: SGD": partial(all_weights, batch=BATCH),
     f"{PIXELS / 784:.0%} of the weights, all examples": partial(some_weights, times=1),
     f"the same, {TIMES} steps with each block": partial(some_weights, times=TIMES),
 }

@@ -78,7 +78,7 @@ NEURONS = {
     "the right output": ({"TARGET = 1.0": "TARGET = -0.09966799462495582"}, AGREE),
     "a far target": ({"TARGET = 1.0": "TARGET = 1e6"}, AGREE),
     "other weights": ({WEIGHTS: '{"w1": 3, "w2": -8, "b": 1}'}, AGREE),
-    "a flat tanh": ({WEIGHTS: '{"w1": 8, "w2": 0.8, "b": 0.1}'}, AGREE),
+    "a flat tanh": ({WEIGHTS: '{"w1": -8, "w2": 0.8, "b": 0.1}'}, AGREE),
     "a sigmoid, and not on paper": ({TANH: "operations.sigmoid(z)"}, FOREIGN),
     "a ReLU, and not on paper": ({TANH: "operations.relu(z)"}, FOREIGN),
     "another loss, and not on paper": ({"loss = error**2": "loss = error**4"}, FOREIGN),

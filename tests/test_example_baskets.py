@@ -89,19 +89,26 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     )
 
 
-RATES = {"[2.0**n for n in range(5, -6, -1)]": "[4.0, 1.0]"}
+RATES = "[2.0**n for n in range(5, -6, -1)]"
+FEW = {RATES: "[4.0, 1.0]"}
 RACES = {
-    "another goal": {"GOAL = 0.4": "GOAL = 0.8"},
-    "a large mini-batch": {"BATCH = 32": "BATCH = 250", "GOAL = 0.4": "GOAL = 1.2"},
-    "half of the weights": {"PIXELS = 78": "PIXELS = 392", "GOAL = 0.4": "GOAL = 0.8"},
-    "three steps with each block": {"TIMES = 10": "TIMES = 3", "GOAL = 0.4": "GOAL = 0.8"},
-    "a mini-batch of all": {"BATCH = 32": "BATCH = 300", "GOAL = 0.4": "GOAL = 1.2"},
+    "another goal": {**FEW, "GOAL = 0.4": "GOAL = 0.8"},
+    "a large mini-batch": {**FEW, "BATCH = 32": "BATCH = 250", "GOAL = 0.4": "GOAL = 1.2"},
+    "half of the weights": {**FEW, "PIXELS = 78": "PIXELS = 392", "GOAL = 0.4": "GOAL = 0.8"},
+    "three steps with each block": {**FEW, "TIMES = 10": "TIMES = 3", "GOAL = 0.4": "GOAL = 0.8"},
+    "a mini-batch of one": {
+        RATES: "[0.125, 0.03]",
+        "BATCH = 32": "BATCH = 1",
+        "GOAL = 0.4": "GOAL = 1.6",
+    },
+    "a mini-batch of all": {**FEW, "BATCH = 32": "BATCH = 300", "GOAL = 0.4": "GOAL = 1.2"},
 }
 
 
 @pytest.mark.parametrize("edits", RACES.values(), ids=RACES)
 def test_who_needs_least_is_told_as_the_table_has_it(edits):
-    printed, figures = edited("baskets", RATES | edits, "--examples", 300)
+    printed, figures = edited("baskets", edits, "--examples", 300)
+    assert "1 examples" not in printed
     rows = re.findall(r"^(\S.*?)  +[\d.]+ +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
     assert rows
     titles = [on.get_title() for on in figures["baskets.png"].axes]
@@ -116,7 +123,7 @@ def test_who_needs_least_is_told_as_the_table_has_it(edits):
 
 
 def test_a_way_that_does_not_get_down_to_the_goal_is_said_not_to():
-    edits = {"[2.0**n for n in range(5, -6, -1)]": "[0.1]"}
+    edits = {RATES: "[0.1]"}
     printed, figures = edited("baskets", edits, "--examples", 300)
     name = "10% of the weights, all examples"
     assert re.search(rf"{name} +not within 30,000 examples looked at", printed)
@@ -127,7 +134,7 @@ def test_a_way_that_does_not_get_down_to_the_goal_is_said_not_to():
 
 def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
     edits = {
-        "[2.0**n for n in range(5, -6, -1)]": "[1e-6]",
+        RATES: "[1e-6]",
         "MOST = 100 * len(x)": "MOST = 5 * len(x)",
     }
     with pytest.raises(SystemExit, match=r"no way gets down to a loss of 0\.4: try a higher GOAL"):
@@ -172,7 +179,7 @@ def test_the_work_is_that_of_the_matrix_products_and_little_else():
         assert sum(products) <= forward < 1.02 * sum(products)
         # The first layer's inputs are pixels, which need no slopes.
         backward = 2 * sum(products) - products[0]
-        assert backward <= reverse < 1.05 * backward + 32 * its.COSTS[name][0]
+        assert backward <= reverse < 1.02 * backward + 2 * its.COSTS[name][0]
 
 
 @of("all_slopes")
@@ -289,7 +296,8 @@ def test_after_an_edit_the_scatter_is_told_as_it_is(edits, arguments):
     assert times == pytest.approx(100**-told, rel=0.05)
     low, high = on.get_ylim()
     assert low < off.min() < off.max() < high
-    assert sum(low <= tick <= high for tick in on.get_yticks()) >= 2
+    ticks = on.get_yticks()
+    assert off.min() / 2 < min(ticks) < max(ticks) <= off.max()
 
 
 def test_a_single_size_can_be_compared_with_nothing():
