@@ -11,6 +11,7 @@ import pytest
 from example_runs import (
     EXAMPLES,
     NUMBERED,
+    SMALL,
     WITH_PICTURES,
     check_pictures,
     edited,
@@ -194,17 +195,13 @@ def is_among(number, numbers):
 
 # Numbers in the text that the program is given, or that follow from what it prints.
 GIVEN = {"one_weight": {"0.5"}, "two_weights": {"13,002"}}
-with_results = pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[of(f"{name} by default"), needs_tqdm]) for name in WITH_PICTURES],
-)
 
 
-@with_results
+@with_pictures
 def test_the_numbers_in_the_learners_path_are_the_programs_own(name):
     text = re.sub(r"`[^`]*`|!\[[^]]*\]\([^)]*\)", "", section_of(name))
     results = figures_in(text)
-    _, printed, _, _ = run(name)
+    _, printed, _, _ = run(name) if name in SMALL else small(name)
     numbers = printed_numbers(printed)
     missing = {
         each
@@ -270,7 +267,8 @@ def test_each_program_has_three_exercises_and_their_answers(name):
 @needs_tqdm
 @pytest.mark.parametrize(("name", "text"), answers())
 def test_an_answer_is_what_its_command_or_edit_prints(name, text, request):
-    takes_long = ("digits", "losses", "baskets", "landscape", "photo", "curvature", "learning_rate")
+    takes_long = ["digits", "losses", "baskets", "landscape", "photo", "curvature"]
+    takes_long += ["learning_rate", "lecture"]
     if name in takes_long and not request.config.getoption("sweep"):
         pytest.skip("it takes long: --sweep tries it")
     answer = re.sub(r"`[^`]*`", "", text.split("```")[0])  # what is in backticks was typed in
