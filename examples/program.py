@@ -155,17 +155,6 @@ def formula(function):
     return text.replace(" ** ", "^").replace("*", "·").replace("-", "−")
 
 
-def penguins(*columns):
-    """A row for each penguin that has all of these measured, a column for each; and its species."""
-    with open(Path(__file__).parent / "data" / "penguins.csv", newline="") as file:
-        rows = [
-            row for row in csv.DictReader(file) if all(row[column] != "NA" for column in columns)
-        ]
-    return np.array([[float(row[column]) for column in columns] for row in rows]), [
-        row["species"] for row in rows
-    ]
-
-
 PENGUINS = Path(__file__).parent / "data" / "penguins.csv"
 MISSING = ("", "NA", "N/A", "nan", "NaN", "NULL", "null", "None", "?")  # not measured
 UNITS = ("mm", "cm", "m", "km", "mg", "g", "kg", "ml", "ms", "s")

@@ -34,7 +34,9 @@ def in_examples(name):
 @pytest.fixture(scope="module")
 def bowls():
     """The features of the two bowls by their names, their units, and the target."""
-    length, mass = in_examples("program").penguins("flipper_length_mm", "body_mass_g")[0].T
+    program = in_examples("program")
+    numbers, _, _ = program.table(program.PENGUINS, ["flipper_length_mm", "body_mass_g"])
+    length, mass = numbers.T
     centred = length - length.mean()
     return {"flat": centred / 10, "steep": centred}, {"flat": "cm", "steep": "mm"}, mass / 1000
 
