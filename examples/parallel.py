@@ -11,21 +11,25 @@ same step. Start four of them with
 import os
 import socket
 import sys
+import warnings
 
 # Otherwise each process would use all cores for its matrix products, and slow the others down.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+import parallel_costs
 import processes
 import program
 
-from microgd import data, nn, optim, plots, train
+from microgd import data, nn, optim, train
 
 introduce = processes.with_a_witness()
+# With the mpiexec of another MPI each process would believe that it is alone. mpi4py warns of that.
+warnings.filterwarnings("error", "suspicious MPI")
 try:
     from mpi4py import MPI
-except ImportError as error:
-    sys.exit(f"{error}: pip install -e '.[parallel]' installs MPI, with its command mpiexec")
+except (ImportError, RuntimeWarning) as error:
+    sys.exit(f"{error}\npip install -e '.[parallel]' installs MPI, with its own command mpiexec")
 
 comm = MPI.COMM_WORLD
 processes.end_all_if_one_fails(comm, known_to_all=train.DivergedError)
@@ -45,6 +49,7 @@ options = processes.together(comm, lambda: program.options(parser))
 digits = processes.together(comm, lambda: data.idx(options.data) if options.data else data.digits())
 PIDS = comm.allgather(os.getpid())
 HOSTS = comm.allgather(socket.gethostname())
+CORES = len(set().union(*comm.allgather(processes.cores())))
 
 
 def say(text):
@@ -138,7 +143,7 @@ def learn(group):
         processes.check_same(group, **{f"weights after epoch {epoch}": weights})
         if options.checkpoint and group.rank == 0:
             train.save_checkpoint(options.checkpoint, model, optimizer, rng, epoch)
-    return model, losses, seconds
+    return parallel_costs.Run(model, losses, seconds)
 
 
 model, _, _ = start()
@@ -158,10 +163,13 @@ whole = np.concatenate([p.grad.ravel() for p in model.parameters()])
 shared_gradient(comm, model, x, y, "the first mini-batch")
 shared = np.concatenate([p.grad.ravel() for p in model.parameters()])
 ROUNDING = np.abs(shared - whole).max() / np.spacing(np.abs(whole).max())
-say(
-    f"The gradient by {comm.size} processes and that by one differ by at most {ROUNDING:.1f} units "
-    "in the last place of the largest element."
-)
+if comm.size > 1:
+    say(
+        f"The gradient by {comm.size} processes and that by one differ by at most {ROUNDING:.1f} "
+        "units in the last place of the largest element."
+    )
+else:
+    say("There is one process, so this is plain training. Start more of them by mpiexec -n 4.")
 
 # %% Train with 1, 2, 4, ... processes, up to all of them, while the others wait.
 counts = [2**n for n in range(10) if 2**n < comm.size] + [comm.size]
@@ -177,61 +185,21 @@ if comm.rank > 0:
     sys.exit()
 
 # %% What it took. (From here on there is only process 0.)
-model, losses, _ = RUNS[comm.size]
-if not losses:
+if not RUNS[comm.size].losses:
     sys.exit(f"all of the {options.epochs} epochs are done: --epochs sets a larger number")
-one = nn.parameters_to_vector(RUNS[counts[0]][0].parameters())
-TIMES = {}
-print(
-    "\nprocesses   seconds an epoch   of that sending   last loss   largest difference of weights"
-)
-for count, (network, trace, seconds) in RUNS.items():
-    epoch, sending = TIMES[count] = np.median(seconds, axis=0)
-    apart = np.abs(nn.parameters_to_vector(network.parameters()) - one).max()
-    print(f"{count:9d} {epoch:18.3f} {sending / epoch:17.0%} {trace[-1]:11.6f} {apart:31.0e}")
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+print()
+parallel_costs.say_times(RUNS)
 # Forward, each weight is multiplied once an example. Backward it is once for its own gradient and,
 # behind the hidden layer, once more for the gradient of what comes in.
 products = options.batch_size * options.hidden * (2 * 784 + 3 * 10)
-_, accuracy = train.evaluate(model, nn.cross_entropy, *digits.test)
+count = nn.parameters_to_vector(model.parameters()).size
+_, accuracy = train.evaluate(RUNS[comm.size].model, nn.cross_entropy, *digits.test)
 print()
 program.say(
-    f"In a step each process sends {4 * (one.size + 1):,} bytes, however many examples there are,",
-    f"and computes {products / comm.size:,.0f} multiply-adds. This machine has {CORES} cores, so",
-    f"at most {CORES} processes compute on it at the same time, and others take turns with them.",
+    f"In a step each process sends {4 * (count + 1):,} bytes, however many examples there are,",
+    f"and computes {products / comm.size:,.0f} multiply-adds. {processes.turns(CORES, comm.size)}",
     f"In the end the network names {accuracy:.1%} of the test digits rightly.",
 )
-
-# %% The picture: the losses lie on top of each other; the times do not.
-figure, (left, right) = plots.panels(2, width=10.0, height=4.2)
-names = [f"{count} process{'es' if count > 1 else ''}" for count in RUNS]
-width = 2 + 3 * len(RUNS)  # the lines become thinner, so that none hides those below it
-for n, (_, trace, _) in enumerate(RUNS.values()):
-    first = options.epochs * -(-len(digits.train.x) // options.batch_size) - len(trace) + 1
-    colour = plots.COLOURS[n % len(plots.COLOURS)]
-    width -= 3
-    left.plot(range(first, first + len(trace)), trace, color=colour, lw=width, label=names[n])
-left.set(
-    title=f"The loss is the same with {' or '.join(map(str, RUNS))} at each step"
-    if len(RUNS) > 1
-    else f"The loss with {names[0]}",
-    xlabel="step",
-    ylabel="loss (nats)",
-)
-left.legend()
-ticks = [str(count) for count in RUNS]
-epochs, sendings = np.array(list(TIMES.values())).T
-right.bar(ticks, epochs - sendings, color=plots.BLUE, label="computing")
-right.bar(
-    ticks,
-    sendings,
-    bottom=epochs - sendings,
-    color=plots.ORANGE,
-    hatch="//",
-    label="sending and waiting",
-)
-right.set(
-    title=f"Time of an epoch, with {CORES} cores", ylabel="seconds an epoch", xlabel="processes"
-)
-right.legend()
+steps = options.epochs * -(-len(digits.train.x) // options.batch_size)
+figure = parallel_costs.picture(RUNS, steps, CORES)
 program.save(figure, options.out / "parallel.png")

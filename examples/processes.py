@@ -7,6 +7,7 @@ not, the others would wait forever.
 import hashlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -67,6 +68,7 @@ def end_all_if_one_fails(comm, known_to_all):
             traceback.print_exception(kind, error, trace)
             place = f"process {comm.rank} of {comm.size}"
             print(f"{place} failed, and so all processes end", file=sys.stderr, flush=True)
+        time.sleep(0.5)  # until mpiexec has passed on what was printed: it may drop the rest
         comm.Abort(1)
 
     sys.excepthook = end
@@ -125,6 +127,25 @@ def fingerprint(thing):
         return str(thing)
     digest = hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
     return f"{thing.dtype} of shape {thing.shape} with hash {digest[:8]}"
+
+
+def cores():
+    """The cores that this process may use, each with the name of its machine."""
+    if hasattr(os, "sched_getaffinity"):
+        numbers = os.sched_getaffinity(0)
+    else:
+        numbers = range(os.cpu_count() or 1)
+    return {(socket.gethostname(), number) for number in numbers}
+
+
+def turns(cores, processes):
+    """What so many cores allow, as a sentence."""
+    if processes == 1:
+        return "All of it is computed on one core."
+    if cores >= processes:
+        return f"There are {cores} cores, so all of them compute at the same time."
+    compute = "1 computes at a time" if cores == 1 else f"{cores} compute at the same time"
+    return f"There are not as many cores: {compute}, and others take turns with them."
 
 
 def wait_for_all(comm):
