@@ -5,16 +5,16 @@ It learns from MNIST: handwritten digits, 28 × 28 pixels each, in shades of gre
 """
 
 # %% What may be asked for on the command line
-import shutil
 import sys
 
 import digits_page
+import digits_pictures
 import networks
 import numpy as np
 import program
 from tqdm import tqdm
 
-from microgd import data, nn, optim, plots, source, train
+from microgd import data, nn, optim, source, train
 
 NETWORKS = [(784, 10), (784, 16, 16, 10)]
 FOR_ALL_DIGITS = (784, 128, 10)  # needs more digits than the sample has to beat the others
@@ -51,6 +51,7 @@ print(f"{len(digits.train.x):,} digits to train with, {len(digits.test.x):,} to 
 rng = np.random.default_rng(options.seed)
 chosen = options.network or ([*NETWORKS, FOR_ALL_DIGITS] if is_full else NETWORKS)
 SIZES = {networks.name_of(sizes, options.activation): sizes for sizes in chosen}
+SHOWN_AS = {name: networks.arrows(sizes, options.activation) for name, sizes in SIZES.items()}
 learned = nn.Module()
 learned.networks = {}
 for name, sizes in SIZES.items():
@@ -60,7 +61,11 @@ if options.load:
 
 
 def new_optimizer(model):
-    """What moves the weights: SGD. With momentum, an update keeps a share of the one before."""
+    """What moves the weights: stochastic gradient descent (SGD), with momentum.
+
+    With momentum each update is −rate · gradient plus 0.9 of the update before. So what successive
+    mini-batches agree on adds up, and their differences cancel.
+    """
     return optim.SGD(model.parameters(), lr=options.rate, momentum=networks.MOMENTUM)
 
 
@@ -75,7 +80,7 @@ if options.source:
 
     x, y = digits.train.x[: networks.BATCH_SIZE], digits.train.y[: networks.BATCH_SIZE]
     source(digits_loss, x, y, model=model, optimizer=new_optimizer(model)).save(options.source)
-    print(f"a step of training the network {name}, as a program: {options.source}")
+    print(f"a step of training {SHOWN_AS[name]}, as a program: {options.source}")
 
 # %% Train: in each epoch, take all digits in a random order, a mini-batch for each step.
 # The loss, cross-entropy, is the negative logarithm of the probability of the right digit.
@@ -112,32 +117,16 @@ def learn(model, epochs):
     return (before, accuracy_before), (model[0].weight.data.copy(), accuracy)
 
 
-def show(model, examples):
-    """Print a few digits and what the network takes them for; the last one wrongly, if any is."""
-    columns = max(1, min(4, (shutil.get_terminal_size().columns + 1) // 29))  # side by side
-    p = networks.probabilities(model, examples.x)
-    said = p.argmax(axis=1)
-    right = np.flatnonzero(said == examples.y)[: max(1, columns - 1)]
-    wrong = np.flatnonzero(said != examples.y)[:1]
-    shown = [*right, *wrong][:columns]
-    drawn = [networks.as_text(examples.x[i]) for i in shown]
-    print()
-    for line in range(14):
-        print(" ".join(digit[line] for digit in drawn))
-    print(" ".join(f"it is: {examples.y[i]}".center(28) for i in shown))
-    print(" ".join(f"the network says {said[i]} ({p[i, said[i]]:.0%})".center(28) for i in shown))
-
-
 BEFORE, AFTER = {}, {}
 try:
     for name, model in learned.networks.items():
         BEFORE[name], AFTER[name] = learn(model, options.epochs)
-        show(model, digits.test)
+        networks.show(model, digits.test)
 except KeyboardInterrupt:
     print("\nstopped")
     sys.exit(130)
 except train.DivergedError as error:
-    sys.exit(f"the network {name} has diverged: {error}")
+    sys.exit(f"the network {SHOWN_AS[name]} has diverged: {error}")
 finally:
     if options.save:
         learned.save(options.save)
@@ -159,38 +148,25 @@ print(f"page: {path} (open it in a browser)\n")
 # hidden layers. In others these weights lead to hidden units, of which the first ten are shown.
 shown = next((name for name, sizes in SIZES.items() if len(sizes) == 2), name)
 units, is_hidden = SIZES[shown][1], len(SIZES[shown]) > 2
-titles = [f"{'hidden unit' if is_hidden else 'output'} {unit}" for unit in range(min(units, 10))]
 these = f"The {784 * units:,} weights "
 if is_hidden:
-    these = f"{shown}: the weights from the pixels to {len(titles)} of {units} hidden units\n"
-bar = "weight (red: ink here speaks for it)"
+    some = f"{min(units, 10)} of {units} hidden units"
+    these = f"{SHOWN_AS[shown]}: the weights from the pixels to {some}\n"
 for when, (weights, accuracy) in (("before", BEFORE[shown]), ("after", AFTER[shown])):
-    figure = plots.images(weights[:10], titles, columns=5, signed=True, unit=bar)
-    figure.suptitle(f"{these}{when} {START}: {accuracy:.0%} of the test digits are named rightly")
+    title = f"{these}{when} {START}: {accuracy:.0%} of the test digits are named rightly"
+    figure = digits_pictures.first_layer(weights, is_hidden, title)
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
 # %% What it gets wrong
 p = networks.probabilities(model, digits.test.x)
 said = p.argmax(axis=1)
-wrong = np.flatnonzero(said != digits.test.y)
-if not len(wrong):
-    sys.exit(f"The network {name} names all test digits rightly: there are no errors to show.")
-counts = np.zeros((10, 10), int)
-np.add.at(counts, (digits.test.y[wrong], said[wrong]), 1)
-most = counts.max()
-pairs = [f"{is_} for {taken}" for is_, taken in np.argwhere(counts == most)]
-often = ", ".join(pairs[:3]) + (f" and {len(pairs) - 3} other pairs" if pairs[3:] else "")
-often = f"most often taken: {often} ({most} {'time' if most == 1 else 'times'})"
-print(f"{len(wrong)} of {len(said):,} test digits are named wrongly by {name}; {often}.\n")
-axes = {"xlabel": "the network says (· is none)", "ylabel": "it is"}
-title = f"{name}: {np.mean(said == digits.test.y):.1%} right\n{often}"
-figure = plots.confusion_matrix(digits.test.y, said, range(10), title=title, **axes)
+errors = np.sum(said != digits.test.y)
+if not errors:
+    sys.exit(f"{SHOWN_AS[name]} names all test digits rightly: there are no errors to show.")
+often = digits_pictures.most_frequent_errors(digits.test.y, said)
+print(f"{SHOWN_AS[name]} names {errors} of {len(said):,} test digits wrongly; {often}.\n")
+right = f"{len(said) - errors} of {len(said):,} test digits named rightly"
+figure = digits_pictures.confusion(digits.test.y, said, f"{SHOWN_AS[name]}: {right};", often)
 program.save(figure, options.out / "digits_confusion.png")
-surest = wrong[np.argsort(-p[wrong, said[wrong]])][:16]
-titles = [f"{digits.test.y[i]}, says {said[i]}" for i in surest]
-figure = plots.images(digits.test.x[surest], titles, columns=8)
-least = p[surest, said[surest]].min()
-figure.suptitle(
-    f"Of {len(wrong)} errors, the {len(surest)} of which it is surest ({least:.0%} or more)"
-)
+figure = digits_pictures.surest_errors(digits.test.x, digits.test.y, p)
 program.save(figure, options.out / "digits_wrong.png")

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -47,9 +48,11 @@ def name_of(sizes, activation):
     return f"{name}-{activation}" if has_one else name
 
 
-def arrows(sizes):
-    """The name on a picture: 784→16→10."""
-    return "→".join(map(str, sizes))
+def arrows(sizes, activation="relu"):
+    """The name in texts and on pictures: 784→16→10, or 784→16→10 with tanh."""
+    name = "→".join(map(str, sizes))
+    has_one = len(sizes) > 2 and activation != "relu"
+    return f"{name} with {activation}" if has_one else name
 
 
 def add_options(parser, epochs, least=1, several=False):
@@ -161,3 +164,19 @@ def _named(name):
         raise ValueError(f"{name} is not a network of digits.py")
     layers = tuple(int(part) for part in found[1].split("-"))
     return network(layers, found[2] or "relu", np.random.default_rng(0))
+
+
+def show(model, examples):
+    """Print a few digits and what the network takes them for; the last one wrongly, if any is."""
+    columns = max(1, min(4, (shutil.get_terminal_size().columns + 1) // 29))  # side by side
+    p = probabilities(model, examples.x)
+    said = p.argmax(axis=1)
+    right = np.flatnonzero(said == examples.y)[: max(1, columns - 1)]
+    wrong = np.flatnonzero(said != examples.y)[:1]
+    shown = [*right, *wrong][:columns]
+    drawn = [as_text(examples.x[i]) for i in shown]
+    print()
+    for line in range(14):
+        print(" ".join(digit[line] for digit in drawn))
+    print(" ".join(f"it is: {examples.y[i]}".center(28) for i in shown))
+    print(" ".join(f"the network says {said[i]} ({p[i, said[i]]:.0%})".center(28) for i in shown))

@@ -100,11 +100,12 @@ NUMBERED = re.findall(
     r"^\| \d+ \| \[(\w+)\.py\]", (EXAMPLES / "README.md").read_text(), re.MULTILINE
 )
 # The others are run, and looked at, in test_written_out.py and test_example_parallel.py.
-WITH_PICTURES = [name for name in NUMBERED if name not in ("written_out", "parallel")]
+ELSEWHERE = ("written_out", "written_network", "parallel")
+WITH_PICTURES = [name for name in NUMBERED if name not in ELSEWHERE]
 SMALL = {
     "baskets": ["--examples", 600],
+    "crescents": ["--steps", 100],
     "digits": ["--epochs", 5],
-    "lecture": ["--steps", 100],
     "losses": ["--networks", 2, "--epochs", 2],
 }
 # Several tests look at the same run, so tests of a program share a worker: `of(name)`.

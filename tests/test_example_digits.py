@@ -19,7 +19,7 @@ from example_runs import (
 )
 from PIL import Image
 
-from microgd import data, nn, optim, train
+from microgd import data, gradients, nn, optim, train
 
 pytestmark = needs_matplotlib
 
@@ -124,15 +124,17 @@ def test_a_wrong_argument_is_a_usage_error(arguments, capsys):
 def test_what_it_says_is_wrong_is_wrong():
     its, printed, figures, _ = small("digits")
     said = its.learned.networks["784-16-16-10"](its.digits.test.x).data.argmax(axis=1)
-    assert np.array_equal(its.wrong, np.flatnonzero(said != its.digits.test.y))
-    assert f"{len(its.wrong)} of 1,000 test digits are named wrongly by 784-16-16-10; " in printed
-    shown = [
-        on.images[0].get_array().ravel() for on in figures["digits_wrong.png"].axes if on.images
-    ]
-    np.testing.assert_array_equal(shown, its.digits.test.x[its.surest].astype(float))
+    (x, y), wrong = its.digits.test, np.flatnonzero(said != its.digits.test.y)
+    assert f"784→16→16→10 names {len(wrong)} of 1,000 test digits wrongly; most often" in printed
+    axes = [on for on in figures["digits_wrong.png"].axes if on.images]
+    assert len(axes) == 16
+    for on in axes:
+        label, answer = map(int, re.findall(r"\d", on.get_title()))
+        [i] = [i for i in wrong if np.array_equal(x[i], on.images[0].get_array().ravel())]
+        assert (y[i], said[i]) == (label, answer)
     counts = [text.get_text() for text in figures["digits_confusion.png"].axes[0].texts]
     right = [int(counts[11 * digit].replace("·", "0")) for digit in range(10)]
-    assert sum(right) == 1000 - len(its.wrong)
+    assert sum(right) == 1000 - len(wrong)
 
 
 @needs_tqdm
@@ -157,7 +159,7 @@ def test_a_file_in_no_folder_is_an_error_before_training(option, tmp_path, capsy
 def test_source_writes_the_training_step_of_the_first_network_before_training(tmp_path):
     path = tmp_path / "step.py"
     _, printed, _, _ = run("digits", "--train-only", "--epochs", 1, "--source", path)
-    said = printed.index(f"a step of training the network 784-10, as a program: {path}\n")
+    said = printed.index(f"a step of training 784→10, as a program: {path}\n")
     assert said < printed.index("before training")
 
     rng = np.random.default_rng(0)
@@ -204,12 +206,12 @@ def test_with_source_training_is_the_same_as_without(tmp_path):
         (["784,10"], "The 7,840 weights after training"),
         (
             ["784,32,10"],
-            "784-32-10: the weights from the pixels to 10 of 32 hidden units\nafter training",
+            "784→32→10: the weights from the pixels to 10 of 32 hidden units\nafter training",
         ),
         (["784,8,10", "784,10", "784,8,8,10"], "The 7,840 weights after training"),
         (
             ["784,6,10", "784,12,10"],
-            "784-6-10: the weights from the pixels to 6 of 6 hidden units\nafter training",
+            "784→6→10: the weights from the pixels to 6 of 6 hidden units\nafter training",
         ),
     ],
 )
@@ -223,7 +225,7 @@ def test_of_any_networks_the_weights_are_shown_for_what_they_are(networks, capti
         count = sum((a + 1) * b for a, b in pairwise(numbers))
         assert f"\n{count:,} weights and biases, before training" in printed
     shown = next((each for each in networks if each.count(",") > 1), networks[0])
-    assert f"named wrongly by {shown.replace(',', '-')}; most often" in printed
+    assert re.search(f"{shown.replace(',', '→')} names .* wrongly; most often", printed)
     check_pictures(figures)
 
 
@@ -285,16 +287,16 @@ def test_what_was_loaded_is_shown_without_more_training(tmp_path):
     path = tmp_path / "learned.npz"
     its, _, _, _ = run("digits", "--network", "784,8,10", "--epochs", 1, "--save", path)
     again, _, figures, _ = run("digits", "--network", "784,8,10", "--epochs", 0, "--load", path)
-    assert np.array_equal(again.wrong, its.wrong)
-    right = 1 - len(its.wrong) / 1000
-    assert figures["digits_confusion.png"].axes[0].get_title().startswith(f"784-8-10: {right:.1%}")
+    assert np.array_equal(again.said, its.said)
+    title = figures["digits_confusion.png"].axes[0].get_title()
+    assert title.startswith(f"784→8→10: {1000 - its.errors} of 1,000 test digits")
 
 
 @needs_tqdm
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_training_that_diverges_is_one_clear_line():
     with pytest.raises(
-        SystemExit, match=r"the network 784-16-16-10 has diverged: .* in epoch 1, batch"
+        SystemExit, match=r"the network 784→16→16→10 has diverged: .* in epoch 1, batch"
     ):
         run("digits", "--epochs", 1, "--rate", 1e5)
 
@@ -511,7 +513,32 @@ def test_the_star_is_where_training_ended_and_the_model_is_there_again():
     loss = nn.cross_entropy(its.model(x[:1000]), y[:1000]).item()
     np.testing.assert_allclose(its.END, loss, rtol=1e-5)
     np.testing.assert_array_equal(nn.parameters_to_vector(its.parameters), its.path[-1])
-    assert f"At the end of training the loss is {loss:.4f}." in printed
+    words = " ".join(printed.split())
+    assert f"At the end of training the loss of 1,000 training digits is {loss:.4f}." in words
+
+
+@in_a_worker
+def test_the_gradient_at_the_end_says_whether_that_is_a_minimum():
+    its, printed, _, _ = landscape()
+    x, y = data.digits().train
+    lengths = []
+    for weights in (its.path[0], its.path[-1]):
+        nn.vector_to_parameters(weights, its.parameters)
+        loss = nn.cross_entropy(its.model(x[:1000]), y[:1000])
+        parts = [part.ravel() for part in gradients(loss, its.parameters)]
+        lengths.append(np.linalg.norm(np.concatenate(parts)))
+    words = " ".join(printed.split())
+    length, share = re.search(r"has the length (\S+) there, (\S+)% of that at the", words).groups()
+    np.testing.assert_allclose(float(length), lengths[1], rtol=1e-3)
+    np.testing.assert_allclose(float(share), 100 * lengths[1] / lengths[0], atol=0.06)
+    assert "so the end of training is not a minimum of this loss." in words
+
+
+def test_where_the_gradient_is_0_the_end_may_be_a_minimum():
+    edits = {"END_LENGTH = gradient_length(path[0])": "END_LENGTH = 1.0, 0.0 #"}
+    edits["POINTS = 25"] = "POINTS = 3"
+    printed, _ = edited("landscape", edits, "--network", "784,10", "--epochs", 2)
+    assert "the end of training may be a minimum of this loss." in " ".join(printed.split())
 
 
 def lowest(its):
@@ -534,6 +561,14 @@ def test_of_any_network_the_points_below_the_end_are_counted(options):
     lower = int(np.sum(found < its.END - 1e-6))
     said = re.search(r"On the plane of the path, (\w+) of 81 points (is|are) lower", printed)[1]
     assert said == ("none" if lower == 0 else str(lower))
+    marked = [line for line in its.right.lines if "lower" in str(line.get_label())]
+    places = [place for line in marked for place in line.get_xydata()]
+    assert len(places) == lower
+    x, y = data.digits().train
+    for a, b in places:
+        first, second = its.main_directions
+        nn.vector_to_parameters(its.path[-1] + a * first + b * second, its.parameters)
+        assert nn.cross_entropy(its.model(x[:1000]), y[:1000]).item() < its.END
     assert "3 points always lie in a plane" in " ".join(printed.split())
     check_pictures(figures)
 

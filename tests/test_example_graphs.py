@@ -1,4 +1,4 @@
-"""graph.py and lecture.py do what they say, on their real output."""
+"""graph.py, lecture.py and crescents.py do what they say, on their real output."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -13,6 +13,7 @@ from example_runs import (
     needs_matplotlib,
     run,
     run_cells,
+    small,
 )
 from rendered import lines, needs_program
 
@@ -94,10 +95,10 @@ def test_in_jupyter_the_cells_of_graph_end_without_an_exit(jupyter, capsys):
     assert "Open the .html files" in capsys.readouterr().out
 
 
-# ── lecture.py ────────────────────────────────────────────────────────────────────────────────────
+# ── lecture.py and crescents.py ───────────────────────────────────────────────────────────────────
 
 
-lecture = cache(lambda: run("lecture", "--steps", 100))
+lecture = cache(lambda: run("lecture"))
 
 
 @pytest.mark.xdist_group("lecture")
@@ -120,26 +121,33 @@ def test_the_network_of_the_lecture_learns_its_four_examples_and_fits_on_a_line(
     assert "MLP(layers.0: 16 numbers, layers.1: 20 numbers, layers.2: 5 numbers)\n" in printed
 
 
-@pytest.mark.xdist_group("lecture")
-def test_the_network_of_the_lecture_tells_the_crescents_apart():
-    its, printed, figures, _ = lecture()
-    assert its.loss_of_moons is not None
-    assert f"{its.right} of the 100 points" in printed
-    assert its.right >= 98
-    check_pictures(figures)
-
-
 @needs_program
 @pytest.mark.xdist_group("lecture")
 def test_the_lectures_pictures_and_film_are_made_and_shown_in_the_learners_path():
-    _, printed, figures, made = lecture()
+    _, printed, _, made = lecture()
     graphs = {f"lecture_{name}.svg" for name in ("neuron", "network", "neurons", "layers")}
-    assert set(made) == {*graphs, "lecture_film.html", "lecture_moons.png"}
-    assert set(figures) == {"lecture_moons.png"}
+    assert set(made) == {*graphs, "lecture_film.html"}
     assert {name for name in made if f"{name}\n" in printed} == set(made)
     page = (EXAMPLES / "README.md").read_text()
-    for name in {*graphs, "lecture_moons.png"}:
+    for name in graphs:
         assert f"(pictures/{name})" in page
         assert (EXAMPLES / "pictures" / name).is_file()
     for name in graphs:
         check_same_picture(name.removesuffix(".svg"), made[name])
+
+
+@pytest.mark.xdist_group("crescents")
+def test_a_network_of_the_lectures_neurons_tells_the_crescents_apart():
+    its, printed, figures, _ = small("crescents")
+    assert its.right >= 98
+    assert f"For {its.right} of the 100 points" in printed
+    check_pictures(figures)
+
+
+@pytest.mark.xdist_group("crescents")
+def test_the_loss_of_the_crescents_is_the_hinge_loss_with_weight_decay():
+    its, _, _, _ = small("crescents")
+    outputs = its.says(*its.points.T)
+    squares = sum(p.item() ** 2 for p in its.model.parameters())
+    expected = np.maximum(0, 1 - its.side * outputs).mean() + 1e-4 * squares
+    assert its.loss_of_crescents().item() == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""examples/written_out.py, and the programs that it has written into examples/programs."""
+"""written_out.py and written_network.py, and the programs that they wrote into examples/programs."""
 
 import ast
 import os
@@ -19,31 +19,34 @@ from microgd import Value, data, nn, optim, train
 pytest.importorskip("PIL")
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-PROGRAM = EXAMPLES / "written_out.py"
+PROGRAMS = [EXAMPLES / "written_out.py", EXAMPLES / "written_network.py"]
 COMMITTED = EXAMPLES / "programs"
 NAMES = ["digits", "expression", "neuron"]
-RENEW = ".venv/bin/python examples/written_out.py --out examples/programs"
+RENEW = [f".venv/bin/python examples/{path.name} --out examples/programs" for path in PROGRAMS]
 each_program = pytest.mark.parametrize("name", NAMES)
+each_writer = pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 # Several tests look at the same run, so they share a worker.
 pytestmark = pytest.mark.xdist_group("written_out")
 
 
 @cache
 def run(*arguments):
-    """Run `python examples/written_out.py`: what it printed, and the texts of its files."""
+    """Run both programs: what they printed, one after the other, and the texts of their files."""
+    printed = ""
     with TemporaryDirectory() as folder:
-        command = [sys.executable, PROGRAM, "--out", f"{folder}/new/programs", *arguments]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            cwd=folder,
-            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        for path in PROGRAMS:
+            done = subprocess.run(
+                [sys.executable, path, "--out", f"{folder}/new/programs", *arguments],
+                capture_output=True,
+                encoding="utf-8",
+                cwd=folder,
+                env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stderr == ""
+            printed += done.stdout
         files = {path: path.read_text() for path in Path(folder).rglob("*.*")}
-    return done.stdout, {path.name: text for path, text in files.items()}
+    return printed, {path.name: text for path, text in files.items()}
 
 
 def in_one_line(printed):
@@ -60,7 +63,8 @@ def test_the_committed_programs_are_those_that_are_written_today():
 
 
 def test_the_readme_says_how_to_renew_the_committed_programs():
-    assert f"\n{RENEW}\n" in (EXAMPLES / "README.md").read_text()
+    page = (EXAMPLES / "README.md").read_text()
+    assert all(f"\n{command}\n" in page for command in RENEW)
 
 
 @each_program
@@ -257,19 +261,21 @@ def test_fast_also_shows_each_program_that_runs_for_speed():
     assert printed.count("For speed these calls are made") == 4
 
 
-def test_help_says_what_the_program_does_and_what_is_saved():
+@each_writer
+def test_help_says_what_the_program_does_and_what_is_saved(path):
     done = subprocess.run(
-        [sys.executable, PROGRAM, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, path, "--help"], capture_output=True, text=True, check=True
     )
-    assert "What does backpropagation compute, line by line?" in done.stdout
+    assert "line by line" in done.stdout
     assert "the folder for the programs (default: programs)" in done.stdout
     for option in ("--numbers", "--fast", "--out"):
         assert option in done.stdout
 
 
-def test_a_file_in_place_of_the_folder_is_one_clear_line():
+@each_writer
+def test_a_file_in_place_of_the_folder_is_one_clear_line(path):
     done = subprocess.run(
-        [sys.executable, PROGRAM, "--out", __file__], capture_output=True, text=True
+        [sys.executable, path, "--out", __file__], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert re.search(r"error: --out: .*test_written_out\.py is a file, not a folder$", done.stderr)
@@ -291,9 +297,10 @@ def test_in_jupyter_the_cells_write_the_same_programs_and_train_both_ways(
         return fit(*arguments, **options)
 
     monkeypatch.setattr(train, "fit", remembered)
-    namespace = ModuleType("cells").__dict__
-    for n, cell in enumerate(PROGRAM.read_text(encoding="utf-8").split("# %% ")):
-        exec("# " + cell if n else cell, namespace)
+    for path in PROGRAMS:
+        namespace = ModuleType("cells").__dict__
+        for n, cell in enumerate(path.read_text(encoding="utf-8").split("# %% ")):
+            exec("# " + cell if n else cell, namespace)
     written = {path.name: path.read_text() for path in (tmp_path / "programs").iterdir()}
     assert written == run()[1]
     assert "to the last bit" in capsys.readouterr().out
@@ -303,14 +310,16 @@ def test_in_jupyter_the_cells_write_the_same_programs_and_train_both_ways(
 # ── In its place among the programs ──────────────────────────────────────────────────────────────
 
 
-def test_it_opens_with_a_question_and_has_cells():
-    source = PROGRAM.read_text(encoding="utf-8")
+@each_writer
+def test_it_opens_with_a_question_and_has_cells(path):
+    source = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(source)).splitlines()[0].endswith("?")
-    assert source.count("\n# %% ") >= 4
+    assert source.count("\n# %% ") >= 3
 
 
-def test_it_uses_public_names_only():
-    tree = ast.parse(PROGRAM.read_text(encoding="utf-8"))
+@each_writer
+def test_it_uses_public_names_only(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     imports = [each for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)]
     assert {each.module for each in imports} == {"microgd"}
     assert {alias.name for each in imports for alias in each.names} <= set(microgd.__all__)
@@ -320,7 +329,8 @@ def test_it_uses_public_names_only():
 
 def test_the_readme_has_its_question_and_the_text_of_the_shortest_program():
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    question = ast.get_docstring(ast.parse(PROGRAM.read_text(encoding="utf-8"))).splitlines()[0]
+    text = PROGRAMS[0].read_text(encoding="utf-8")
+    question = ast.get_docstring(ast.parse(text)).splitlines()[0]
     section = re.search(
         rf"^## \d+\. {re.escape(question)}\n(.*?)^## ", page, re.MULTILINE | re.DOTALL
     )

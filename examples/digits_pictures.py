@@ -1,0 +1,52 @@
+"""The pictures of digits.py: what the first layer looks for, and what the network gets wrong."""
+
+import textwrap
+
+import numpy as np
+
+from microgd import plots
+
+
+def first_layer(weights, is_hidden, title):
+    """The 784 weights of each output of the first layer, as an image; of at most ten outputs."""
+    kind = "hidden unit" if is_hidden else "output"
+    shown = weights[:10]
+    titles = [f"{kind} {number}" for number in range(len(shown))]
+    unit = "weight (red: ink here speaks for it)"
+    figure = plots.images(shown, titles, columns=5, signed=True, unit=unit)
+    figure.suptitle(title)
+    return figure
+
+
+def most_frequent_errors(labels, said):
+    """Which digit is taken for which, most often, in words."""
+    wrong = labels != said
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (labels[wrong], said[wrong]), 1)
+    most = counts.max()
+    pairs = [f"a {digit} for a {taken}" for digit, taken in np.argwhere(counts == most)]
+    named = ", ".join(pairs[:3])
+    if len(pairs) > 3:
+        named += f" and {len(pairs) - 3} other pairs"
+    return f"most often it takes {named} ({most} {'time' if most == 1 else 'times'})"
+
+
+def confusion(labels, said, *sentences):
+    """How many test digits are taken for which; the title is these sentences."""
+    title = "\n".join(textwrap.fill(sentence, 62) for sentence in sentences)
+    axes = {"xlabel": "the network says", "ylabel": "it is"}
+    return plots.confusion_matrix(labels, said, range(10), title=title, **axes)
+
+
+def surest_errors(images, labels, p, count=16):
+    """The wrongly named digits of which the network is surest; p holds its probabilities."""
+    said = p.argmax(axis=1)
+    wrong = np.flatnonzero(said != labels)
+    surest = wrong[np.argsort(-p[wrong, said[wrong]])][:count]
+    titles = [f"{labels[i]}, says {said[i]}" for i in surest]
+    figure = plots.images(images[surest], titles, columns=8)
+    least = p[surest, said[surest]].min()
+    figure.suptitle(
+        f"Of {len(wrong)} errors, the {len(surest)} of which it is surest ({least:.0%} or more)"
+    )
+    return figure
