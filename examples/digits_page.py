@@ -1,6 +1,7 @@
 """The page that digits.py writes: draw a digit, see the network read it, and teach it."""
 
 import base64
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def write(path, model, test, lr=0.05):
     page = assemble(
         Path(__file__).parent / "pages" / "digits",
         shape="→".join(map(str, sizes)),
+        words=in_words(sizes),
         activation=SENTENCES[layers[0]["bend"]],
         lines=LINES if len(layers) > 1 else "",
         last=len(labels) - 1,
@@ -56,6 +58,18 @@ def write(path, model, test, lr=0.05):
         ),
     )
     Path(path).write_text(page, encoding="utf-8")
+
+
+def in_words(sizes):
+    """The sizes of a network as a sentence: equal layers that follow each other are named once."""
+    parts = [f"{sizes[0]} pixels"]
+    for units, equal in groupby(sizes[1:-1]):
+        count = len(list(equal))
+        parts.append(
+            f"a layer of {units} units" if count == 1 else f"{count} layers of {units} units"
+        )
+    parts.append(f"{sizes[-1]} outputs, one for each digit.")
+    return ", then ".join(parts)
 
 
 def layers_of(model):

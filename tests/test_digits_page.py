@@ -85,7 +85,17 @@ def line(page):
 def take(page, place):
     page.fill("#place", str(place))
     page.press("#place", "Enter")
-    assert line(page).startswith(f"Test digit {place} is a {TEST.y[place]}.")
+    assert line(page).startswith(digit_in_words(place))
+
+
+def digit_in_words(place):
+    label = TEST.y[place]
+    return f"Test digit {place} is {'an' if label == 8 else 'a'} {label}."
+
+
+def steps_on(page):
+    """The rows of the table of steps, without its head."""
+    return [row.split("\t") for row in page.locator("#steps tbody tr").all_inner_texts()]
 
 
 def image_on(page):
@@ -171,13 +181,13 @@ def test_steps_on_the_page_are_the_engines_steps(opened):
         shown = page.evaluate("elementsOf(updates)")
         check_close(shown, update)
     losses.append(nn.cross_entropy(model(x), y).item())
-    rows = [row.split("\t") for row in page.locator("#steps tbody tr").all_inner_texts()]
+    rows = steps_on(page)
     assert [row[0] for row in rows] == ["0", "1", "2", "3"]
     assert [float(row[1]) for row in rows] == pytest.approx(losses, rel=0.006)
     assert [float(row[4]) for row in rows[1:]] == pytest.approx(lengths, rel=0.006)
     words = page.inner_text("#update-words")
     assert f"{np.sum(update == 0):,} are 0" in words
-    largest = float(re.search(r"largest elements are (−?[\d.]+)", words)[1].replace("−", "-"))
+    largest = float(re.search(r"largest numbers are (−?[\d.]+)", words)[1].replace("−", "-"))
     assert largest == pytest.approx(update[np.abs(update).argmax()], rel=0.006)
 
 
@@ -248,6 +258,164 @@ def test_a_click_on_a_circle_looks_into_that_unit(opened):
     page.click("#network", position={"x": place[0], "y": place[1]})
     assert page.input_value("#unit") == "1 7"
     assert "unit 7 of layer 2" in page.inner_text("#inside caption")
+    assert "unit 7 of layer 2" in line(page)
+
+
+def test_the_status_line_follows_what_one_looks_into(opened):
+    page = opened(network())
+    page.select_option("#unit", "0 4")
+    assert "Draw a digit first" in line(page)
+    take(page, 5)
+    page.select_option("#unit", "2 3")
+    assert "output 3" in line(page)
+    page.select_option("#unit", "0 4")
+    assert line(page) == "Section 3 shows what made unit 4 of layer 1."
+    page.select_option("#which", "7")
+    assert line(page) == "Section 4 shows the slopes of output 7."
+
+
+def test_the_caption_of_the_slopes_tells_their_extremes_from_the_colour_scale(opened):
+    model = network()
+    page = opened(model)
+    take(page, 5)
+    image = Value(TEST.x[5:6])
+    page.select_option("#which", "7")
+    (slope,) = gradients(model(image)[0, 7], [image])
+    most = np.abs(slope).max()
+    words = page.inner_text("#why-caption").replace("−", "-")
+    found = [float(each) for each in re.findall(r"-?\d+\.\d+", words)]
+    assert found == pytest.approx([slope.min(), slope.max(), -most, most], rel=0.006)
+    assert words.index("largest") < words.index("colour scale")
+
+
+# ── Steps, in words ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_step_that_raises_the_loss_says_that_it_was_too_long(opened):
+    page = opened(network())
+    take(page, 25)
+    page.select_option("#label", "6")
+    page.fill("#rate", "0.2")
+    page.click("#teach")
+    before, after = (float(row[1]) for row in steps_on(page))
+    assert after > before
+    assert "the loss rose from" in line(page)
+    assert "the step was too long. Reset, and try a rate of 0.02." in line(page)
+    page.click("#reset")
+    page.fill("#rate", "0.02")
+    page.click("#teach")
+    assert "the loss fell from" in line(page)
+    assert "too long" not in line(page)
+
+
+def test_a_step_on_a_digit_that_it_knows_says_that_there_is_hardly_anything_to_learn(opened):
+    page = opened(network())
+    take(page, 0)
+    page.fill("#rate", "0.5")
+    page.click("#teach")
+    assert "hardly anything" not in line(page)
+    page.click("#teach")
+    assert steps_on(page)[1][2] == ">\xa099.9%"
+    assert "the network knows this digit already" in line(page)
+    assert "hardly anything to learn" in line(page)
+
+
+def test_a_change_that_no_digit_shows_is_called_none(opened):
+    page = opened(network())
+    take(page, 8)
+    page.select_option("#label", "3")
+    page.fill("#rate", "1e-9")
+    page.click("#teach")
+    assert re.search(
+        r"the loss stays at [\d.]+, the probability of 3 stays at [\d.]+%\.", line(page)
+    )
+
+
+def test_steps_are_counted_since_training_on_whatever_digit(opened):
+    page = opened(network())
+    take(page, 8)
+    page.click("#teach")
+    assert [row[0] for row in steps_on(page)] == ["0", "1"]
+    take(page, 5)
+    page.click("#teach")
+    assert line(page).startswith("Step 2:")
+    assert [row[0] for row in steps_on(page)] == ["1", "2"]
+    page.select_option("#label", "8")
+    assert line(page) == "A step will teach the network that this digit is an 8."
+    page.click("#teach")
+    assert line(page).startswith("Step 3:")
+    page.click("#count")
+    assert "after 3 steps." in page.inner_text("#price")
+    page.click("#reset")
+    page.click("#teach")
+    assert line(page).startswith("Step 1:")
+
+
+def test_a_table_of_many_steps_shows_that_it_leaves_some_out(opened):
+    page = opened(network())
+    take(page, 8)
+    for _ in range(5):
+        page.click("#teach")
+    assert [row[0] for row in steps_on(page)] == ["0", "1", "2", "3", "4", "5"]
+    for _ in range(2):
+        page.click("#teach")
+    assert [row[0] for row in steps_on(page)] == ["0", "…", "3", "4", "5", "6", "7"]
+
+
+def test_a_note_says_that_the_network_is_changed_until_it_is_reset(opened):
+    page = opened(network())
+    before = weights_on(page)
+    assert page.inner_text("#changed").strip() == "The network is as trained."
+    take(page, 8)
+    page.click("#teach")
+    page.click("#teach")
+    page.click("#clear")
+    assert "You have changed the network by 2 steps." in page.inner_text("#changed")
+    page.click("#undo")
+    assert page.inner_text("#changed").strip() == "The network is as trained."
+    assert np.array_equal(weights_on(page), before)
+    assert page.evaluate("document.activeElement.id") == "drawing"
+
+
+def test_near_the_answer_a_link_leads_to_teaching_and_keeps_the_digit(opened):
+    page = opened(network())
+    take(page, 8)
+    assert "it cannot say “none of these”" in page.inner_text("section >> nth=0")
+    page.click("#to-teach")
+    assert page.locator("#teach").is_visible()
+    assert page.evaluate(
+        "teach => teach.getBoundingClientRect().top < innerHeight",
+        page.locator("#teach").element_handle(),
+    )
+    assert page.evaluate("document.activeElement.id") == "label"
+    assert page.url.endswith("#digit=8")
+
+
+# ── Numbers as one reads them ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [
+        (0.005, "0.5%"),
+        (0.006, "0.6%"),
+        (0.9712, "97.1%"),
+        (0.9738, "97.4%"),
+        (0.999, "99.9%"),
+        (0.9991, ">\xa099.9%"),
+        (0.0009, "<\xa00.1%"),
+    ],
+)
+def test_probabilities_have_one_decimal(p, shown, opened):
+    assert opened(network()).evaluate(f"percent({p})") == shown
+
+
+def test_a_loss_near_0_is_not_0(opened):
+    page = opened(network())
+    outputs = [40, *[0] * 9]
+    loss = page.evaluate(f"lossOf({outputs}, 0)")
+    assert loss == pytest.approx(9 * np.exp(-40.0), abs=0)
+    assert page.evaluate(f"lossOf({outputs}, 1)") == pytest.approx(40)
 
 
 # ── The price ─────────────────────────────────────────────────────────────────────────────────────
@@ -296,6 +464,25 @@ def test_the_price_is_counted_and_reset_gives_the_trained_network_back(opened):
     assert numbers_in(page.inner_text("#price")) == [trained, 1000]
 
 
+def test_a_count_of_test_digits_is_out_of_date_after_a_further_step(opened):
+    page = opened(network())
+    stale = page.locator("#stale")
+    take(page, 2)
+    page.click("#teach")
+    assert not stale.is_visible()
+    page.click("#count")
+    assert not stale.is_visible()
+    page.click("#teach")
+    assert stale.is_visible()
+    assert "Out of date" in stale.inner_text()
+    page.click("#count")
+    assert not stale.is_visible()
+    page.click("#teach")
+    page.click("#reset")
+    assert not stale.is_visible()
+    assert page.inner_text("#price") == ""
+
+
 def test_one_it_misreads_is_misread(opened):
     page = opened(network(), TEST)
     for _ in range(3):
@@ -307,10 +494,39 @@ def test_previous_next_and_any_take_test_digits(opened):
     page = opened(network())
     for button, place in (("#next", 0), ("#next", 1), ("#previous", 0), ("#previous", 39)):
         page.click(button)
-        assert line(page).startswith(f"Test digit {place} is a {TEST.y[place]}.")
+        assert line(page).startswith(digit_in_words(place))
         assert page.input_value("#place") == str(place)
     page.click("#random")
     assert np.array_equal(np.float32(image_on(page)), TEST.x[int(page.input_value("#place"))])
+
+
+@pytest.mark.parametrize("typed", ["-1", "40", "3.5", ""])
+def test_a_number_that_no_test_digit_has_is_refused(typed, opened):
+    page = opened(network())
+    take(page, 5)
+    page.fill("#place", typed)
+    page.press("#place", "Enter")
+    assert line(page) == (
+        "Test digits have the whole numbers from 0 to 39. This is still test digit 5."
+    )
+    assert page.input_value("#place") == "5"
+    assert np.array_equal(np.float32(image_on(page)), TEST.x[5])
+
+
+def test_the_address_names_the_test_digit(browser, tmp_path, opened):
+    page = opened(network())
+    assert "#" not in page.url
+    take(page, 5)
+    assert page.url.endswith("#digit=5")
+    page.evaluate("location.hash = '#digit=7'")
+    page.wait_for_function("testPlace === 7")
+    draw(page, [(0.5, 0.2), (0.5, 0.8)])
+    assert "#" not in page.url
+    path = tmp_path / "digits.html"
+    for fragment, words in (("#digit=8", digit_in_words(8)), ("#digit=40", "from 0 to 39.")):
+        other = OpenPage(browser, path, fragment)
+        assert words in line(other.page)
+        other.close()
 
 
 # ── Drawing ───────────────────────────────────────────────────────────────────────────────────────
@@ -469,8 +685,8 @@ def test_only_by_keyboard_a_digit_is_drawn_looked_into_taught_and_reset(opened):
     for _ in range(20):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    controls = ["drawing", "clear", "random", "misread", "previous", "next", "place", "SUMMARY"]
-    controls += ["unit", "which", "label", "rate", "teach", "reset", "count"]
+    controls = ["drawing", "to-teach", "clear", "random", "misread", "previous", "next", "place"]
+    controls += ["SUMMARY", "unit", "which", "label", "rate", "teach", "reset", "count"]
     assert seen[: len(controls)] == controls
     page.focus("#drawing")
     assert page.locator("#pen-mark").is_visible()
@@ -492,6 +708,20 @@ def test_only_by_keyboard_a_digit_is_drawn_looked_into_taught_and_reset(opened):
     page.focus("#reset")
     page.keyboard.press("Enter")
     assert "as it was after training" in line(page)
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_by_keyboard_the_pen_stays_on_the_paper(width, opened):
+    page = opened(network(), viewport={"width": width, "height": 800})
+    page.focus("#drawing")
+    for key in ("ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft"):
+        for _ in range(30):
+            page.keyboard.press(key)
+        paper = page.locator("#drawing").bounding_box()
+        pen = page.locator("#pen-mark").bounding_box()
+        for start, size in (("x", "width"), ("y", "height")):
+            assert paper[start] < pen[start]
+            assert pen[start] + pen[size] < paper[start] + paper[size]
 
 
 def test_by_touch_a_digit_is_drawn_and_the_page_stays_where_it_is(opened):
@@ -562,6 +792,45 @@ def test_nothing_is_wider_than_the_window(width, opened):
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [320, 360])
+def test_in_a_narrow_window_no_column_of_the_steps_is_cut_off(width, opened):
+    page = opened(network(), viewport={"width": width, "height": 740})
+    draw(page, *DRAWN[3])
+    page.select_option("#label", "8")
+    for rate in (0.5, *[0.05] * 8):
+        page.fill("#rate", str(rate))
+        page.click("#teach")
+    assert "× 10" in steps_on(page)[-1][4].replace("\xa0", " ")  # as wide as a number gets
+    ends = page.locator("#steps :is(th, td)").evaluate_all(
+        "cells => cells.map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert max(ends) <= width
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+
+
+def test_in_a_narrow_window_long_products_are_not_cut_off(opened):
+    page = opened(network(), viewport={"width": 320, "height": 740})
+    take(page, 0)
+    page.evaluate("network[1].weight.fill(-1.23e-7)")
+    page.evaluate("network[0].bias.fill(1e-12)")
+    page.evaluate("network[0].weight.fill(0)")
+    page.select_option("#unit", "1 12")
+    assert page.inner_text("#inside").count("10⁻¹²") >= 4
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 320
+
+
+def test_on_a_phone_the_status_line_leaves_room_and_hides_what_scrolls_by(opened):
+    page = opened(network(), viewport={"width": 360, "height": 740})
+    take(page, 25)
+    page.select_option("#label", "6")
+    page.fill("#rate", "0.2")
+    page.click("#teach")
+    assert "too long" in line(page)
+    assert page.locator("#line").bounding_box()["height"] <= 65
+    shadow = page.evaluate("getComputedStyle(document.getElementById('line')).boxShadow")
+    assert {-16, 16} <= {int(n) for n in re.findall(r"(-?\d+)px", shadow)}
+
+
 def test_light_and_dark_have_their_own_colours_and_paper_stays_white(opened):
     for scheme, is_dark in (("light", False), ("dark", True)):
         page = opened(network(), color_scheme=scheme)
@@ -581,6 +850,19 @@ def test_the_page_has_at_most_1000_digits_and_a_size_of_less_than_a_photo(tmp_pa
     path = write(tmp_path / "digits.html", network(), many)
     assert path.stat().st_size < 1.5e6
     assert "How many of the 1,000 test digits" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ((784, 16, 16, 10), "784 pixels, then 2 layers of 16 units, then 10 outputs"),
+        ((784, 24, 10), "784 pixels, then a layer of 24 units, then 10 outputs"),
+        ((784, 10), "784 pixels, then 10 outputs"),
+    ],
+)
+def test_the_sizes_in_the_title_are_also_there_in_words(sizes, words, opened):
+    page = opened(network(sizes=sizes))
+    assert page.inner_text("#shape-words") == f"{words}, one for each digit."
 
 
 def test_the_page_begins_with_the_rate_of_training(opened, browser, tmp_path):

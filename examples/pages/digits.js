@@ -72,11 +72,15 @@ function softmax(outputs) {
   return powers.map(power => power / sum);
 }
 
-// The negative logarithm of the label's probability.
+// The negative logarithm of the label's probability. The largest output adds the 1 of log1p: a loss
+// near 0 would be lost in log(1 + …).
 function lossOf(outputs, label) {
-  const largest = Math.max(...outputs);
-  const sum = outputs.reduce((total, output) => total + Math.exp(output - largest), 0);
-  return largest + Math.log(sum) - outputs[label];
+  const answer = answerOf(outputs);
+  let others = 0;
+  outputs.forEach((output, digit) => {
+    if (digit !== answer) others += Math.exp(output - outputs[answer]);
+  });
+  return outputs[answer] - outputs[label] + Math.log1p(others);
 }
 
 // The slopes with respect to all weights, biases and pixels, from those of the ten outputs.
@@ -228,12 +232,15 @@ function decimalsOf(x, digits) {
 }
 
 function percent(p) {
-  if (p > 0.9995) return ">\u00a099.9%"; // with a space that does not end a line
-  if (p < 0.0005) return "<\u00a00.1%";
-  return `${(100 * p).toFixed(p > 0.995 || p < 0.005 ? 1 : 0)}%`;
+  if (p > 0.999) return ">\u00a099.9%"; // with a space that does not end a line
+  if (p < 0.001) return "<\u00a00.1%";
+  return `${(100 * p).toFixed(1)}%`;
 }
 
 const percentInWords = p => percent(p).replace(/>\s/, "more than ").replace(/<\s/, "less than ");
+
+const withArticle = digit => (digit === 8 ? "an 8" : `a ${digit}`);
+const inSteps = count => (count === 1 ? "1 step" : `${count} steps`);
 
 // The units are counted from 0, as their rows in the matrix of weights are.
 function unitName(layer, unit) {
@@ -451,6 +458,7 @@ let testPlace = null; // the number of the test digit; null, if the digit is dra
 let lessons = []; // the network on this image, before and after each step
 let updates = null; // of the last step
 let stepsSinceTraining = 0;
+let countedAfter = null; // how many steps; null, if the test digits are not counted
 const readAfterTraining = countRead(answersOnTestDigits(network));
 
 function say(words) {
@@ -480,7 +488,18 @@ function show() {
   showAnswer(results);
   showInside(results, chosen);
   showWhy(results);
+  showChanged();
   showLesson();
+}
+
+// A network that was taught may read badly: this note says why, as long as it is changed.
+function showChanged() {
+  const isChanged = stepsSinceTraining > 0;
+  part("changed-words").textContent = isChanged
+    ? `You have changed the network by ${inSteps(stepsSinceTraining)}.`
+    : "The network is as trained.";
+  part("undo").hidden = !isChanged;
+  part("stale").hidden = countedAfter === null || countedAfter === stepsSinceTraining;
 }
 
 function showAnswer(results) {
@@ -508,7 +527,7 @@ function answerInWords() {
   if (testPlace === null) return `${says}.`;
   const label = labels[testPlace];
   const verdict = label === answer ? "That is right." : "That is wrong.";
-  return `Test digit ${testPlace} is a ${label}. ${says}. ${verdict}`;
+  return `Test digit ${testPlace} is ${withArticle(label)}. ${says}. ${verdict}`;
 }
 
 // ── What made a number ─────────────────────────────────────────────────────────────────────────
@@ -545,6 +564,14 @@ function showInside(results, chosen) {
   const { bend } = network[layer];
   if (bend) addRow(body, [`after ${bendNames[bend]}`, number(results[layer + 1][unit])], "sum");
   part("inside").append(table);
+}
+
+// Show the unit that the list names, and say so.
+function lookInto() {
+  show();
+  if (!image) return say("Draw a digit first, or take one: section 3 shows what made its numbers.");
+  const { layer, unit } = chosenUnit(forward(network, image));
+  return say(`Section 3 shows what made ${unitName(layer, unit)}.`);
 }
 
 const total = found => found.reduce((sum, { amount }) => sum + amount, 0);
@@ -611,13 +638,21 @@ function showWhy(results) {
     canvas.setAttribute("aria-label", part("why-caption").textContent);
     return;
   }
-  const scale = `from −${number(most)} (blue) to ${number(most)} (orange)`;
-  part("why-caption").textContent = `The slopes of output ${output}, ${scale}`;
+  const [least, greatest] = [Math.min(...gradient), Math.max(...gradient)].map(x => number(x));
+  part("why-caption").textContent =
+    `The slopes of output ${output}: the smallest is ${least}, the largest ${greatest}. ` +
+    `The colour scale goes from −${number(most)} (blue) to ${number(most)} (orange).`;
   canvas.setAttribute(
     "aria-label",
     `The gradient of output ${output}. Ink raises it most ${pixelInWords(gradient, Math.max)}, ` +
       `and lowers it most ${pixelInWords(gradient, Math.min)}.`,
   );
+}
+
+function lookAtSlopes() {
+  show();
+  if (!image) return say("Draw a digit first, or take one: section 4 shows its slopes.");
+  return say(`Section 4 shows the slopes of output ${chosenOutput(forward(network, image))}.`);
 }
 
 function pixelInWords(gradient, extreme) {
@@ -641,9 +676,9 @@ function teach() {
   const before = network.map(layer => ({
     ...layer, weight: layer.weight.slice(), bias: layer.bias.slice(),
   }));
-  const first = lessonOn(label, null);
+  const first = lessonOn(label, null, stepsSinceTraining);
   const update = step(network, image, label, rate);
-  const after = lessonOn(label, lengthOf(update));
+  const after = lessonOn(label, lengthOf(update), stepsSinceTraining + 1);
   if (!after.probabilities.every(Number.isFinite)) {
     network = before;
     return say("With this rate the numbers become too large to compute with. The step is undone.");
@@ -653,22 +688,47 @@ function teach() {
   updates = update;
   stepsSinceTraining++;
   show();
-  return say(lessonInWords(label));
+  return say(lessonInWords(label, rate));
 }
 
-// What the network makes of the image now.
-function lessonOn(label, length) {
+// What the network makes of the image now, after so many steps.
+function lessonOn(label, length, steps) {
   const outputs = forward(network, image).at(-1);
   const probabilities = softmax(outputs);
-  return { label, length, probabilities, loss: lossOf(outputs, label), answer: answerOf(outputs) };
+  const [loss, answer] = [lossOf(outputs, label), answerOf(outputs)];
+  return { label, length, steps, probabilities, loss, answer };
 }
 
-function lessonInWords(label) {
+const isKnown = ({ loss }) => loss < 0.001; // a probability above 99.9%
+
+function lessonInWords(label, rate) {
   const [before, after] = lessons.slice(-2);
-  const [from, to] = [before, after].map(({ probabilities }) => percent(probabilities[label]));
-  const losses = `the loss went from ${number(before.loss)} to ${number(after.loss)}`;
-  const rise = `the probability of ${label} from ${from} to ${to}`;
-  return `Step ${lessons.length - 1}: ${losses}, ${rise}.`;
+  const start = `Step ${stepsSinceTraining}:`;
+  if (isKnown(before) && isKnown(after)) {
+    return `${start} the network knows this digit already, so there is hardly anything to learn.`;
+  }
+  const loss = `the loss ${changeInWords(before.loss, after.loss, number)}`;
+  if (loss.includes("rose")) {
+    const shorter = Number((rate / 10).toPrecision(2));
+    return `${start} ${loss}: the step was too long. Reset, and try a rate of ${shorter}.`;
+  }
+  const [from, to] = [before, after].map(({ probabilities }) => probabilities[label]);
+  const change = changeInWords(from, to, percentInWords);
+  return `${start} ${loss}, the probability of ${label} ${change}.`;
+}
+
+// If both look alike, say "stays": a loss that goes "from 1.48 to 1.48" looks like a fault.
+function changeInWords(from, to, inWords) {
+  if (inWords(from) === inWords(to)) return `stays at ${inWords(from)}`;
+  return `${to > from ? "rose" : "fell"} from ${inWords(from)} to ${inWords(to)}`;
+}
+
+// Steps toward another digit begin a table of their own.
+function changeLabel() {
+  use(image, testPlace);
+  const label = part("label").value;
+  if (label === "") return say("Say which digit this is, before you teach it.");
+  return say(`A step will teach the network that this digit is ${withArticle(Number(label))}.`);
 }
 
 // All elements of an update, layer by layer, the weights before the biases.
@@ -683,19 +743,22 @@ function showLesson() {
   const [before, after] = lessons.slice(-2);
   part("taught-label").textContent = label;
   drawBars(before.probabilities, after);
-  const rows = [];
-  lessons.forEach((lesson, n) => {
-    const isFirst = n === 0;
-    if (!isFirst && n < lessons.length - 5) return; // there is room for the first and the last
-    const row = document.createElement("tr");
-    const probability = percent(lesson.probabilities[label]);
-    const moved = isFirst ? "" : number(lesson.length);
-    const cells = [n, number(lesson.loss), probability, lesson.answer, moved];
-    for (const text of cells) row.insertCell().textContent = text;
-    rows.push(row);
-  });
-  document.querySelector("#steps tbody").replaceChildren(...rows);
+  document.querySelector("#steps tbody").replaceChildren();
+  addLesson(lessons[0]);
+  const last = lessons.slice(1).slice(-5); // there is room for the first and the last
+  if (last.length < lessons.length - 1) addLessonRow(["…", "", "", "", ""]);
+  last.forEach(addLesson);
   showUpdate();
+}
+
+function addLesson({ label, length, steps, probabilities, loss, answer }) {
+  const broken = x => number(x).replace("\u00a0×", " ×"); // the narrowest window needs two lines
+  const moved = length === null ? "" : broken(length);
+  addLessonRow([steps, broken(loss), percent(probabilities[label]), answer, moved]);
+}
+
+function addLessonRow(texts) {
+  addRow(document.querySelector("#steps tbody"), texts);
 }
 
 function drawBars(before, after) {
@@ -725,7 +788,7 @@ function showUpdate() {
   const order = all.map((_, i) => i).sort((a, b) => Math.abs(all[b]) - Math.abs(all[a]));
   const length = Math.sqrt(squares(all));
   if (length === 0) {
-    part("update-words").textContent = "All its elements are 0: the step changed nothing.";
+    part("update-words").textContent = "All its numbers are 0: the step changed nothing.";
     part("updates").replaceChildren();
     part("updates-caption").textContent = "";
     return;
@@ -735,10 +798,11 @@ function showUpdate() {
   const zeros = all.filter(x => x === 0).length;
   const largest = order.slice(0, 3).map(i => `${number(all[i])} (${elementName(i)})`);
   part("update-words").textContent =
-    `It is a vector, the “nudge”, of ${inThousands(all.length)} elements, one for each weight and ` +
-    `bias. Its length is ${number(length)}. The largest elements are ${largest.join(", ")}. The ` +
-    `largest 1% of the elements hold ${share} of the length squared, and ${inThousands(zeros)} ` +
-    "are 0.";
+    `The update is what the step added: ${inThousands(all.length)} numbers, one for each weight ` +
+    "and bias. Its length is the square root of the sum of their squares, as the length of an " +
+    `arrow is in a plane: ${number(length)}. The largest numbers are ${largest.join(", ")}. They ` +
+    `do not count alike: the largest 1% make up ${share} of the sum of squares, and ` +
+    `${inThousands(zeros)} are 0.`;
   showImagesOfUpdate();
 }
 
@@ -779,9 +843,9 @@ function showImagesOfUpdate() {
     return;
   }
   part("updates-caption").textContent =
-    "What the step added to the weights from the 784 pixels to each of these units: from " +
-    `−${number(most)} (blue) over 0 (white) to ${number(most)} (orange). It is 0 where there is ` +
-    "no ink, and in units that did not count for this image.";
+    "What the step added to the weights from the 784 pixels to each of these units. The colour " +
+    `scale goes from −${number(most)} (blue) over 0 (white) to ${number(most)} (orange). It is ` +
+    "0 where there is no ink, and in units that did not count for this image.";
 }
 
 // ── A digit is there ───────────────────────────────────────────────────────────────────────────
@@ -792,17 +856,45 @@ function use(newImage, newPlace) {
   part("place").value = newPlace ?? "";
   lessons = [];
   updates = null;
+  writeAddress();
   show();
 }
 
 function take(count) {
   const digits = labels.length;
-  const chosen = ((Math.round(count) % digits) + digits) % digits;
+  const chosen = (count + digits) % digits; // before the first comes the last
   const digit = testDigit(chosen);
   paintOnPaper(digit);
   part("label").value = labels[chosen];
   use(digit, chosen);
   say(answerInWords());
+}
+
+function takeTyped() {
+  const typed = part("place").value;
+  part("place").value = testPlace ?? ""; // what is shown, if there is no such digit
+  takeNumber(typed);
+}
+
+function takeNumber(text) {
+  const asked = text.trim() === "" ? NaN : Number(text);
+  if (labels[asked] !== undefined) return take(asked);
+  const still = testPlace === null ? "" : ` This is still test digit ${testPlace}.`;
+  return say(`Test digits have the whole numbers from 0 to ${labels.length - 1}.${still}`);
+}
+
+// The address names the test digit, so that it can be sent to somebody. (A page within a notebook
+// has no address.)
+function writeAddress() {
+  if (location.protocol === "about:") return;
+  const wanted = testPlace === null ? "" : `#digit=${testPlace}`;
+  if (location.hash === wanted) return;
+  history.replaceState(null, "", location.href.split("#")[0] + wanted);
+}
+
+function readAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1)).get("digit");
+  if (asked !== null) takeNumber(asked);
 }
 
 function takeMisread() {
@@ -817,6 +909,7 @@ function takeMisread() {
 const drawing = part("drawing");
 const pen = drawing.getContext("2d", { willReadFrequently: true });
 const thickness = 22; // of the pen, in pixels of the drawing
+const margin = 20; // which the arrow keys leave, so that the pen stays on the paper
 let isDrawing = false;
 let isWaiting = false; // to read the drawing
 let penAt = [drawing.width / 2, drawing.height / 2];
@@ -907,7 +1000,7 @@ drawing.onkeydown = event => {
   if (!isDot && !(event.key in arrows)) return;
   event.preventDefault();
   const [right, down] = arrows[event.key] ?? [0, 0];
-  const within = x => Math.min(Math.max(x, 0), drawing.width);
+  const within = x => Math.min(Math.max(x, margin), drawing.width - margin);
   const [x, y] = [within(penAt[0] + right), within(penAt[1] + down)];
   if (isDot || event.shiftKey) {
     beginToDraw();
@@ -946,20 +1039,31 @@ part("random").onclick = () => take(Math.floor(Math.random() * labels.length));
 part("misread").onclick = takeMisread;
 part("previous").onclick = () => take((testPlace ?? 0) - 1);
 part("next").onclick = () => take((testPlace ?? -1) + 1);
-part("place").onchange = () => {
-  if (part("place").value !== "") take(Number(part("place").value));
+part("place").onchange = takeTyped;
+part("unit").onchange = lookInto;
+part("which").onchange = lookAtSlopes;
+part("label").onchange = changeLabel;
+part("to-teach").onclick = event => {
+  event.preventDefault(); // the address keeps the digit
+  part("teach-title").scrollIntoView();
+  part("label").focus({ preventScroll: true });
 };
-part("unit").onchange = part("which").onchange = show;
-part("label").onchange = () => use(image, testPlace); // steps toward another digit start again
 part("teach").onclick = teach;
-part("reset").onclick = () => {
+part("reset").onclick = reset;
+part("undo").onclick = () => {
+  reset();
+  drawing.focus(); // the button is gone
+};
+
+function reset() {
   network = trainedLayers();
   stepsSinceTraining = 0;
+  countedAfter = null;
   part("price").textContent = "";
   use(image, testPlace);
-  const answer = image ? ` ${answerInWords()}` : "";
+  const answer = image ? ` It says ${answerOf(forward(network, image).at(-1))}.` : "";
   say(`The network is again as it was after training.${answer}`);
-};
+}
 
 part("count").onclick = () => {
   const answers = answersOnTestDigits(network);
@@ -968,16 +1072,18 @@ part("count").onclick = () => {
   for (const answer of answers) times[answer]++;
   const most = times.indexOf(Math.max(...times));
   const really = labels.filter(label => label === most).length;
-  const steps = stepsSinceTraining === 1 ? "1 step" : `${stepsSinceTraining} steps`;
+  countedAfter = stepsSinceTraining;
+  showChanged();
   const count = `It reads ${inThousands(read)} of ${inThousands(labels.length)}`;
   if (stepsSinceTraining === 0) {
     part("price").textContent = `${count}. Make steps, and count again.`;
     return;
   }
   part("price").textContent =
-    `${count}, after ${steps} here. Before the first, it read ${inThousands(readAfterTraining)}. ` +
-    `Its most frequent answer is ${most}, for ${inThousands(times[most])} digits; ` +
-    `${inThousands(really)} digits are a ${most}.`;
+    `${count}, after ${inSteps(stepsSinceTraining)}. As trained, it read ` +
+    `${inThousands(readAfterTraining)}. Its most frequent answer is ${most}, for ` +
+    `${inThousands(times[most])} digits; ` +
+    `${inThousands(really)} digits are ${withArticle(most)}.`;
 };
 
 part("network").onclick = event => {
@@ -995,8 +1101,7 @@ part("network").onclick = event => {
   units.sort((a, b) => distance(a) - distance(b));
   if (distance(units[0]) > 30) return;
   part("unit").value = `${units[0].layer} ${units[0].unit}`;
-  show();
-  if (image) say(`Section 3 shows what made ${unitName(units[0].layer, units[0].unit)}.`);
+  lookInto();
 };
 narrow.onchange = show;
 
@@ -1020,3 +1125,5 @@ clearPaper();
 document.body.className = "ready";
 show();
 say("Draw a digit, or take a test digit.");
+window.onhashchange = readAddress;
+readAddress();
