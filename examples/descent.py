@@ -27,6 +27,10 @@ def write(
     """
     if len(features) != 2:
         raise ValueError(f"the page compares two bowls, but here are {len(features)}")
+    for name, feature in features.items():
+        if len(feature) != len(target):
+            counts = f"{len(feature)} inputs, but there are {len(target)} targets"
+            raise ValueError(f"the {name} bowl has {counts}")
     if np.ptp(target) == 0 or any(np.ptp(feature) == 0 for feature in features.values()):
         raise ValueError("the inputs and the target must not be constant")
     first, second = features
@@ -43,6 +47,7 @@ def write(
         data=as_json(
             {
                 "x": x,
+                "y": y,
                 "yUnit": y_unit,
                 "bowls": {
                     name: bowl_of(np.asarray(feature, float), units[name], target)

@@ -84,12 +84,12 @@ def descend(x, target, start, rate, steps, view):
 def path_on(page):
     """On the page, a row for each point: w, b, the loss, and the slopes by w and by b."""
     found = page.evaluate(
-        """() => pathOf(state.rate, state.steps).map(point => {
+        """() => pathOf(state.rates).map(point => {
              const slopes = slopesAt(point);
              return [point.w, point.b, lossAt(point), slopes.w, slopes.b];
            })"""
     )
-    return np.array(found)
+    return np.array(found, float)
 
 
 def go(page, fragment):
@@ -97,8 +97,14 @@ def go(page, fragment):
     page.evaluate("hash => { history.replaceState(null, '', hash); readAddress(); }", fragment)
 
 
+RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
 def numbers(text):
-    text = text.replace("−", "-").replace(",", "")
+    """The numbers that a text has, such as 14,720, −0.5, 10⁻⁴ and 7.89 × 10⁻¹²."""
+    text = re.sub("(?<=[0-9])\u00a0×\u00a010(?=[⁻⁰-⁹¹²³])", "e", text)
+    text = re.sub("(?<![0-9])10(?=[⁻⁰-⁹¹²³])", "1e", text)
+    text = text.translate(RAISED).replace("−", "-").replace(",", "")
     return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
 
 
@@ -192,8 +198,9 @@ def test_the_zone_is_said_and_drawn_when_it_is_asked_for(view, bowl, opened, bow
             [...document.querySelectorAll("#scale .tick")].map(
               tick => Number(tick.getAttribute("x1"))),
             [...document.querySelectorAll("#scale .power")].map(
-              text => Math.log10(Number(text.textContent)))]"""
+              text => text.textContent)]"""
     )
+    powers = [math.log10(numbers(power)[0]) for power in powers]
     assert end == pytest.approx(np.interp(math.log10(2 / largest), powers, marks), abs=0.5)
 
 
@@ -223,10 +230,10 @@ def predict(page, number, task, guess):
     return page.inner_text("#answer")
 
 
-def steps_until_1_percent(x, target, start, rate):
+def steps_until_1_percent(x, target, start, rate, most=200):
     """The number of steps, counted with the engine, until the loss is within 1% of the smallest."""
     w, b = np.polyfit(x, target, 1)
-    losses = descend(x, target, [start, b], rate, 200, "one")[:, 2]
+    losses = descend(x, target, [start, b], rate, most, "one")[:, 2]
     return np.flatnonzero(losses <= 1.01 * nn.mse_loss(w * x + b, target))[0]
 
 
@@ -244,7 +251,8 @@ def test_the_steps_that_a_prediction_takes_are_counted_as_the_engine_takes_them(
         assert page.evaluate("[state.view, state.bowl, state.rate]") == ["one", "flat", rate]
         count = steps_until_1_percent(x, mass, page.evaluate("state.w"), rate)
         assert f"too {off} Your rate takes {count} steps." in said
-        assert "which is 1/λ, takes 1 step" in said
+        assert "takes 1 step. It is 1/λ; λ is the curvature (how fast the slope changes)" in said
+        assert pytest.approx(curvature(x), rel=1e-3) in numbers(said)
 
 
 def test_the_rate_that_arrives_in_one_step_is_right(opened, bowls):
@@ -263,19 +271,68 @@ def test_the_largest_rate_is_2_over_the_curvature(opened, bowls):
     said = predict(page, 2, "largest", 0.99 * end)
     assert said.startswith("Right, to within 2%. Your rate takes ")
     said = predict(page, 2, "largest", 1e-7)
-    assert "Your rate takes more than 100,000 steps." in said
+    assert "Your rate takes more than 100,000 steps (Run shows the first 200)." in said
+
+
+def test_just_above_the_largest_rate_is_not_right(opened, bowls):
+    end = 2 / curvature(bowls[0]["flat"])
+    page = opened()
+    said = predict(page, 2, "largest", round(1.01 * end, 4))
+    assert said.startswith(f"Just too large: {1.01 * end:.4f} never arrives. ")
+    assert "Right" not in said
+
+
+def test_a_prediction_of_more_steps_than_a_run_shows_says_so(opened, bowls):
+    page = opened()
+    said = predict(page, 1, "fewest", 0.0005)
+    assert "Your rate takes 1,658 steps (Run shows the first 200)." in said
+    assert "Run shows" not in predict(page, 1, "fewest", 0.05)
+
+
+def test_the_questions_and_answers_say_what_they_are_about(opened):
+    page = opened("#view=two&bowl=steep&steps=3")
+    setting = "in the flat bowl, with one weight, from the start w = −0.24"
+    assert setting in page.inner_text("#fewest")
+    assert setting in page.inner_text("#largest")
+    for number, task in ((1, "fewest"), (2, "largest")):
+        predict(page, number, task, 0.2)
+        shown = page.evaluate("[state.view, state.bowl, state.w, state.rate, state.rates.length]")
+        assert shown == ["one", "flat", -0.24, 0.2, 0]
+        said = page.inner_text("#about")
+        assert said == (
+            f"This holds {setting}. The picture has been set to that, and so has the rate."
+        )
+
+
+@pytest.mark.parametrize("what", ["bowl", "view", "start"])
+def test_an_answer_says_when_the_picture_shows_something_else(what, opened):
+    page = opened(reduced_motion="reduce")
+    predict(page, 1, "fewest", 0.2)
+    page.click("#step")
+    assert "The picture has been set to that" in page.inner_text("#about")
+    if what == "start":
+        page.focus("#handle")
+        page.keyboard.press("ArrowRight")
+    else:
+        page.check(f"input[value={'steep' if what == 'bowl' else 'two'}]")
+    assert "The picture now shows something else" in page.inner_text("#about")
+    page.click("#run-right")
+    assert "The picture has been set to that" in page.inner_text("#about")
 
 
 def test_the_steep_bowls_largest_rate_is_a_hundredth(opened, bowls):
     page = opened("#view=two&bowl=flat")
     for choice, verdict in {
-        "10 times as large": "Far off: 10 times as large is too large by a factor of 1000.",
+        "10 times as large": "Far off: 10 times as large is too large by a factor of 1,000.",
         "the same": "Far off: the same is too large by a factor of 100.",
         "1/10 of it": "Far off: 1/10 of it is too large by a factor of 10.",
-        "1/100 of it": "Right, to within 2%.",
+        "1/100 of it": "Right. ",
     }.items():
         said = predict(page, 3, "other", choice)
         assert said.startswith(verdict)
+        assert "2%" not in said
+        # If both rates are the same, there is one button.
+        assert page.locator("#see button:visible").count() == 1 + (choice != "1/100 of it")
         for feature in bowls[0].values():
             assert pytest.approx(curvature(feature), rel=1e-3) in numbers(said)
             assert pytest.approx(2 / curvature(feature), rel=1e-3) in numbers(said)
@@ -285,9 +342,17 @@ def test_the_steep_bowls_largest_rate_is_a_hundredth(opened, bowls):
 def test_a_prediction_that_is_no_rate_is_asked_for_again(opened):
     page = opened()
     for number, task in ((1, "fewest"), (2, "largest")):
-        for guess in ("", "0", "-1"):
-            assert predict(page, number, task, guess) == "Enter a number above 0, such as 0.1."
+        for guess, words in (
+            ("", "A learning rate is a number above 0, such as 0.1."),
+            ("0", "A learning rate is a number above 0, such as 0.1."),
+            ("-1", "A learning rate is a number above 0, such as 0.1."),
+            ("2000000", "The page takes rates up to 1,000,000."),
+            ("1e308", "The page takes rates up to 1,000,000."),
+            ("1e-10", "The page takes rates from 10⁻⁹."),
+        ):
+            assert predict(page, number, task, guess) == words
             assert page.locator("#see").is_hidden()
+            assert page.inner_text("#about") == ""
     page.locator(".choose").nth(2).click()
     page.click("#other button")
     assert page.inner_text("#answer") == "Choose one."
@@ -338,11 +403,11 @@ def test_run_goes_on_until_it_has_arrived_and_reads_out_only_the_end(opened, bow
 def test_a_run_pauses_where_it_is(opened):
     page = opened("#view=one&bowl=flat&rate=0.01")
     page.click("#run")
-    page.wait_for_function("() => state.steps >= 1")
+    page.wait_for_function("() => state.rates.length >= 1")
     page.click("#run")
-    steps = page.evaluate("state.steps")
+    steps = page.evaluate("state.rates.length")
     page.wait_for_timeout(600)
-    assert page.evaluate("state.steps") == steps
+    assert page.evaluate("state.rates.length") == steps
     assert page.inner_text("#run") == "Run"
 
 
@@ -350,21 +415,104 @@ def test_a_run_ends_where_further_steps_show_nothing_new(opened, bowls):
     end = 2 / curvature(bowls[0]["flat"])
     page = opened(f"#view=one&bowl=flat&rate={1.2 * end}", reduced_motion="reduce")
     page.click("#run")
-    assert page.evaluate("isOutside(pathOf(state.rate, state.steps).at(-1))")
+    assert page.evaluate("isOutside(pathOf(state.rates).at(-1))")
     assert (
-        f"step {page.evaluate('state.steps')}: w = "
+        f"step {page.evaluate('state.rates.length')}: w = "
         in page.locator("#drawing .note").text_content()
     )
-    page = opened("#view=one&bowl=flat&rate=0.0001", reduced_motion="reduce")
+    page = opened("#view=one&bowl=flat&rate=0.001", reduced_motion="reduce")
     page.click("#run")
-    assert "The page stops after 200 steps." in line(page)
+    x, mass = bowls[0]["flat"], bowls[2]
+    more = steps_until_1_percent(x, mass, -0.24, 0.001, 1000) - 200
+    assert "The page stops after 200 steps. It has not arrived yet: " in line(page)
+    assert f"that takes {more} more." in line(page)
     assert page.get_attribute("#step", "aria-disabled") == "true"
+
+
+@pytest.mark.parametrize("view", ["one", "two"])
+@pytest.mark.parametrize("rate", [1, 2, 3, 10, 100, 1e6])
+def test_a_run_that_diverges_shows_several_steps_and_says_so(rate, view, opened):
+    page = opened(f"#view={view}&bowl=steep&rate={rate}", reduced_motion="reduce")
+    for _ in range(2):  # again, it begins at the start
+        page.click("#run")
+        assert line(page).startswith("Step 6: ")
+        assert line(page).endswith("It has left the picture: it diverges. (Step goes on.)")
+    page.click("#step")
+    assert line(page).startswith("Step 7: ")
+
+
+def test_a_run_that_diverges_shows_its_steps_one_after_the_other(opened):
+    page = opened("#view=one&bowl=flat&rate=3")
+    page.evaluate(
+        """() => {
+             window.notes = [];
+             new MutationObserver(() => notes.push(part("count").textContent))
+               .observe(part("count"), { childList: true });
+           }"""
+    )
+    page.click("#run")
+    page.wait_for_function("() => timer === null")
+    counts = list(dict.fromkeys(page.evaluate("notes")))
+    assert counts == ["0 steps", "1 step", *(f"{n} steps" for n in range(2, 7))]
+
+
+@pytest.mark.parametrize("bowl", ["flat", "steep"])
+def test_at_2_over_the_curvature_a_run_goes_to_and_fro_and_looks_different(bowl, opened, bowls):
+    end = 2 / curvature(bowls[0][bowl])
+    page = opened(f"#view=one&bowl={bowl}&rate={end}", reduced_motion="reduce")
+    assert "dash-dotted" not in page.inner_text("#key")
+    page.click("#run")
+    assert line(page).startswith("Step 6: ")
+    assert line(page).endswith(
+        "It goes to and fro like this for ever: it neither arrives nor diverges."
+    )
+    assert "the dash-dotted one to a place as far from it." in page.inner_text("#key")
+    looks = page.evaluate(
+        """["stays", "toward", "away"].map(way => {
+             const line = document.querySelector(".move line");
+             line.parentNode.setAttribute("class", `move ${way}`);
+             const { stroke, strokeDasharray } = getComputedStyle(line);
+             return stroke + strokeDasharray;
+           })"""
+    )
+    assert len(set(looks)) == 3
+
+
+def test_a_run_becomes_faster(opened):
+    page = opened("#view=one&bowl=flat&rate=0.0001")
+    page.clock.install()
+    page.click("#run")
+    page.clock.run_for(900)
+    assert 1 <= page.evaluate("state.rates.length") <= 2
+    page.clock.run_for(11100)
+    assert page.evaluate("state.rates.length") == 200
+    assert page.inner_text("#run") == "Run"
+
+
+def test_a_tiny_rate_leads_nearer_by_too_little_to_see(opened):
+    page = opened("#view=one&bowl=flat&rate=1e-9&steps=1")
+    assert ": toward the minimum, by too little to see in these digits. " in line(page)
+    assert "same distance" not in line(page)
+    assert "toward" in page.locator("#drawing .move").get_attribute("class")
+
+
+def test_many_steps_fade_from_the_last_to_the_first(opened, bowls):
+    rate = 0.97 * 2 / curvature(bowls[0]["flat"])
+    page = opened(f"#view=one&bowl=flat&rate={rate}&steps=100")
+    strengths = page.evaluate(
+        """[...document.querySelectorAll("#drawing .move")].map(
+             move => Number(move.parentNode.getAttribute("opacity")))"""
+    )
+    assert len(strengths) == 100
+    assert strengths == sorted(strengths)
+    assert strengths[-1] == 1
+    assert strengths[0] <= 0.1
 
 
 def test_numbers_never_become_too_large_to_compute_with(opened):
     page = opened("#view=two&bowl=steep&rate=1000000&steps=200")
     assert np.isfinite(path_on(page)).all()
-    assert "That is so far away that the page stops here." in line(page)
+    assert "It diverges. The page stops here: numbers would become too large." in line(page)
     assert not re.search("NaN|Infinity", page.content().split("<script")[0])
 
 
@@ -372,13 +520,70 @@ def test_back_and_another_rate_or_start_change_the_steps(opened):
     page = opened("#view=one&bowl=flat&rate=0.1&steps=3")
     page.click("#back")
     assert line(page).startswith("Step 2: ")
+    page.fill("#w", "0.3")
+    assert line(page).startswith("Start: w = 0.3 ")
+
+
+def test_from_another_rate_on_the_steps_go_on(opened, bowls):
+    x, mass = bowls[0]["flat"], bowls[2]
+    _, b = np.polyfit(x, mass, 1)
+    page = opened("#view=one&bowl=flat&rate=0.04&w=-0.2&steps=3")
     page.fill("#rate", "0.3")
-    assert line(page).startswith("Start: ")
-    assert page.evaluate("state.rate") == 0.3
-    page.fill("#rate", "-3")
+    assert line(page).startswith("Step 3: ")
+    third = descend(x, mass, [-0.2, b], 0.04, 3, "one")[-1]
+    assert "The next step, at the rate 0.3, moves w by" in line(page)
+    assert pytest.approx(-0.3 * third[3], rel=1e-3) in numbers(line(page))
+    page.click("#step")
+    assert "The next step" not in line(page)
+    fourth = descend(x, mass, third[:2], 0.3, 1, "one")[-1]
+    np.testing.assert_allclose(path_on(page)[-1], fourth, rtol=1e-9, atol=1e-12)
+    page.wait_for_url("**rates=0.04x3+0.3x1**")
+    again = opened(f"#{page.url.split('#')[1]}")
+    assert line(again) == line(page)
+    page.click("#restart")
+    page.click("#step")
+    assert page.evaluate("state.rates") == [0.3]
+
+
+def test_after_it_diverged_a_smaller_rate_brings_it_back(opened):
+    page = opened("#view=one&bowl=flat&rate=1&steps=6", reduced_motion="reduce")
+    page.fill("#rate", "0.2")
+    page.click("#run")
+    assert page.evaluate("state.rates.slice(0, 7)") == [1] * 6 + [0.2]
+    assert "Arrived" in line(page)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("-3", "A learning rate is a number above 0, such as 0.1. The rate is still 0.3. Step 2:"),
+        ("2000000", "The page takes rates up to 1,000,000. The rate is still 0.3. Step 2:"),
+        ("1e-10", "The page takes rates from 10⁻⁹. The rate is still 0.3. Step 2:"),
+    ],
+)
+def test_a_rate_that_the_page_does_not_take_is_refused(typed, words, opened):
+    page = opened("#view=one&bowl=flat&rate=0.3&steps=2")
+    page.fill("#rate", typed)
     page.keyboard.press("Tab")
     assert page.input_value("#rate") == "0.3"
     assert page.evaluate("state.rate") == 0.3
+    assert line(page).startswith(words)
+    page.click("#step")
+    assert line(page).startswith("Step 3: ")
+
+
+def test_numbers_are_written_in_one_way(opened):
+    page = opened()
+    written = {
+        0.0125: "0.0125",
+        -14720: "−14,720",
+        1.73e6: "1.73\u00a0×\u00a010⁶",
+        1e-4: "10⁻⁴",
+        -2.905e-9: "−2.905\u00a0×\u00a010⁻⁹",
+        0: "0",
+    }
+    for number, words in written.items():
+        assert page.evaluate("x => short(x)", number) == words
 
 
 def test_another_bowl_keeps_the_rate(opened):
@@ -389,11 +594,19 @@ def test_another_bowl_keeps_the_rate(opened):
     assert "farther away" in line(page)
 
 
+def test_the_steep_bowl_is_said_to_be_10_times_as_narrow(opened):
+    page = opened("#view=one&bowl=flat")
+    assert page.inner_text("#bowl-words") == ""
+    page.check("input[value=steep]")
+    assert "flat bowl, but it is 10 times as narrow" in page.inner_text("#bowl-words")
+
+
 @pytest.mark.parametrize("view", ["one", "two"])
 def test_each_dot_has_its_number_and_slope_where_there_is_room(view, opened, bowls):
-    share = 1.05 if view == "one" else 0.4
+    share = 0.8 if view == "one" else 0.4
     rate = share * 2 / curvature(inputs(bowls, "flat", view), view)
-    page = opened(f"#view={view}&bowl=flat&rate={rate}&steps=3")
+    size = {"width": 1280, "height": 800}
+    page = opened(f"#view={view}&bowl=flat&rate={rate}&steps=3", viewport=size)
     assert page.locator("#drawing .dot").count() == 4
     assert page.locator("#drawing .move").count() == 3
     said = page.locator("#drawing .number:not(.height)").all_text_contents()
@@ -518,7 +731,7 @@ def test_the_address_restores_what_was_seen(opened, bowls):
     assert float(parse_qs(fragment)["rate"][0]) == rate
     again = opened(f"#{fragment}")
     assert line(again) == line(page)
-    assert again.inner_html("#drawing") == page.inner_html("#drawing").replace(" new", " ")
+    assert again.inner_html("#drawing") == page.inner_html("#drawing").replace(" new", "")
     assert again.is_checked("#zone")
     assert again.is_checked("input[value=steep]")
 
@@ -540,12 +753,41 @@ def test_nonsense_in_the_address_is_ignored(opened):
     ):
         go(page, fragment)
         assert page.evaluate("({ ...state })") == plain
+    go(page, "#rates=0.1x3 0.1x-1")
+    assert page.evaluate("({ ...state })") == plain
+    assert line(page).startswith("The address says rates = 0.1x3 0.1x-1; the page took no steps. ")
+
+
+def test_the_line_says_what_the_page_took_instead_of_what_the_address_says(opened):
+    page = opened("#view=one&bowl=flat&w=900&steps=2.5&rate=0.1")
+    assert line(page).startswith(
+        "The address says w = 900; the page took 1.98. "
+        "The address says steps = 2.5; the page took 3. Step 3: "
+    )
+    page.click("#step")
+    assert line(page).startswith("Step 4: ")
+    go(page, "#view=one&bowl=round&steps=5000&rate=1e9")
+    assert line(page).startswith(
+        "The address says bowl = round; the page took flat. "
+        "The address says rate = 1e9; the page took 10⁶. "
+        "The address says steps = 5000; the page took 200. Step "
+    )
+
+
+def test_an_address_that_the_page_wrote_says_nothing_odd(opened):
+    page = opened("#view=two&bowl=flat&rate=0.1")
+    page.focus("#handle")
+    for key in ("End", "ArrowUp"):
+        page.keyboard.press(key)
+    page.wait_for_url("**w=1.98**")
+    again = opened(f"#{page.url.split('#')[1]}")
+    assert line(again).startswith("Start: ")
 
 
 def test_numbers_in_the_address_that_are_too_large_are_the_largest_there_are(opened):
     page = opened("#view=two&w=1e99&b=-1e99&steps=1e99&rate=0.001")
     w, b = page.evaluate("[ranges().w[1], ranges().b[0]]")
-    assert page.evaluate("[state.w, state.b, state.steps]") == [w, b, 200]
+    assert page.evaluate("[state.w, state.b, state.rates.length]") == [w, b, 200]
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
@@ -562,6 +804,64 @@ def test_nothing_is_wider_than_the_window_and_no_word_is_cut_off(width, opened, 
             go(page, fragment)
             assert page.evaluate(fits)
             assert page.evaluate(CUT_OFF) == [], fragment
+
+
+OVERLAPS = """
+  (() => {
+    const all = [...document.querySelectorAll(selector)].map(
+      text => [text.textContent, text.getBBox()]);
+    const found = [];
+    all.forEach(([one, a], n) => all.slice(n + 1).forEach(([other, b]) => {
+      // (The boxes of letters are higher than digits.)
+      if (a.x < b.x + b.width && b.x < a.x + a.width
+        && a.y + 3 < b.y + b.height - 3 && b.y + 3 < a.y + a.height - 3) found.push([one, other]);
+    }));
+    return found;
+  })()
+"""  # pairs of words in a picture that cover each other
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_no_word_in_a_picture_covers_another(width, opened):
+    page = opened(viewport={"width": width, "height": 800})
+    for fragment in (
+        "#view=two&bowl=flat&rate=0.294&w=1.4&b=4.8&steps=8",
+        "#view=two&bowl=flat",
+        "#view=two&bowl=flat&rate=0.35&steps=4",
+        "#view=two&bowl=flat&rate=0.35&steps=5",
+        "#view=two&bowl=flat&rate=0.06&w=-0.2&b=3&steps=2",
+        "#view=two&bowl=steep&rate=0.0033&steps=200",
+        "#view=one&bowl=flat&rate=0.04&steps=12",
+        "#view=one&bowl=flat&rate=0.45&steps=5",
+        "#view=one&bowl=steep&rate=0.0001",
+        "#view=one&bowl=flat&rate=0.1&w=1.9&steps=1",
+    ):
+        go(page, fragment)
+        for selector in ("#picture text", "#scale .power"):
+            found = page.evaluate(f"selector => {OVERLAPS.strip()}", selector)
+            assert found == [], fragment
+    go(page, "#view=two&bowl=flat&rate=0.06&w=-0.2&b=3&steps=1")
+    assert page.locator("#drawing .height").count() >= 4
+    assert page.locator("#drawing .number.last").count() == 1
+
+
+def test_thick_lines_do_not_hide_the_arrows(opened):
+    page = opened("#view=one&bowl=flat&rate=0.04&steps=12")
+    assert page.locator("#drawing .tangent.last").count() == 1
+    assert page.locator("#drawing .tangent").count() <= 6
+    assert page.evaluate(
+        """[...document.querySelectorAll("#drawing .tangent")].every(line =>
+             line.compareDocumentPosition(document.querySelector("#drawing .move"))
+               & Node.DOCUMENT_POSITION_FOLLOWING)"""
+    )
+    page.set_viewport_size({"width": 360, "height": 800})
+    go(page, "#view=one&bowl=flat&rate=0.45&steps=6")
+    bottom = page.evaluate("frame.bottom")
+    ends = page.evaluate(
+        """[...document.querySelectorAll("#drawing .tangent")].flatMap(
+             line => [line.getAttribute("y1"), line.getAttribute("y2")].map(Number))"""
+    )
+    assert max(ends) < bottom - 2
 
 
 def test_words_in_the_picture_keep_their_size_on_a_narrow_page(opened):
@@ -642,6 +942,7 @@ def test_what_the_page_says_comes_from_the_data(browser, tmp_path):
     ("features", "target", "message"),
     [
         ({"a": [1.0, 2.0]}, [1.0, 2.0], "two bowls, but here are 1"),
+        ({"a": [1.0, 2.0], "b": [1.0]}, [1.0, 2.0], "the b bowl has 1 inputs, but .* 2 targets"),
         ({"a": [1.0, 1.0], "b": [1.0, 2.0]}, [1.0, 2.0], "constant"),
         ({"a": [1.0, 2.0], "b": [1.0, 2.0]}, [1.0, 1.0], "constant"),
     ],

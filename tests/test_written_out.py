@@ -274,9 +274,7 @@ def test_help_says_what_the_program_does_and_what_is_saved(path):
 
 @each_writer
 def test_a_file_in_place_of_the_folder_is_one_clear_line(path):
-    done = subprocess.run(
-        [sys.executable, path, "--out", __file__], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, path, "--out", __file__], capture_output=True, text=True)
     assert done.returncode == 2
     assert re.search(r"error: --out: .*test_written_out\.py is a file, not a folder$", done.stderr)
 

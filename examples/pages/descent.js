@@ -7,12 +7,15 @@
 // What the page shows follows from `state` alone. Each change of it ends in `show`.
 
 const part = id => document.getElementById(id);
-const { bowls, x: xName, yUnit } = JSON.parse(part("data").textContent);
+const { bowls, x: xName, y: yName, yUnit } = JSON.parse(part("data").textContent);
 const names = Object.keys(bowls);
 const most = 200; // steps
 const [smallestRate, largestRate] = [1e-9, 1e6];
-const pace = 450; // milliseconds from step to step, while it runs
-const state = { view: "one", bowl: names[0], rate: 1, w: 0, b: 0, steps: 0, zone: false };
+const pace = 450; // milliseconds to the second step of a run; it becomes faster
+const few = 6; // a run that diverges, or goes to and fro, shows so many steps
+// `rates` has the rate of each step so far, and `rate` is that of the next.
+const state = { view: "one", bowl: names[0], rate: 1, w: 0, b: 0, rates: [], zone: false };
+let notice = ""; // what the line says first, until the next change
 let timer = null; // null unless it runs
 
 // ── The bowl in numbers ────────────────────────────────────────────────────────────────────────
@@ -57,33 +60,45 @@ function startPoint() {
 }
 
 // Further away than this, numbers would soon be too large to compute with.
-const isLost = point => !(lossAt(point) < 1e15);
+const isLost = point => !(lossAt(point) < 1e150);
 
-function pathOf(rate, steps) {
+// The start, and the point after each step.
+function pathOf(rates) {
   const path = [startPoint()];
-  while (path.length <= steps && !isLost(path.at(-1))) path.push(next(path.at(-1), rate));
+  for (const rate of rates) {
+    if (isLost(path.at(-1))) break;
+    path.push(next(path.at(-1), rate));
+  }
   return path;
 }
 
 const hasArrived = point => lossAt(point) <= 1.01 * loss().least;
 
-// Which way a step led: "toward" the minimum, "away" from it, or neither: it "stays" as far.
-// With one weight, the distance is smaller where the loss is.
-function wayOf(before, after) {
-  const [old, now] = [heightAt(before), heightAt(after)];
-  const rounding = 1e-8 * Math.max(old, now) + 1e-26 * loss().least;
-  if (Math.abs(now - old) <= rounding) return "stays";
-  return now < old ? "toward" : "away";
+// Which way a step from here leads: "toward" the minimum, "away" from it, or neither: it "stays" as
+// far. A step changes the height by −rate · |g|² + ½ rate² · g · H g. That is negative if half of
+// the rate is below |g|² / (g · H g): 1/λ with one weight, where a smaller height is a smaller
+// distance. (A difference of two heights would drown in rounding if the rate is small.)
+function wayOf(point, rate) {
+  if (heightAt(point) <= 1e-26 * loss().least) return "stays"; // at the minimum, but for rounding
+  const { hessian } = loss();
+  const g = slopesAt(point);
+  if (isOne()) g.b = 0;
+  const curved =
+    g.w * g.w * hessian[0][0] + 2 * g.w * g.b * hessian[0][1] + g.b * g.b * hessian[1][1];
+  const share = (0.5 * rate * curved) / (g.w * g.w + g.b * g.b);
+  if (Math.abs(share - 1) < 1e-8) return "stays";
+  return share < 1 ? "toward" : "away";
 }
+
+const waysOf = path => path.slice(1).map((_, n) => wayOf(path[n], state.rates[n]));
 
 function goesPast(before, after) {
   const [old, now] = [before.w - loss().w, after.w - loss().w];
   return old * now < 0 && Math.abs(now) > 1e-6 * Math.abs(old);
 }
 
-// The number of steps from the start, or infinity above a limit.
-function stepsToArrive(rate) {
-  let point = startPoint();
+// The number of steps, or infinity above a limit.
+function stepsToArrive(rate, point = startPoint()) {
   for (let steps = 0; steps <= 100000 && !isLost(point); steps++) {
     if (hasArrived(point)) return steps;
     point = next(point, rate);
@@ -93,12 +108,20 @@ function stepsToArrive(rate) {
 
 // ── Words ──────────────────────────────────────────────────────────────────────────────────────
 
+const raisedDigits = Array.from("⁰¹²³⁴⁵⁶⁷⁸⁹");
+const raised = character => (character === "-" ? "⁻" : raisedDigits[character]);
+
+// Such as 0.0123, −14,720, 10⁻⁴ and 7.89 × 10⁻¹².
 function short(x, digits = 4) {
   const size = Math.abs(x);
   if (size < 1e-12) return "0";
-  const isLong = size >= 1e5 || size < 1e-4;
-  const text = isLong ? x.toExponential(digits - 2) : String(Number(x.toPrecision(digits)));
-  return text.replaceAll("-", "−").replace("+", "");
+  const sign = x < 0 ? "−" : "";
+  const [first, power] = size.toExponential(digits - 1).split("e");
+  if (power >= -3 && power < 6) {
+    return sign + size.toLocaleString("en", { maximumSignificantDigits: digits });
+  }
+  const tens = `10${Array.from(power.replace("+", ""), raised).join("")}`;
+  return sign + (Number(first) === 1 ? tens : `${Number(first)}\u00a0×\u00a0${tens}`);
 }
 
 // As a factor: a negative number in brackets.
@@ -109,7 +132,7 @@ const stepsInWords = n => (n === 1 ? "1 step" : `${n.toLocaleString("en")} steps
 
 function sentence(path) {
   const said = path.length === 1 ? startInWords(path[0]) : stepInWords(path);
-  return [said, lossInWords(path.at(-1)), endInWords(path)].filter(Boolean).join(" ");
+  return [notice, said, lossInWords(path.at(-1)), endInWords(path)].filter(Boolean).join(" ");
 }
 
 function startInWords(point) {
@@ -130,18 +153,19 @@ function startInWords(point) {
 
 function stepInWords(path) {
   const [before, after] = path.slice(-2);
+  const rate = state.rates.at(-1);
   const slopes = slopesAt(before);
-  const update = updateAt(before, state.rate);
+  const update = updateAt(before, rate);
   const way = wayInWords(before, after);
   if (!isOne()) {
     return (
       `Step ${path.length - 1}: the gradient was ${pair(slopes)}, so (w, b) changes by ` +
-      `−${short(state.rate)} · gradient = ${pair(update)}, to ${pair(after)}: ${way}.`
+      `−${short(rate)} · gradient = ${pair(update)}, to ${pair(after)}: ${way}.`
     );
   }
   return (
     `Step ${path.length - 1}: w was ${short(before.w)} and the slope ${short(slopes.w)}, so w ` +
-    `moves by −${short(state.rate)} · ${factor(slopes.w)} = ${short(update.w)}, ` +
+    `moves by −${short(rate)} · ${factor(slopes.w)} = ${short(update.w)}, ` +
     `to ${short(after.w)}: ${way}.`
   );
 }
@@ -163,16 +187,48 @@ const waysOfTwo = {
 };
 
 function wayInWords(before, after) {
-  const way = wayOf(before, after);
-  if (!isOne()) return waysOfTwo[way];
-  return goesPast(before, after) ? waysPast[way] : ways[way];
+  const way = wayOf(before, state.rates.at(-1));
+  const isTiny = way === "toward" && pair(before) === pair(after);
+  const words = isOne() ? (goesPast(before, after) ? waysPast : ways) : waysOfTwo;
+  return isTiny ? `${words[way]}, by too little to see in these digits` : words[way];
 }
 
+// What there is to say after the last step so far: how it ends, or what a new rate does.
 function endInWords(path) {
-  if (hasArrived(path.at(-1))) return "Arrived: that is within 1% of the smallest loss.";
-  if (isLost(path.at(-1))) return "That is so far away that the page stops here.";
-  if (path.length > most) return `The page stops after ${most} steps.`;
+  const last = path.at(-1);
+  const isNew = path.length > 1 && state.rates.at(-1) !== state.rate;
+  if (isLost(last)) return "It diverges. The page stops here: numbers would become too large.";
+  if (path.length > most) return stopInWords(last, isNew);
+  const arrived = hasArrived(last) ? "Arrived: that is within 1% of the smallest loss. " : "";
+  if (isNew) return arrived + nextInWords(last);
+  if (arrived) return arrived.trim();
+  const way = waysOf(path).at(-1);
+  if (way === "away" && isOutside(last)) {
+    return "It has left the picture: it diverges. (Step goes on.)";
+  }
+  if (way === "stays" && path.length > few) {
+    return "It goes to and fro like this for ever: it neither arrives nor diverges.";
+  }
   return "";
+}
+
+function nextInWords(point) {
+  const update = updateAt(point, state.rate);
+  const moves = isOne() ? `moves w by ${short(update.w)}` : `changes (w, b) by ${pair(update)}`;
+  const rate = short(state.rate);
+  return `The next step, at the rate ${rate}, ${moves}. Restart goes back to the start.`;
+}
+
+function stopInWords(point, isNew) {
+  const stop = `The page stops after ${most} steps.`;
+  if (hasArrived(point)) return `Arrived: that is within 1% of the smallest loss. ${stop}`;
+  if (isNew) return `${stop} Restart goes back to the start.`;
+  const way = wayOf(point, state.rate);
+  if (way === "away") return `${stop} It diverges: each step leads farther away.`;
+  if (way === "stays") return `${stop} It neither arrives nor diverges.`;
+  const steps = stepsToArrive(state.rate, point);
+  const more = steps === Infinity ? "more than 100,000" : steps.toLocaleString("en");
+  return `${stop} It has not arrived yet: that takes ${more} more.`;
 }
 
 function zoneInWords() {
@@ -182,31 +238,50 @@ function zoneInWords() {
   const whose = isOne() ? "The curvature λ" : "In the bowl's steepest direction, the curvature λ";
   const where = isOne() ? "" : " in that direction";
   return (
-    `${whose} is ${short(curvature)}: the slope is λ · distance from the minimum. So a step ` +
-    `multiplies the distance${where} by 1 − rate · λ = ${short(kept)}. The zone ends where that ` +
-    `is −1: at a rate of 2/λ = ${short(zoneEnd(loss()))}. Your rate is ${short(share)} times that.`
+    `${whose}, how fast the slope changes, is ${short(curvature)}: the slope is λ · distance ` +
+    `from the minimum. So a step multiplies the distance${where} by ` +
+    `1 − rate · λ = ${short(kept)}. It arrives if that is between −1 and 1: below the rate ` +
+    `2/λ = ${short(zoneEnd(loss()))}. Your rate is ${short(share)} times that.`
   );
 }
 
 function viewInWords() {
   if (isOne()) {
-    return `Here, ${xName} counts from its mean, and b is the best there is.`;
+    return (
+      `Here, ${xName} counts from its mean. So the best b is the mean ${yName}, whatever w is: b ` +
+      "stands there already and needs no steps."
+    );
   }
   const { below } = bowls[state.bowl];
   return (
-    `Here, ${xName} counts from ${short(below)} ${unit()} below its mean. So the best b depends ` +
-    "on w: the bowl is tilted, and it has another λ than with one weight. The axes have " +
+    `Here, ${xName} counts from ${short(below)} ${unit()} below its mean. Counted from the mean, ` +
+    "the best b would be the same for each w. Counted from elsewhere it depends on w, as in most " +
+    "data: the bowl is tilted, and it has another λ than with one weight. The axes have " +
     "different units, so an arrow straight downhill need not cross the lines at right angles."
   );
 }
 
-function keyInWords() {
-  const arrows = "Solid blue arrows lead nearer to the minimum, dashed orange ones away from it.";
-  if (isOne()) return `The short line on each dot has the slope there. ${arrows}`;
+// The axis of w is scaled to the bowl, which hides how narrow the bowl is.
+function bowlInWords() {
+  const { times } = comparison();
+  if (state.bowl === names[0]) return "";
+  const width = times > 1 ? `${short(times)} times as narrow` : `${short(1 / times)} times as wide`;
+  return `It looks like the ${names[0]} bowl, but it is ${width}: look at the numbers along w.`;
+}
+
+function keyInWords(path) {
+  const stays = waysOf(path).includes("stays");
+  if (isOne()) {
+    return (
+      "A short thick line has the slope at its dot. Solid blue arrows lead nearer to the " +
+      "minimum, dashed orange ones away from it" +
+      (stays ? ", and the dash-dotted one to a place as far from it." : ".")
+    );
+  }
   return (
     `✕ is the minimum. All along a line, the loss is the same; its number is in ${yUnit}². The ` +
     "dotted lines are the elements of the last update. Solid blue arrows lead downhill, " +
-    "dashed orange ones uphill."
+    `dashed orange ones uphill${stays ? ", and the dash-dotted one to the same loss." : "."}`
   );
 }
 
@@ -225,7 +300,8 @@ function measure() {
 // What there is room for: weights around the minimum, and in height the loss of one weight.
 function ranges() {
   const { w, b, scale } = loss();
-  const around = (middle, reach) => [middle - reach, middle + reach];
+  // (Round numbers, so that the address can hold a start at the edge.)
+  const around = (middle, reach) => [rounded(middle - reach, 4), rounded(middle + reach, 4)];
   const found = { w: around(w, 2.6 * scale.w), b: around(b, 2.6 * scale.b) };
   return { ...found, loss: [0, 1.05 * lossAt({ w: found.w[0], b })] };
 }
@@ -281,21 +357,73 @@ function drawPicture(path, isNew) {
   part("drawing").replaceChildren();
   drawClip();
   drawAxes();
-  if (isOne()) drawCurve();
-  else drawContours();
+  const ellipses = isOne() ? [] : ellipsesToDraw();
+  if (isOne()) drawCurve(path);
+  else drawContours(ellipses);
   drawMoves(path, isNew);
-  if (isOne()) path.forEach((point, n) => drawTangent(point, n === path.length - 1));
   drawDots(path);
-  if (!isOne() && path.length > 1) drawElements(path.at(-2), path.at(-1));
-  if (path.length === 1) drawHint(path[0]);
+  const [x, y] = placeOf(path[0]);
+  taken = [[x - 10, y - 10, x + 10, y + 10]]; // the ring of the start
+  if (!isOne()) drawMinimum();
   drawNote(path);
+  drawNumbers(path);
+  if (path.length === 1) drawHint(path[0]);
+  if (isOne()) return;
+  keepClearOf(path);
+  if (path.length > 1) drawElements(path.at(-2), path.at(-1));
+  drawHeights(ellipses);
+}
+
+// ── Words in the picture: none covers another ──
+
+let taken = []; // boxes where no more words can stand: [left, top, right, bottom]
+
+// About as large as the words are. (To measure them would take long.)
+function boxOf({ x, y, "text-anchor": anchor }, words) {
+  const width = 7.5 * words.length;
+  const left = { start: x, middle: x - width / 2, end: x - width }[anchor];
+  return [left, y - 11, left + width, y + 3];
+}
+
+function isFree([left, top, right, bottom]) {
+  const isIn = left > frame.left && right < frame.width && top > 0 && bottom < frame.bottom;
+  const meets = other => {
+    return left < other[2] + 3 && right > other[0] - 3 && top < other[3] && bottom > other[1];
+  };
+  return isIn && !taken.some(meets);
+}
+
+// At the first of these places that has room, or nowhere.
+function drawWords(places, words, kind) {
+  const at = places.find(place => isFree(boxOf(place, words)));
+  if (at === undefined) return;
+  taken.push(boxOf(at, words));
+  draw("text", { ...at, class: kind }, words);
+}
+
+// No words on dots, nor along the last arrows.
+function keepClearOf(path) {
+  for (const point of path) {
+    const [x, y] = placeOf(point);
+    taken.push([x - 5, y - 5, x + 5, y + 5]);
+  }
+  const from = Math.max(1, path.length - 12);
+  for (let n = from; n < path.length; n++) {
+    const [x1, y1] = placeOf(path[n - 1]);
+    const [x2, y2] = placeOf(path[n]);
+    const count = Math.min(Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 8), 500);
+    for (let i = 0; i <= count; i++) {
+      const [x, y] = [x1 + (i / count) * (x2 - x1), y1 + (i / count) * (y2 - y1)];
+      taken.push([x - 2, y - 2, x + 2, y + 2]);
+    }
+  }
 }
 
 function drawHint(point) {
   const [x, y] = placeOf(point);
   const isLeft = x < (frame.left + frame.right) / 2;
-  const look = { y: y - 16, "text-anchor": isLeft ? "start" : "end", class: "number" };
-  draw("text", { x: x + (isLeft ? 14 : -14), ...look }, "start: drag it");
+  const above = { x: x + (isLeft ? 14 : -14), y: y - 16, "text-anchor": isLeft ? "start" : "end" };
+  drawWords([above, { ...above, y: y + 26 }], "start: drag it", "number");
 }
 
 function drawClip() {
@@ -326,7 +454,7 @@ function drawAxes() {
   draw("text", { x: 13, y: height, ...turned }, isOne() ? `loss (${yUnit}²)` : `b (${yUnit})`);
 }
 
-function drawCurve() {
+function drawCurve(path) {
   const { w, b } = loss();
   const [low, high] = ranges().w;
   const points = [];
@@ -339,28 +467,40 @@ function drawCurve() {
   drawLine([x, frame.top + 16], [x, frame.bottom], "minimum");
   const above = { x, y: frame.top + 11, "text-anchor": "middle", class: "number" };
   draw("text", above, `minimum: w = ${short(w)}`);
+  drawTangents(path);
 }
 
-// Ellipses on which the loss is the same.
-function drawContours() {
-  const { w, b, least } = loss();
+// Ellipses on which the loss is the same, each with its loss.
+function ellipsesToDraw() {
   const highest = heightAt({ w: ranges().w[0], b: ranges().b[0] });
-  const numbered = [];
-  for (const share of [0.01, 0.04, 0.09, 0.16, 0.3, 0.5, 0.75]) {
-    const ellipse = ellipseAt(share * highest);
-    const points = ellipse.map(point => placeOf(point).join()).join(" ");
+  return [0.01, 0.04, 0.09, 0.16, 0.3, 0.5, 0.75].map(share => ({
+    places: ellipseAt(share * highest).map(placeOf),
+    loss: short(loss().least + share * highest, 2),
+  }));
+}
+
+function drawContours(ellipses) {
+  for (const { places } of ellipses) {
+    const points = places.map(place => place.join()).join(" ");
     draw("polyline", { points, class: "contour", "clip-path": "url(#inside)" });
-    numbered.push([ellipse, short(least + share * highest, 2)]);
   }
-  for (const [ellipse, height] of numbered) {
-    const [x, y] = ellipse.map(placeOf).reduce((one, two) => (one[1] < two[1] ? one : two));
-    if (y > frame.top + 12 && x < frame.right - 30) {
-      const at = { x, y: y + 4, "text-anchor": "middle", class: "height number" };
-      draw("text", at, height);
-    }
+}
+
+function drawMinimum() {
+  const [x, y] = place(loss().w, loss().b);
+  drawWords([{ x, y: y + 5, "text-anchor": "middle" }], "✕", "");
+}
+
+// At the top of each ellipse, or else further along it.
+function drawHeights(ellipses) {
+  for (const { places, loss } of ellipses) {
+    const top = places.reduce((best, at, n) => (at[1] < places[best][1] ? n : best), 0);
+    const spots = [0, 15, -15, 30, -30, 45, -45, 60].map(n => {
+      const [x, y] = places[(top + n + 120) % 120];
+      return { x, y: y + 4, "text-anchor": "middle" };
+    });
+    drawWords(spots, loss, "height number");
   }
-  const [x, y] = place(w, b);
-  draw("text", { x, y: y + 5, "text-anchor": "middle" }, "✕");
 }
 
 // With H = L Lᵀ, the points are at d = L⁻ᵀ (cos, sin) · √(2 · height) from the lowest point.
@@ -380,12 +520,24 @@ function ellipseAt(height) {
   return points;
 }
 
+// On the last dot, and on those before it where there is room: they must not hide the arrows.
+function drawTangents(path) {
+  const marked = [];
+  for (const point of [...path].reverse()) {
+    if (isOutside(point)) continue;
+    const [x, y] = placeOf(point);
+    if (marked.some(other => Math.hypot(other[0] - x, other[1] - y) < 60)) continue;
+    marked.push([x, y]);
+    drawTangent(point, point === path.at(-1));
+  }
+}
+
 function drawTangent(point, isLast) {
-  if (isOutside(point)) return;
   const [x, y] = placeOf(point);
   const [perWeight, perLoss] = perUnit();
   const rise = (slopesAt(point).w * perLoss) / perWeight;
-  const reach = (isLast ? 40 : 28) / Math.hypot(1, rise);
+  const aboveAxis = (frame.bottom - 4 - y) / Math.abs(rise);
+  const reach = Math.min((isLast ? 40 : 24) / Math.hypot(1, rise), aboveAxis);
   const ends = [[x - reach, y + reach * rise], [x + reach, y - reach * rise]];
   drawLine(...ends, isLast ? "tangent last" : "tangent");
 }
@@ -398,19 +550,27 @@ function perUnit() {
 }
 
 function drawMoves(path, isNew) {
-  path.slice(1).forEach((after, n) => drawMove(path[n], after, isNew && n === path.length - 2));
+  const ways = waysOf(path);
+  ways.forEach((way, n) => {
+    const age = ways.length - 1 - n;
+    if (way === "stays" && age > 0) return; // to and fro, they would cover each other
+    drawMove(path[n], path[n + 1], isNew && age === 0 ? `${way} new` : way, age);
+  });
 }
 
-function drawMove(before, after, isNew) {
+// Older steps are fainter, or many would be a single patch of colour.
+const strengthAt = age => Math.max(0.1, Math.min(1, 10 / (age + 1)));
+
+function drawMove(before, after, kind, age) {
   const [x1, y1] = placeOf(before);
   const [x2, y2] = placeOf(after);
   const length = Math.hypot(x2 - x1, y2 - y1);
-  const kind = ["move", wayOf(before, after), isNew ? "new" : ""].join(" ");
-  const clipped = draw("g", { "clip-path": "url(#inside)" });
-  const move = shape(clipped, "g", { class: kind });
+  const strength = strengthAt(age);
+  const clipped = draw("g", { "clip-path": "url(#inside)", opacity: strength });
+  const move = shape(clipped, "g", { class: `move ${kind}` });
   move.style.transformOrigin = `${x1}px ${y1}px`; // it grows from there
-  shape(move, "line", { x1, y1, x2, y2 });
-  if (length < 14) return; // too short for a head
+  shape(move, "line", { x1, y1, x2, y2, "stroke-width": 1 + strength });
+  if (length < 14 || age > 20) return; // too short for a head, or too faint
   const [dx, dy] = [(x2 - x1) / length, (y2 - y1) / length];
   const back = [x2 - 15 * dx, y2 - 15 * dy];
   const corners = [
@@ -422,37 +582,45 @@ function drawMove(before, after, isNew) {
 }
 
 function drawDots(path) {
+  const ways = ["", ...waysOf(path)];
   path.forEach((point, n) => {
     if (isOutside(point)) return;
     const [cx, cy] = placeOf(point);
-    const isAway = n > 0 && wayOf(path[n - 1], point) === "away";
-    draw("circle", { cx, cy, r: 4.5, class: isAway ? "dot away" : "dot" });
+    const opacity = n === 0 ? 1 : strengthAt(path.length - 1 - n);
+    draw("circle", { cx, cy, r: 3 + 1.5 * opacity, opacity, class: `dot ${ways[n]}` });
   });
-  drawNumbers(path);
 }
 
 // The last one first, and those after it only where there is room.
 function drawNumbers(path) {
-  const taken = [];
   const order = [path.length - 1, ...path.keys()].slice(0, path.length);
   for (const n of order) {
     if (isOutside(path[n])) continue;
-    const [x, y] = placeOfNumber(path[n]);
-    if (taken.some(other => Math.hypot(other[0] - x, other[1] - y) < 17)) continue;
-    taken.push([x, y]);
-    const kind = n === path.length - 1 ? "number last" : "number";
-    draw("text", { x, y: y + 4, "text-anchor": "middle", class: kind }, n);
+    const isLast = n === path.length - 1;
+    const kind = isLast ? "number last" : "number";
+    drawWords(placesOfNumber(path[n], n, isLast), `${n}`, kind);
   }
 }
 
-// Outside the curve, or above the dot.
-function placeOfNumber(point) {
+// Outside the curve; with two weights, above the dot. The last number must stand somewhere, so it
+// has other places, too.
+function placesOfNumber(point, n, isLast) {
   const [x, y] = placeOf(point);
-  if (!isOne()) return [x, y - 14];
+  if (!isOne()) {
+    const up = n === 0 ? 16 : 10; // 0 has a ring
+    const above = { x, y: y - up, "text-anchor": "middle" };
+    if (!isLast) return [above];
+    const right = { x: x + 10, y: y + 5, "text-anchor": "start" };
+    const left = { x: x - 10, y: y + 5, "text-anchor": "end" };
+    return [above, { ...above, y: y + up + 11 }, right, left];
+  }
+  const low = Math.min(y + 12, frame.bottom - 4);
+  const toLeft = { x: x - 14, y: low, "text-anchor": "end" };
+  const toRight = { x: x + 14, y: low, "text-anchor": "start" };
   const isLeft = point.w < loss().w;
-  const outside = x + (isLeft ? -17 : 17);
-  const hasRoom = outside > frame.left + 8 && outside < frame.right - 8;
-  return [hasRoom ? outside : x + (isLeft ? 20 : -20), Math.min(y + 8, frame.bottom - 6)];
+  const hasRoom = isLeft ? x > frame.left + 40 : x < frame.right - 30;
+  const places = isLeft === hasRoom ? [toLeft, toRight] : [toRight, toLeft];
+  return isLast ? places : places.slice(0, 1);
 }
 
 // The two elements of an update: how far it goes to the right, and how far up. They are legs of a
@@ -466,16 +634,20 @@ function drawElements(before, after) {
   const corner = hasRoom ? [x2, y1] : [x1, y2];
   drawLine([x1, y1], corner, "leg");
   drawLine(corner, [x2, y2], "leg");
+  const along = [0.5, 0.3, 0.7];
   if (Math.abs(x2 - x1) > 70) {
-    const isAbove = hasRoom === y2 > y1;
-    const at = { x: (x1 + x2) / 2, y: corner[1] + (isAbove ? -8 : 18), "text-anchor": "middle" };
-    draw("text", { ...at, class: "element" }, `w: ${signed(after.w - before.w)}`);
+    const [first, other] = hasRoom === y2 > y1 ? [-8, 18] : [18, -8];
+    const places = [first, other].flatMap(down =>
+      along.map(t => ({ x: x1 + t * (x2 - x1), y: corner[1] + down, "text-anchor": "middle" })),
+    );
+    drawWords(places, `w: ${signed(after.w - before.w)}`, "element");
   }
   if (Math.abs(y2 - y1) > 16) {
-    const goesRight = hasRoom === isRight;
-    const anchor = goesRight ? "start" : "end";
-    const at = { x: corner[0] + (goesRight ? 8 : -8), y: (y1 + y2) / 2 + 4, "text-anchor": anchor };
-    draw("text", { ...at, class: "element" }, `b: ${signed(after.b - before.b)}`);
+    const toRight = { x: corner[0] + 8, "text-anchor": "start" };
+    const toLeft = { x: corner[0] - 8, "text-anchor": "end" };
+    const sides = hasRoom === isRight ? [toRight, toLeft] : [toLeft, toRight];
+    const places = sides.flatMap(side => along.map(t => ({ ...side, y: y1 + t * (y2 - y1) + 4 })));
+    drawWords(places, `b: ${signed(after.b - before.b)}`, "element");
   }
 }
 
@@ -492,7 +664,7 @@ function drawNote(path) {
     : { x: frame.right - 4, "text-anchor": "end" };
   const where = isOne() ? `w = ${short(point.w)}` : pair(point);
   const text = `step ${path.length - 1}: ${where}`;
-  draw("text", { ...at, y: frame.top + 30, class: "note" }, isLeft ? `← ${text}` : `${text} →`);
+  drawWords([{ ...at, y: frame.top + 30 }], isLeft ? `← ${text}` : `${text} →`, "note");
 }
 
 function drawHandle() {
@@ -547,20 +719,27 @@ function drawZone(scale, at) {
 
 // Show the state. `isNew` says that the last step has just been made.
 function show(isNew = false) {
-  const path = pathOf(state.rate, state.steps);
-  state.steps = path.length - 1;
+  const path = pathOf(state.rates);
+  state.rates.length = path.length - 1;
   drawPicture(path, isNew);
   drawHandle();
   drawScale();
   // Read out every step by hand, but of a run only where it ends.
   part("line").setAttribute("aria-live", timer === null ? "polite" : "off");
-  part("line").textContent = sentence(path);
-  part("key").textContent = keyInWords();
-  part("view-words").textContent = viewInWords();
-  part("zone-words").textContent = state.zone ? zoneInWords() : "";
-  document.body.className = `ready ${path.length > 1 ? wayOf(...path.slice(-2)) : ""}`;
+  say("line", sentence(path));
+  say("key", keyInWords(path));
+  say("view-words", viewInWords());
+  say("bowl-words", bowlInWords());
+  say("zone-words", state.zone ? zoneInWords() : "");
+  if (answered !== null) say("about", aboutInWords(answered));
+  document.body.className = `ready ${waysOf(path).at(-1) ?? ""}`;
   showControls();
   writeAddress();
+}
+
+// (A screen reader may read again what has been written again.)
+function say(id, words) {
+  if (part(id).textContent !== words) part(id).textContent = words;
 }
 
 function showControls() {
@@ -581,10 +760,11 @@ function showControls() {
     input.checked = input.value === state[input.name];
   }
   // (Not `disabled`: a disabled button would lose the keyboard's focus.)
-  for (const id of ["back", "restart"]) part(id).setAttribute("aria-disabled", state.steps === 0);
+  const atStart = state.rates.length === 0;
+  for (const id of ["back", "restart"]) part(id).setAttribute("aria-disabled", atStart);
   part("step").setAttribute("aria-disabled", !canStep());
   part("run").textContent = timer === null ? "Run" : "Pause";
-  part("count").textContent = stepsInWords(state.steps);
+  part("count").textContent = stepsInWords(state.rates.length);
 }
 
 function setRange(id, low, high, value, words) {
@@ -593,13 +773,17 @@ function setRange(id, low, high, value, words) {
   slider.setAttribute("aria-valuetext", words);
 }
 
-// A change by the reader's hand. Other steps follow from it, so they begin again, unless it says
-// how many there are.
+// A change by the reader's hand. From another start or in another bowl other steps follow, so they
+// begin again, unless the changes say which there are.
 function change(changes) {
   pause();
-  Object.assign(state, { steps: 0 }, changes);
+  notice = "";
+  Object.assign(state, { rates: [] }, changes);
   show();
 }
+
+// The steps so far stay, and the next one has this rate.
+const changeRate = rate => change({ rate, rates: state.rates });
 
 // A start on the left. (The bowls have different units, so a start in one is none in the other.)
 function defaultStart(bowl, view) {
@@ -615,22 +799,21 @@ const clamped = (x, [low, high]) => Math.min(Math.max(x, low), high);
 
 // ── Steps ──────────────────────────────────────────────────────────────────────────────────────
 
-const canStep = () => state.steps < most && !isLost(pathOf(state.rate, state.steps).at(-1));
+const canStep = () => state.rates.length < most && !isLost(pathOf(state.rates).at(-1));
 
 function step() {
   if (!canStep()) return;
-  state.steps++;
+  notice = "";
+  state.rates.push(state.rate);
   show(true);
 }
 
-// A run ends at the minimum, or where further steps would show nothing new.
-function isDone() {
-  const path = pathOf(state.rate, state.steps);
-  const last = path.at(-1);
+// A run ends at the minimum, or where further steps would show nothing new, after some of them.
+function isDone(made = few) {
+  const last = pathOf(state.rates).at(-1);
   if (hasArrived(last) || !canStep()) return true;
-  if (path.length === 1) return false;
-  const way = wayOf(path.at(-2), last);
-  return (way === "away" && isOutside(last)) || (way === "stays" && state.steps >= 6);
+  const way = wayOf(last, state.rate);
+  return made >= few && (way === "stays" || (way === "away" && isOutside(last)));
 }
 
 function pause() {
@@ -639,21 +822,26 @@ function pause() {
 }
 
 function run() {
-  if (isDone()) state.steps = 0;
+  if (isDone()) state.rates = [];
   // Without motion, there is only the end to see.
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
-    while (!isDone()) state.steps++;
+    for (let made = 0; !isDone(made); made++) state.rates.push(state.rate);
     show();
     return;
   }
-  timer = setTimeout(goOn, pace);
-  show();
+  goOn(0);
 }
 
-function goOn() {
-  if (!isDone()) state.steps++;
-  timer = isDone() ? null : setTimeout(goOn, pace);
-  show(true);
+// The steps of a run; each comes a little sooner than the one before.
+function goOn(made) {
+  const wait = Math.max(40, pace * 0.9 ** made);
+  timer = isDone(made) ? null : setTimeout(makeStep, wait, made + 1);
+  show(made > 0);
+}
+
+function makeStep(made) {
+  state.rates.push(state.rate);
+  goOn(made);
 }
 
 // ── The address ────────────────────────────────────────────────────────────────────────────────
@@ -669,33 +857,82 @@ function writeAddress() {
 }
 
 function address() {
-  const { view, bowl, rate, w, b, steps, zone } = state;
-  const all = { view, bowl, rate, w, steps };
+  const { view, bowl, rate, w, b, rates, zone } = state;
+  const all = { view, bowl, rate, w };
   if (!isOne()) all.b = b;
+  if (rates.every(each => each === rate)) all.steps = rates.length;
+  else all.rates = ratesInAddress(rates);
   if (zone) all.zone = 1;
   return new URLSearchParams(all).toString();
 }
 
-// What the address says, as far as it makes sense; the rest is as at first.
+// Such as "0.1x3 0.5x1": three steps at 0.1, and one at 0.5.
+function ratesInAddress(rates) {
+  const series = [];
+  for (const rate of rates) {
+    if (series.at(-1)?.rate === rate) series.at(-1).count++;
+    else series.push({ rate, count: 1 });
+  }
+  return series.map(({ rate, count }) => `${rate}x${count}`).join(" ");
+}
+
+// No steps, if the text makes no sense.
+function ratesFromAddress(text) {
+  const rates = [];
+  for (const series of text.split(" ")) {
+    const [rate, count] = series.split("x").map(Number);
+    if (rateProblem(rate) !== "" || !Number.isInteger(count) || count < 1) return [];
+    if (rates.length + count > most) return [];
+    rates.push(...Array(count).fill(rate));
+  }
+  return rates;
+}
+
+const choiceOf = (text, all) => (all.includes(text) ? text : all[0]);
+
+// The nearest in the range, or null if the text is no number.
+function numberOf(text, [low, high]) {
+  const value = text?.trim() ? Number(text) : NaN;
+  if (!Number.isFinite(value)) return null;
+  return value >= low && value <= high ? value : rounded(clamped(value, [low, high]), 4);
+}
+
+// What the address says, as far as it makes sense; the rest is as at first, and the line says so.
 function readAddress() {
   clearTimeout(writing);
   pause();
   const given = new URLSearchParams(location.hash.slice(1));
-  const number = (name, range) => {
-    const text = given.get(name) ?? "";
-    const value = text.trim() === "" ? NaN : Number(text);
-    return Number.isFinite(value) ? clamped(value, range) : null;
-  };
-  state.view = given.get("view") === "two" ? "two" : "one";
-  state.bowl = names.includes(given.get("bowl")) ? given.get("bowl") : names[0];
+  state.view = choiceOf(given.get("view"), ["one", "two"]);
+  state.bowl = choiceOf(given.get("bowl"), names);
   const start = defaultStart(state.bowl, state.view);
   const small = rounded(0.15 * bestRate(bowls[names[0]].one), 1); // many steps can be seen
-  state.rate = number("rate", [smallestRate, largestRate]) ?? small;
-  state.w = number("w", ranges().w) ?? start.w;
-  state.b = number("b", ranges().b) ?? start.b;
-  state.steps = Math.round(number("steps", [0, most]) ?? 0);
+  state.rate = numberOf(given.get("rate"), [smallestRate, largestRate]) ?? small;
+  state.w = numberOf(given.get("w"), ranges().w) ?? start.w;
+  state.b = numberOf(given.get("b"), ranges().b) ?? start.b;
+  const steps = Math.round(numberOf(given.get("steps"), [0, most]) ?? 0);
+  const rates = given.get("rates");
+  state.rates = rates ? ratesFromAddress(rates) : Array(steps).fill(state.rate);
   state.zone = given.get("zone") === "1";
+  notice = differencesInWords(given, {
+    ...state,
+    steps,
+    rates: state.rates.length > 0 ? rates : "no steps",
+  });
   show();
+}
+
+// Where the page took something else than the address says.
+function differencesInWords(given, taken) {
+  const found = [];
+  for (const name of ["view", "bowl", "rate", "w", "b", "steps", "rates"]) {
+    const said = given.get(name)?.trim();
+    const value = taken[name];
+    const isNumber = typeof value === "number";
+    if (!said || value === (isNumber ? Number(said) : said)) continue;
+    const took = isNumber ? short(value) : value;
+    found.push(`The address says ${name} = ${said.slice(0, 20)}; the page took ${took}.`);
+  }
+  return found.join(" ");
 }
 
 // ── Controls ───────────────────────────────────────────────────────────────────────────────────
@@ -709,22 +946,29 @@ part("run").onclick = () => {
   pause();
   show();
 };
-part("back").onclick = () => change({ steps: Math.max(0, state.steps - 1) });
+part("back").onclick = () => change({ rates: state.rates.slice(0, -1) });
 part("restart").onclick = () => change({});
-part("zone").onchange = () => change({ steps: state.steps, zone: part("zone").checked });
+part("zone").onchange = () => change({ rates: state.rates, zone: part("zone").checked });
 part("rate-slider").oninput = () => {
-  change({ rate: rounded(10 ** Number(part("rate-slider").value), 3) });
+  changeRate(rounded(10 ** Number(part("rate-slider").value), 3));
 };
 part("rate").oninput = () => {
   const rate = Number(part("rate").value);
-  if (rate >= smallestRate && rate <= largestRate) change({ rate });
+  if (rateProblem(rate) === "") changeRate(rate);
 };
 part("rate").onchange = () => {
-  const rate = Number(part("rate").value);
-  if (rate >= smallestRate && rate <= largestRate) return;
+  const problem = rateProblem(Number(part("rate").value));
+  if (problem === "") return;
   part("rate").value = rounded(state.rate, 4);
-  part("line").textContent = "A learning rate is a number above 0, such as 0.1.";
+  notice = `${problem} The rate is still ${short(state.rate)}.`;
+  show();
 };
+function rateProblem(rate) {
+  if (!(rate > 0)) return "A learning rate is a number above 0, such as 0.1.";
+  if (rate > largestRate) return `The page takes rates up to ${largestRate.toLocaleString("en")}.`;
+  if (rate < smallestRate) return `The page takes rates from ${short(smallestRate)}.`;
+  return "";
+}
 for (const name of ["w", "b"]) {
   part(name).oninput = () => change({ [name]: rounded(Number(part(name).value), 4) });
 }
@@ -792,20 +1036,29 @@ part("handle").onkeydown = event => {
 // ── Predictions ────────────────────────────────────────────────────────────────────────────────
 
 // How far off a prediction was, in words and as a factor.
-function offBy(given, right) {
+function offBy(given, right, words = short(given)) {
   const times = given / right;
   const off = Math.max(times, 1 / times);
-  if (off < 1.02) return "Right, to within 2%.";
-  const words = off < 1.25 ? "Close" : off < 3 ? "Not far off" : "Far off";
+  if (off < 1 + 1e-9) return "Right.";
+  const how = off < 1.25 ? "Close" : off < 3 ? "Not far off" : "Far off";
   const way = times > 1 ? "too large" : "too small";
-  return `${words}: ${short(given)} is ${way} by a factor of ${short(off, 3)}.`;
+  return `${how}: ${words} is ${way} by a factor of ${short(off, 3)}.`;
+}
+
+// 2% above the largest rate is wrong in another way than 2% below it.
+function offByLargest(given, right) {
+  const off = given / right;
+  if (off > 1 && off < 1.02) return `Just too large: ${short(given)} never arrives.`;
+  const verdict = off <= 1 && off > 0.98 ? "Right, to within 2%." : offBy(given, right);
+  return `${verdict} Your rate ${whatItTakes(given)}.`;
 }
 
 function whatItTakes(rate) {
   if (rate > zoneEnd(loss())) return "never arrives";
   if (rate === zoneEnd(loss())) return "goes to and fro, always at the same distance";
   const steps = stepsToArrive(rate);
-  return steps === Infinity ? "takes more than 100,000 steps" : `takes ${stepsInWords(steps)}`;
+  if (steps === Infinity) return `takes more than 100,000 steps (Run shows the first ${most})`;
+  return `takes ${stepsInWords(steps)}${steps > most ? ` (Run shows the first ${most})` : ""}`;
 }
 
 // The second bowl's largest rate, as a share of the first bowl's, and how many times as large the
@@ -826,8 +1079,9 @@ const tasks = {
       const isRight = stepsToArrive(given) === stepsToArrive(right);
       const verdict = isRight ? "Right." : offBy(given, right);
       return (
-        `${verdict} Your rate ${whatItTakes(given)}. The rate ${short(right)}, which is 1/λ, ` +
-        `${whatItTakes(right)}: there, rate · slope is the whole distance to the minimum.`
+        `${verdict} Your rate ${whatItTakes(given)}. The rate ${short(right)} ` +
+        `${whatItTakes(right)}. It is 1/λ; ${lambdaInWords()}. So rate · slope is the whole ` +
+        "distance to the minimum."
       );
     },
   },
@@ -838,9 +1092,8 @@ const tasks = {
     name: "2/λ",
     reply(given, right) {
       return (
-        `${offBy(given, right)} Your rate ${whatItTakes(given)}. All rates below 2/λ = ` +
-        `${short(right)} arrive. ` +
-        "At 2/λ a step is twice as long as the distance, so w goes to and " +
+        `${offByLargest(given, right)} All rates below 2/λ = ${short(right)} arrive; ` +
+        `${lambdaInWords()}. At 2/λ a step is twice as long as the distance, so w goes to and ` +
         "fro. Above it, each step leads farther away."
       );
     },
@@ -855,13 +1108,18 @@ const tasks = {
       const [first, second] = names.map(name => bowls[name].one.curvature);
       const rates = names.map(name => short(zoneEnd(bowls[name].one)));
       return (
-        `${offBy(given, right).replace(short(given), choiceInWords(given))} The inputs are ` +
-        `${short(times)} times as large, and the curvature is twice the mean of their squares, ` +
-        `so it is ${short(times)}² = ${short(second / first)} times as large: ${short(second)}, ` +
-        `not ${short(first)}. The largest rate, 2/λ, is ${rates[1]}, not ${rates[0]}.`
+        `${offBy(given, right, choiceInWords(given))} The inputs are ${short(times)} times as ` +
+        "large, and the curvature λ (how fast the slope changes) is twice the mean of their " +
+        `squares, so it is ${short(times)}² = ${short(second / first)} times as large: ` +
+        `${short(second)}, not ${short(first)}. The largest rate, 2/λ, is ${rates[1]}, ` +
+        `not ${rates[0]}.`
       );
     },
   },
+};
+
+const lambdaInWords = () => {
+  return `λ is the curvature (how fast the slope changes), here ${short(loss().curvature)}`;
 };
 
 function choiceInWords(share) {
@@ -878,45 +1136,70 @@ function addChoices() {
   }
 }
 
+let answered = null; // the task whose answer is shown, if any
+
+const settingOf = task => ({ view: "one", bowl: task.bowl, ...defaultStart(task.bowl, "one") });
+
+function settingInWords(task) {
+  const { bowl, w } = settingOf(task);
+  return `in the ${bowl} bowl, with one weight, from the start w = ${short(w)}`;
+}
+
+// The answer is about the task's setting, which the picture may have left.
+function aboutInWords(task) {
+  const { view, bowl, w } = settingOf(task);
+  const isShown = state.view === view && state.bowl === bowl && state.w === w;
+  const now = isShown
+    ? "The picture has been set to that, and so has the rate."
+    : "The picture now shows something else; these buttons set it back.";
+  return `This holds ${settingInWords(task)}. ${now}`;
+}
+
 // Show one of the predictions to make; the answer goes with the one before.
 function showTask(id) {
   Object.keys(tasks).forEach((name, n) => {
     part(name).hidden = name !== id;
     document.querySelectorAll(".choose")[n].setAttribute("aria-pressed", name === id);
   });
-  part("answer").textContent = "";
+  say("answer", "");
+  hideRuns();
+}
+
+function hideRuns() {
+  answered = null;
+  say("about", "");
   part("see").hidden = true;
 }
 
 function compare(id) {
   const task = tasks[id];
   const given = Number(part(`${id}-guess`).value);
-  if (!(given >= smallestRate && given <= largestRate)) {
-    part("see").hidden = true;
-    part("answer").textContent =
-      id === "other" ? "Choose one." : "Enter a number above 0, such as 0.1.";
+  const problem = id === "other" && given === 0 ? "Choose one." : rateProblem(given);
+  if (problem !== "") {
+    hideRuns();
+    say("answer", problem);
     return;
   }
-  goTo(task.bowl, task.rateOf(given));
+  answered = task;
+  goTo(task, task.rateOf(given));
   const right = task.right();
-  part("answer").textContent = task.reply(given, right);
-  offerRun("run-mine", "Run yours", task.bowl, task.rateOf(given));
-  offerRun("run-right", `Run ${task.name}`, task.bowl, task.rateOf(right));
+  say("answer", task.reply(given, right));
+  offerRun("run-mine", "Run yours", task, task.rateOf(given));
+  offerRun("run-right", `Run ${task.name}`, task, task.rateOf(right));
+  part("run-mine").hidden = Math.abs(given / right - 1) < 1e-9; // the same rate
   part("see").hidden = false;
 }
 
-function offerRun(id, words, bowl, rate) {
+function offerRun(id, words, task, rate) {
   part(id).textContent = `${words}: ${short(rate)}`;
   part(id).onclick = () => {
-    goTo(bowl, rate);
+    goTo(task, rate);
     part("stage").scrollIntoView({ block: "nearest" });
     run();
   };
 }
 
-function goTo(bowl, rate) {
-  change({ view: "one", bowl, rate, ...defaultStart(bowl, "one") });
-}
+const goTo = (task, rate) => change({ ...settingOf(task), rate });
 
 document.querySelectorAll(".choose").forEach((button, n) => {
   button.onclick = () => showTask(Object.keys(tasks)[n]);
@@ -932,6 +1215,7 @@ for (const id of Object.keys(tasks)) {
 
 document.body.className = "ready"; // now it can be measured
 addChoices();
+for (const id of ["fewest", "largest"]) say(`${id}-about`, `(${settingInWords(tasks[id])})`);
 showTask("fewest");
 measure();
 window.onhashchange = readAddress;
