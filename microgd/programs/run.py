@@ -83,7 +83,8 @@ class Compiled:
             if version.fits(arguments, options):
                 return version.run(self, arguments, options)
         if versions or self._is_worth_a_program(key):
-            return self._first_run(key, arguments, options)
+            with without_collector():
+                return self._first_run(key, arguments, options)
         return self.function(*arguments, **options)
 
     def __repr__(self) -> str:
@@ -144,9 +145,8 @@ class Compiled:
     ) -> str | None:
         """Write the program; or say why that can't be done."""
         try:
-            with without_collector():
-                made = self._trace(watch, before, result, arguments, options)
-                version = _Version(self.function, made, watch)
+            made = self._trace(watch, before, result, arguments, options)
+            version = _Version(self.function, made, watch)
         except CannotFollow as error:
             return str(error)
         except Exception as error:
