@@ -5,17 +5,29 @@ mini-batch. Here four ways to descend race, each at the best of several learning
 """
 
 # %% The data: handwritten digits. The network: 784 pixels to 10 outputs, 7,850 weights and biases.
+import os
 import sys
 from functools import partial
 
+# On a busy machine, several threads of a matrix product wait for each other longer than it takes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import descents
 import numpy as np
 import program
 
-from microgd import Value, data, gradients, nn, no_grad, optim, plots
+from microgd import data, gradients, nn, no_grad, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--examples", type=program.at_least(300), default=2000, help="up to 6,000")
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="for all that is random")
+parser.add_argument(
+    "--examples",
+    type=program.at_least(300),
+    default=2000,
+    help="digits in all, 300 to 6,000 (default: %(default)s)",
+)
+parser.add_argument(
+    "--seed", type=program.at_least(0), default=0, help="for what is random (default: %(default)s)"
+)
 options = program.options(parser)
 (x, y), _ = data.digits()
 chosen = np.random.default_rng(0).permutation(len(x))[: options.examples]
@@ -33,58 +45,20 @@ def loss_of(model):
         return nn.cross_entropy(model(x), y).item()
 
 
-# %% Ways to descend, as generators: each `yield` is a step, and says what it cost, in examples
-# looked at and in multiply-adds (a multiplication, and an addition to a sum) of matrix products.
-FORWARD = 784 * 10  # multiply-adds for one example: each pixel times each weight
+# %% The settings of the four ways to descend, which descents.py holds.
 BATCH = 32  # examples in a mini-batch
 PIXELS = 78  # a block of weights: those from so many pixels, at random, to all outputs
 TIMES = 10  # steps with one block before the next, in the last way
-
-
-def all_weights(model, lr, rng, batch):
-    """A step for every mini-batch of this many examples, in a new order in each epoch.
-
-    That is stochastic gradient descent or, if `batch` is all examples, plain gradient descent.
-    """
-    optimizer = optim.SGD(model.parameters(), lr=lr)
-    while True:
-        for a, b in data.minibatches(x, y, batch, rng):
-            optimizer.zero_grad()
-            nn.cross_entropy(model(a), b).backward()
-            optimizer.step()
-            yield len(a), 2 * len(a) * FORWARD  # for the loss, and as much again for the slopes
-
-
-def some_weights(model, lr, rng, times):
-    """Block coordinate descent: this many steps for one block of weights, then another block.
-
-    What all other weights contribute to the outputs is known from before, so only the block is
-    computed, and a step is cheap in multiply-adds. (The ten biases stay as they are.)
-    """
-    outputs = model(x).data
-    first = len(x) * FORWARD
-    while True:
-        pixels = rng.choice(784, PIXELS, replace=False)
-        part = x[:, pixels]
-        for _ in range(times):
-            change = Value(np.zeros((10, PIXELS), np.float32))
-            (slope,) = gradients(nn.cross_entropy(outputs + part @ change.T, y), [change])
-            weights = model.weight.data
-            weights[:, pixels] -= lr * slope
-            model.weight.data = weights
-            outputs = outputs - part @ (lr * slope).T
-            yield len(x), first + 2 * len(x) * PIXELS * 10
-            first = 0
-
 
 # %% The race: down to the goal, at each of the rates.
 GOAL = 0.4  # a loss
 RATES = [2.0**n for n in range(5, -6, -1)]  # from 32 to 0.03
 MOST = 100 * len(x)  # examples to look at
+some_weights = partial(descents.some_weights, pixels=PIXELS)
 batch_said = "1 example" if BATCH == 1 else f"{BATCH} examples"
 WAYS = {
-    "all weights, all examples": partial(all_weights, batch=len(x)),
-    f"all weights, {batch_said}: SGD": partial(all_weights, batch=BATCH),
+    "all weights, all examples": partial(descents.all_weights, batch=len(x)),
+    f"all weights, {batch_said}: SGD": partial(descents.all_weights, batch=BATCH),
     f"{PIXELS / 784:.0%} of the weights, all examples": partial(some_weights, times=1),
     f"the same, {TIMES} steps with each block": partial(some_weights, times=TIMES),
 }
@@ -101,7 +75,7 @@ def run(way, lr, most):
     model = start()
     history = [(0, 0, FIRST)]
     visits = work = 0
-    for examples, multiply_adds in way(model, lr, np.random.default_rng(options.seed)):
+    for examples, multiply_adds in way(model, (x, y), lr, np.random.default_rng(options.seed)):
         visits += examples
         work += multiply_adds
         if visits - history[-1][0] < len(x) / 8:
@@ -131,6 +105,34 @@ for name, way in WAYS.items():
 if not BEST:
     sys.exit(f"no way gets down to a loss of {GOAL}: try a higher GOAL, or other RATES")
 
+# %% Why not improve a block until it is perfect? Its best values depend on the other weights.
+LONG = 300  # steps with a block, until its slopes are nearly 0
+
+
+def slopes_of_block(model):
+    """The length of the gradient, of the weights in the first block alone."""
+    (slope,) = gradients(nn.cross_entropy(model(x), y), [model.weight])
+    return np.linalg.norm(slope[:, block])
+
+
+model = start()
+steps = some_weights(model, (x, y), 4.0, np.random.default_rng(options.seed), times=LONG)
+for _ in range(LONG):
+    next(steps)
+block = (model.weight.data != start().weight.data).any(axis=0)  # the pixels whose weights moved
+SLOPES = [slopes_of_block(start()), slopes_of_block(model)]
+for _ in range(LONG):
+    next(steps)
+SLOPES = np.array([*SLOPES, slopes_of_block(model)])
+_, DONE, LATER = SLOPES / SLOPES[0]
+print()
+program.say(
+    f"Is a block of weights perfect after {LONG} steps? Its slopes are {DONE:.1%} of those at the",
+    f"start. After {LONG} steps with another block they are {LATER:.1%}:",
+    "its best values moved, because other weights did." if LATER > DONE else "they did not rise.",
+    f"The loss is {loss_of(model):.2f} now, after {2 * LONG * len(x):,} examples looked at.",
+)
+
 # %% Who needs least, and the picture
 figure, axes = plots.panels(2, width=10.0, height=4.8)
 for column, unit in enumerate(["examples looked at", "multiply-adds"]):
@@ -139,12 +141,33 @@ for column, unit in enumerate(["examples looked at", "multiply-adds"]):
         lines[name] = (history[1:, column], history[1:, 2])
         needed[name] = history[-1, column]
     winner, *others = sorted(needed, key=needed.get)
-    print(f"\nThe fewest {unit}: {winner}.")
+    print(f"The fewest {unit}: {winner}.")
     for name in others:
         print(f"    {needed[name] / needed[winner]:6.1f} times as many: {name}")
-    plots.losses(lines, ax=axes[column])
-    axes[column].get_legend().remove()
-    axes[column].set(xscale="log", xlabel=unit, ylabel="loss over all examples (nats)")
-    axes[column].set_title(f"The fewest {unit}:\n{winner}")
+    print()
+    on = axes[column]
+    plots.losses(lines, ax=on)
+    on.get_legend().remove()
+    on.set(xscale="log", xlabel=unit, ylabel="loss over all examples (nats)")
+    on.set_title(f"The fewest {unit}:\n{winner}")
+    for height, text in [(FIRST, "before any step"), (GOAL, "the goal")]:
+        on.axhline(height, color="grey", lw=0.8)
+        place = {"xycoords": ("axes fraction", "data"), "va": "bottom"}
+        on.annotate(f"{text}: {height:.3g}", (0.01, height), **place)
+
+# %% A loss that rises first looks like a mistake. But that rate is the fastest all the same.
+highest = max(BEST, key=lambda name: BEST[name][1][:, 2].max())
+lr, history = BEST[highest]
+top = history[np.argmax(history[:, 2])]
+if top[2] > FIRST:
+    program.say(
+        f"The loss of “{highest}” rises to {top[2]:.2f} before it falls. Its best rate, {lr:.3g},",
+        "is too large for the first steps, which jump past the minimum. But no lower rate that was",
+        "tried gets to the goal with fewer examples.",
+    )
+    look = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
+    for column, on in enumerate(axes):
+        on.annotate("steps too long", top[[column, 2]], **look)
+        on.set_ylim(top=1.3 * top[2])
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 program.save(figure, options.out / "baskets.png")

@@ -13,9 +13,9 @@ import program
 from microgd import data, gradients, hvp, nn, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--rate", type=program.rate, default=0.5, help="the learning rate (0.5)")
-parser.add_argument("--steps", type=program.at_least(40), default=400, help="of training (400)")
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="of the weights (0)")
+parser.add_argument("--rate", type=program.rate, default=0.5, help="learning rate (default: 0.5)")
+parser.add_argument("--steps", type=program.at_least(40), default=400, help="steps (default: 400)")
+parser.add_argument("--seed", type=program.at_least(0), default=0, help="of weights (default: 0)")
 options = program.options(parser)
 
 EXAMPLES = 200
@@ -49,8 +49,9 @@ def largest_curvature(vector, times):
 
 
 # %% One step in that direction: how large may it be?
-# Push the weights a little off in that direction, and make one step back down the slope. Where the
-# loss is as good as a bowl, the step is too long, and raises the loss, if the rate is above 2/λ.
+# Push the weights a little off in that direction, and make one step back down the slope. Why 2/λ?
+# In a bowl the slope is λ · distance, so a step changes the distance to distance · (1 − rate · λ).
+# At the rate 2/λ it ends as far away, on the other side: the loss is as it was. Above, it rises.
 PUSH = 0.02
 SHARES = np.linspace(0, 1.6, 33)  # the rates to try, as multiples of 2/λ
 
@@ -72,8 +73,8 @@ def changes_by_a_step(unit, rates):
     return np.array(changes)
 
 
-def breaks_even(changes):
-    """At which share of 2/λ the change of the loss is back at 0; nan if at none that was tried."""
+def share_without_change(changes):
+    """At which share of 2/λ a step leaves the loss as it was; nan if at none that was tried."""
     crossings = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))
     if not len(crossings):
         return np.nan
@@ -85,7 +86,7 @@ def breaks_even(changes):
 # %% Train, and measure λ on the way.
 MOMENTS = (0, options.steps // 4, options.steps)
 optimizer = optim.SGD(weights, lr=options.rate)
-CURVATURE, LOSS, CHANGES, BREAK_EVEN = {}, {}, {}, {}
+CURVATURE, LOSS, CHANGES, UNCHANGED = {}, {}, {}, {}
 unit = [rng.normal(size=p.shape) for p in weights]
 for step in range(options.steps + 1):
     loss = network_loss()
@@ -98,10 +99,10 @@ for step in range(options.steps + 1):
             sys.exit(f"at step {step} the loss curves down more than up: try another --seed")
     if step in MOMENTS:
         CHANGES[step] = changes_by_a_step(unit, SHARES * 2 / CURVATURE[step])
-        BREAK_EVEN[step] = breaks_even(CHANGES[step])
+        UNCHANGED[step] = share_without_change(CHANGES[step])
         print(f"step {step:4d}: loss {LOSS[step]:.4f}, λ {CURVATURE[step]:.2f},", end=" ")
-        print(f"2/λ {2 / CURVATURE[step]:.3f}; one step breaks even at", end=" ")
-        print(f"{BREAK_EVEN[step] * 2 / CURVATURE[step]:.3f}, {BREAK_EVEN[step]:.1%} of 2/λ")
+        print(f"2/λ {2 / CURVATURE[step]:.3f}; a step at {UNCHANGED[step]:.1%} of 2/λ", end=" ")
+        print("leaves the loss as it was")
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -112,7 +113,8 @@ print()
 program.say(
     f"At {len(ABOVE)} of {len(CURVATURE)} places the rate, {options.rate:g}, is above 2/λ. The",
     f"loss goes from {LOSS[0]:.4f} to {LOSS[options.steps]:.4f}. In the second half λ is",
-    f"{LATE:.2f} on average, and 2/rate is {2 / options.rate:.3g}.",
+    f"{LATE:.2f} on average. The edge is 2/rate = {2 / options.rate:.3g}: the largest curvature at",
+    "which a step at this rate does not raise the loss.",
 )
 
 # %% The picture.
@@ -122,15 +124,16 @@ for (step, changes), colour, line in zip(
 ):
     left.plot(SHARES, changes / np.abs(changes).max(), line, color=colour, label=f"at step {step}")
 left.axhline(0, color="black", linewidth=1)
-shares = ", ".join(f"{share:.0%}" for share in BREAK_EVEN.values())
-left.set_title(f"One step along the steepest-curved direction\nbreaks even at {shares} of 2/λ")
-left.set(
-    xlabel="learning rate, as a multiple of 2/λ", ylabel="change of the loss (the largest is 1)"
+shares = ", ".join(f"{share:.0%}" for share in UNCHANGED.values())
+title = f"At {shares} of 2/λ a step along the most\ncurved direction leaves the loss as it was"
+ylabel = (
+    "change of the loss by the step: below 0 it falls\n(as a share of the largest change tried)"
 )
+left.set(title=title, xlabel="learning rate, as a multiple of 2/λ", ylabel=ylabel)
 left.legend()
 places = list(CURVATURE)
 right.plot(places, list(CURVATURE.values()), "o-", color=plots.BLUE, label="λ, measured")
-label = f"2/rate = {2 / options.rate:.3g}"
+label = f"the edge, 2/rate = {2 / options.rate:.3g}"
 right.axhline(2 / options.rate, color=plots.VERMILION, linestyle="--", label=label)
 title = f"The loss goes from {LOSS[0]:.3f} to {LOSS[options.steps]:.3f};\n"
 right.set_title(title + f"in the second half λ is {LATE:.2f} on average")

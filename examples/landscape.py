@@ -12,7 +12,7 @@ import networks
 import numpy as np
 import program
 
-from microgd import data, nn, no_grad, plots, train
+from microgd import data, gradients, nn, no_grad, plots, train
 
 POINTS = 25  # the loss is computed at 25 × 25 points of a plane
 parser = program.parser(__doc__)
@@ -45,7 +45,7 @@ program.say(
 
 
 # %% Look around: from the end of training in two random directions.
-# A step of 1 changes the weights of each unit by as much as they are long.
+# At a distance of 1 the weights of each unit have changed by as much as they are long.
 HEIGHTS = []
 
 
@@ -56,14 +56,21 @@ def loss():
     return value
 
 
+def gradient_length(weights):
+    """The length of the gradient of that loss, which is 0 at a minimum."""
+    nn.vector_to_parameters(weights, parameters)
+    return np.sqrt(sum(np.sum(g**2) for g in gradients(loss(), parameters)))
+
+
+START_LENGTH, END_LENGTH = gradient_length(path[0]), gradient_length(path[-1])
 with no_grad():
     END = loss().item()
 figure, (left, right) = plots.panels(2, width=10.0, height=4.6)
 directions = [plots.random_direction(parameters, rng) for _ in range(2)]
 HEIGHTS.clear()
 labels = {
-    "xlabel": "a random direction (1: as long as the weights)",
-    "ylabel": "another one (1: as long as the weights)",
+    "xlabel": "distance in a random direction\n(1 is the length of the weights)",
+    "ylabel": "distance in another random direction\n(1 is the length of the weights)",
     "zlabel": "loss (nats)",
 }
 plots.landscape(loss, parameters, directions, points=POINTS, ax=left, **labels)
@@ -73,17 +80,31 @@ left.set_title(
 )
 
 
-def compared(heights):
-    """How the end of training compares with the points of a plane, in words."""
-    lower = sum(height < END - 1e-6 for height in heights)
-    if not lower:
-        return f"none of {len(heights)} points is lower than the end of training"
-    return f"{lower} of {len(heights)} points are lower, down to {min(heights):.4f}"
+def compared(on):
+    """How the end of training compares with the points of the plane that was just drawn, in words.
+
+    The lower points are marked.
+    """
+    heights = np.reshape(HEIGHTS, (POINTS, POINTS))
+    rows, columns = np.nonzero(heights < END - 1e-6)
+    if not rows.size:
+        return f"none of {heights.size} points is lower than the end of training"
+    across, up = (np.linspace(*limits, POINTS) for limits in (on.get_xlim(), on.get_ylim()))
+    label = f"{rows.size} of {heights.size} points: lower than ★"
+    on.plot(across[columns], up[rows], "k.", markersize=4, zorder=4, label=label)
+    on.legend()
+    return f"{rows.size} of {heights.size} points are lower, down to {min(HEIGHTS):.4f}"
 
 
 program.say(
-    f"At the end of training the loss is {END:.4f}.",
-    f"On a plane of two random directions, {compared(HEIGHTS)}.",
+    f"At the end of training the loss of {len(x):,} training digits is {END:.4f}.",
+    f"On a plane of two random directions, {compared(left)}.",
+)
+share = END_LENGTH / START_LENGTH
+minimum = "may be" if END_LENGTH < 1e-5 else "is not"
+program.say(
+    f"The gradient of this loss has the length {END_LENGTH:.4g} there, {share:.1%} of that at the",
+    f"start. At a minimum it is 0, so the end of training {minimum} a minimum of this loss.",
 )
 
 # %% The path of training: which two directions hold most of it?
@@ -123,5 +144,5 @@ plots.landscape(loss, parameters, main_directions, path=path, points=POINTS, ax=
 right.set_title(
     f"The path of training, an arrow an epoch:\n{HELD:.1%} of its variance lies in this plane"
 )
-program.say(f"On the plane of the path, {compared(HEIGHTS)}.")
+program.say(f"On the plane of the path, {compared(right)}.")
 program.save(figure, options.out / "landscape.png")

@@ -15,7 +15,9 @@ import program
 from microgd import grad, hessian, nn, plots, value_and_grad
 
 parser = program.parser(__doc__)
-parser.add_argument("--shares", type=program.rate_to_draw, nargs="+", help="rates to draw, of 2/λ")
+about = "learning rates to try, each as a share of the limit, 2/λ (default: 0.04 0.3 1.05)"
+shares = {"type": program.rate_to_draw, "nargs": "+", "default": [0.04, 0.3, 1.05]}
+parser.add_argument("--shares", metavar="SHARE", help=about, **shares)
 options = program.options(parser)
 
 table, _, _ = program.table(program.PENGUINS, ["flipper_length_mm", "body_mass_g"])
@@ -77,26 +79,27 @@ for name, feature in BOWLS.items():
         good, bad = (middle, bad) if arrived else (good, middle)
     ZONE[name] = good
     print(f"{name} bowl, length in {UNITS[name]}: 2/λ = 2/{CURVATURES[name][1]:.4g} =", end=" ")
-    print(f"{LIMIT[name]:.4g}; measured, the zone ends at {good:.4g}, {good / LIMIT[name]:.1%}.\n")
+    print(f"{LIMIT[name]:.4g}\n  measured: the zone ends at {good:.4g}, or", end=" ")
+    print(f"{good / LIMIT[name]:.1%} of 2/λ (with at most {MOST:,} steps; nearer takes more)")
+    some = np.flatnonzero(arrives)[:: arrives.sum() // 2 or 1]
+    steps = ", ".join(f"{STEPS[name][n]:.0f} at rate {RATES[n]:.2g}" for n in some)
+    print(f"  steps to within 1% of the smallest loss: {steps}\n")
 
-figure, [on] = plots.panels(height=4.8)
+figure, [on] = plots.panels(height=4.8, xscale="log", yscale="log", xlabel="learning rate")
 for name, colour, marker in (("flat", plots.BLUE, "."), ("steep", plots.VERMILION, "s")):
     steps = np.nan_to_num(STEPS[name], nan=3 * MOST, posinf=6 * MOST)
-    look = {"color": colour, "linestyle": "", "markerfacecolor": "none"}
+    look = {"color": colour, "fillstyle": "none"}
     on.plot(RATES, steps, marker, label=f"{name} bowl (length in {UNITS[name]})", **look)
     on.axvline(LIMIT[name], ls="--", color=colour, label=f"2/λ = {LIMIT[name]:.3g}, predicted end")
-on.set(xscale="log", yscale="log", ylim=(0.8, 10 * MOST), xlabel="learning rate")
-ticks = {1: "1", 10: "10", 100: "100", MOST: MOST, 3 * MOST: "more", 6 * MOST: "diverges"}
-on.set_yticks(list(ticks), list(ticks.values()))
+on.set_yticks([1, 10, 100, MOST, 3 * MOST, 6 * MOST], [1, 10, 100, MOST, "more", "diverges"])
 title = f"The rate may be {ZONE['flat'] / ZONE['steep']:.3g} times as large in the flat bowl"
-on.set(ylabel="steps until the loss is within 1% of the smallest", title=title)
+on.set(ylim=(0.8, 10 * MOST), title=title, ylabel="steps to within 1% of the smallest loss")
 on.legend(loc="lower left")
 program.save(figure, options.out / "learning_rate.png")
 
-# %% Too small, right, too large: a few steps of w alone in the flat bowl, with b where it belongs.
+# %% Too small, good, too large: a few steps of w alone in the flat bowl, with b where it belongs.
 TARGET, b = np.polyfit(BOWLS["flat"], mass, 1)
 START, COUNT = -0.2, 6
-SHARES = options.shares or [0.04, 0.3, 1.05]  # of 2/λ
 
 
 def loss_of(w):
@@ -107,7 +110,7 @@ def loss_of(w):
 def verdict(left, crosses):
     """What to call a rate, if this share of the distance is left, and if steps cross over."""
     if left <= 0.1:
-        return "right"
+        return "arrives soon"
     if not crosses:
         return "too small"
     if np.isclose(left, 1, rtol=1e-9):
@@ -116,16 +119,18 @@ def verdict(left, crosses):
 
 
 slope, limit_of_w = grad(loss_of), 2 / hessian(loss_of)(START)
-VERDICTS, count = {}, len(SHARES)
+count = len(options.shares)
 figure, axes = plots.panels(count, width=max(5.0, 3.3 * count), height=4.0)
-for share, on in zip(SHARES, axes, strict=True):
+for share, on in zip(options.shares, axes, strict=True):
     path = [START]
     while len(path) <= COUNT and abs(path[-1]) < 1e6:
         path.append(path[-1] - share * limit_of_w * slope(path[-1]))
     off = np.array(path) - TARGET
     left = abs(off[-1] / off[0])
-    VERDICTS[share] = verdict(left, crosses=off[1] * off[0] < 0)
-    title = f"{share:g} · 2/λ: {VERDICTS[share]}\n(step {len(path) - 1}: {left:.2g} times as far)"
+    called = verdict(left, crosses=off[1] * off[0] < 0)
+    after, times = f"after {len(path) - 1} steps the distance is", f"{left:.2g} times the first"
+    print(f"{share:g} · 2/λ, a rate of {share * limit_of_w:.4g}: {called}; {after} {times}\n")
+    title = f"{share:g} · 2/λ: {called}\n({after}\n{times})"
     program.bowl(on, loss_of, TARGET, path, [plots.BLUE] * len(path), title=title)
     on.set(xlabel=f"w (kg per {UNITS['flat']})", ylabel="loss (kg²)")
 program.save(figure, options.out / "learning_rate_steps.png")
@@ -133,16 +138,13 @@ program.save(figure, options.out / "learning_rate_steps.png")
 # %% The rate multiplies the slope, not the weight.
 # The rate stays the same, and the steps become smaller because the slope does. If the rate
 # multiplied the weight, again and again, the data would have no say.
-rate = 0.3 * limit_of_w
-w = product = START
-print(f"rate {rate:.2g}:  slope   w − rate · slope   loss (kg²)   rate · w   loss (kg²)")
+rate, w, product = 0.3 * limit_of_w, START, START
+print(f"rate {rate:.2g}:  slope   w − rate · slope   loss (kg²)   rate · w")
 for step in range(COUNT + 1):
-    print(f"{step:4d} {slope(w):12.4f} {w:18.4f} {loss_of(w):12.4f}", end=" ")
-    print(f"{product:10.4f} {loss_of(product):12.4f}")
+    print(f"{step:4d} {slope(w):12.4f} {w:18.4f} {loss_of(w):12.4f} {product:10.4f}")
     w, product = w - rate * slope(w), rate * product
 print(f"The minimum is at w = {TARGET:.4f}, and the loss there is {loss_of(TARGET):.4f}.")
 
 # %% The page: drag the learning rate and the start yourself, and predict.
-path = options.out / "descent.html"
-descent.write(path, BOWLS, UNITS, mass)
-print(f"page: {path}\n")
+descent.write(options.out / "descent.html", BOWLS, UNITS, mass)
+print(f"page: {options.out / 'descent.html'}\n")

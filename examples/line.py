@@ -1,7 +1,7 @@
 """When have we arrived?
 
-The weights are those of a line, y = w · x + b, through two measurements of penguins: by default it
-says how heavy a penguin is, given the length of its flipper.
+The weight w and the bias b are those of a line, y = w · x + b, through two measurements of
+penguins. By default it says how heavy a penguin is, given the length of its flipper.
 """
 
 # %% The data: two columns of a table of penguins. Their names and units come from the table.
@@ -15,8 +15,10 @@ import program
 from microgd import Value, nn, optim, plots, train
 
 parser = program.parser(__doc__)
-parser.add_argument("--x", metavar="COLUMN", default="flipper_length_mm", help="(%(default)s)")
-parser.add_argument("--y", metavar="COLUMN", default="body_mass_g", help="(%(default)s)")
+parser.add_argument(
+    "--x", metavar="COLUMN", default="flipper_length_mm", help="(default: %(default)s)"
+)
+parser.add_argument("--y", metavar="COLUMN", default="body_mass_g", help="(default: %(default)s)")
 parser.add_argument(
     "--lr", type=program.rate, default=0.1, help="the learning rate (default: %(default)s)"
 )
@@ -36,8 +38,8 @@ print(f"{X.size} penguins: {x_name} {X.mean():.5g} ± {X.std():.3g} {x_unit},", 
 print(f"{y_name} {Y.mean():.5g} ± {Y.std():.3g} {y_unit}\n")
 
 
-# %% Both weights move at once.
-# There is a slope for each: what the loss does if that weight alone moves from where both are now.
+# %% The weight w and the bias b move at once.
+# There is a slope for each: what the loss does if that one alone moves from where both are now.
 # Such slopes are called partial derivatives, and together they are the gradient.
 def fit(lr, tolerance, most=10_000):
     """Descend from w = b = 0 until the loss stops changing, or runs away, or for the most steps.
@@ -61,6 +63,10 @@ def fit(lr, tolerance, most=10_000):
 
 STRICT = 1e-10  # 5 steps change the loss by less than this part of it
 losses, places = fit(options.lr, STRICT)
+program.say(
+    f"The learning rate is {options.lr:g}. The descent stops when the loss changes by less than",
+    f"{STRICT:g} of itself in 5 steps.",
+)
 print(f"step      loss ({y_unit}²)  w ({y_unit}/sd)  b ({y_unit})  slope of w  slope of b")
 for step in range(0, len(losses), max(1, len(losses) // 8)):
     w, b, w_slope, b_slope = places[step]
@@ -91,6 +97,10 @@ print("These agree: we have arrived.\n" if ARRIVED else "These differ: this is n
 TINY, TOLERANCE = 1e-5, 1e-3
 RUNS = {lr: fit(lr, TOLERANCE) for lr in (options.lr, TINY)}
 STOPPED = {lr: train.has_converged(run, TOLERANCE) for lr, (run, _) in RUNS.items()}
+program.say(
+    f"A threshold of {STRICT:g} is strict. What does a common one say, {100 * TOLERANCE:g}% in 5",
+    "steps, of the same learning rate and of a tiny one?",
+)
 for lr, (run, where) in RUNS.items():
     changes = "less" if STOPPED[lr] else "more"
     first, last = [np.hypot(*place[2:]) for place in (where[0], where[-1])]
@@ -126,7 +136,8 @@ plots.losses(
 right.axhline(LOWEST, color="0.5", linestyle=":", zorder=0)
 right.annotate("the smallest loss of a line", (0, 0.8 * LOWEST), va="top", color="0.4")
 right.set_ylim(bottom=0.5 * LOWEST)
-multiples = " and ".join(f"{run[-1] / LOWEST:.3g}" for run, _ in RUNS.values())
-title = f"{sum(STOPPED.values())} of {len(RUNS)} losses nearly stop changing:\n"
-right.set_title(title + f"they end at {multiples} times the smallest")
+ends = [RUNS[lr][0][-1] / LOWEST for lr in RUNS if STOPPED[lr]]
+ends = [f"{end:.3g} times the smallest" if end > 1.01 else "the smallest" for end in ends]
+title = "A loss that hardly changes may be\n" + ", or ".join(dict.fromkeys(ends))
+right.set_title(title if ends else "Neither loss stops changing")
 program.save(figure, options.out / "line.png")

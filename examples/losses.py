@@ -74,6 +74,7 @@ def race(loss, rate, seed):
     return curve, accuracy(model, *TRAIN)
 
 
+print(f"Each network learns from {len(TRAIN[0]):,} digits.\n")
 CURVES, KNOWN = {}, {}  # by loss, and then by rate
 for what, loss in LOSSES.items():
     CURVES[what], KNOWN[what] = {}, {}

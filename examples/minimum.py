@@ -129,9 +129,11 @@ curves.draw(
     ylabel=curves.axis_label(program.formula(f)),
 )
 curves.draw_starts(above, starts, curves.heights(f, np.array(starts)))
+above.lines[-1].set_label("start of a descent")
+above.legend()
 curves.draw_paths(below, PATHS.values(), steps=10)
 below.set(
-    title=f"Descent from each purple ring: steps against the slope, learning rate {options.rate:g}",
+    title=f"Descent from each start: steps against the slope, learning rate {options.rate:g}",
     xlabel="x",
     xlim=SPAN,
 )

@@ -13,10 +13,14 @@ import program
 from microgd import data, nn, no_grad, operations, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--digit", type=program.at_least(0), default=0, help="its place in the data")
-parser.add_argument("--rate", type=program.rate_to_draw, default=0.1, help="the learning rate")
-parser.add_argument("--steps", type=program.at_least(1), default=11, help="how many steps in all")
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="for the first weights")
+OPTIONS = {
+    "--digit": (program.at_least(0), 0, "its place in the data"),
+    "--rate": (program.rate_to_draw, 0.1, "the learning rate"),
+    "--steps": (program.at_least(1), 11, "how many steps in all"),
+    "--seed": (program.at_least(0), 0, "for the first weights"),
+}
+for name, (kind, default, text) in OPTIONS.items():
+    parser.add_argument(name, type=kind, default=default, help=f"{text} (default: %(default)s)")
 options = program.options(parser)
 digits = data.digits().train
 if options.digit >= len(digits.x):
@@ -27,8 +31,8 @@ DIGIT = int(label[0])
 other = np.flatnonzero(digits.y != DIGIT)[:1]  # the first digit with another label
 
 # %% The network: its weights begin at random.
-# A *layer* computes each of its outputs as a weighted sum of all its inputs, plus a bias. 784
-# inputs and 16 outputs take 784 · 16 weights and 16 biases.
+# A *layer* computes each of its outputs as a weighted sum of all its inputs, plus a bias. Such an
+# output is also called a *unit*. 784 inputs and 16 outputs take 784 · 16 weights and 16 biases.
 # A *ReLU* passes on what is above 0, and makes 0 of the rest. Without something like it between
 # them, several layers could do no more than one.
 rng = np.random.default_rng(options.seed)
@@ -60,30 +64,40 @@ def loss_of_other():
 
 
 # %% The slopes. One reverse pass finds them all, so there is no weight to choose: all move at once.
-# The update (the nudge vector) is −learning rate · slope, for each of them. The loss is the
-# negative logarithm of the probability of the right digit.
+# The update (the nudge vector) is −learning rate · slope, for each of them.
 loss = nn.cross_entropy(model(image), label)
 loss.backward()
 LOSSES, OTHERS = [loss.item()], [loss_of_other()]
 updates = optimizer.nudges()  # for each layer's weights, and for its biases
 update = np.concatenate([np.ravel(each) for each in updates]).astype(float)
 COUNT = len(update)
+terms = [" · ".join(map(str, p.shape[::-1])) for p in model.parameters()]
 program.say(
-    f"The {image.size} pixels are given. The {COUNT:,} weights and biases began at random.",
-    f"Before any step the loss for this {DIGIT} is {LOSSES[0]:.3f}. To give all ten digits the",
-    f"same probability costs ln 10 = {np.log(10):.3f}.",
+    f"The {image.size} pixels are given. The {COUNT:,} weights and biases began at random:",
+    f"{' + '.join(terms)} = {COUNT:,}, for each layer inputs · outputs, and its biases.",
+)
+program.say(
+    "The loss is cross-entropy: minus the natural logarithm of the probability that the network",
+    f"gives the right digit. Before any step the loss for this {DIGIT} is {LOSSES[0]:.3f}. If all",
+    f"ten digits had the same probability, it would be −ln(1/10) = {np.log(10):.3f}.",
 )
 squares = np.sort(update**2)[::-1]
+# The number of the layer that each element belongs to: a layer begins with its matrix of weights.
+numbers = np.cumsum([each.ndim == 2 for each in updates])
+LAYER = np.repeat(numbers, [each.size for each in updates])
 MOVED = int(np.sum(update != 0))
 TOP = min(100, COUNT)
+WHERE = LAYER[np.argsort(-np.abs(update), kind="stable")[:TOP]]
+COUNTS = [f"{np.sum(WHERE == n)} in layer {n}" for n in range(1, LAYER[-1] + 1)]
 SHARE = squares[:TOP].sum() / max(squares.sum(), 1e-30)
 pixels = np.abs(updates[0]).sum(axis=0)  # for each pixel, how far its weights move, in all
 BLANK = image[0] == 0
 STILL = int(np.sum(pixels[BLANK] == 0))
 program.say(
     f"The update has an element for each of the {COUNT:,}: {MOVED:,} are not 0. Its length is",
-    f"{np.linalg.norm(update):.3g}. The largest element is {np.abs(update).max():.3g}, and the",
-    f"{TOP} largest hold {SHARE:.0%} of the length squared.",
+    f"{np.linalg.norm(update):.3g}. The largest element is {np.abs(update).max():.3g}, in layer",
+    f"{WHERE[0]} of {LAYER[-1]}. The {TOP} largest ({', '.join(COUNTS)}) hold",
+    f"{SHARE:.0%} of the length squared.",
     f"{int(BLANK.sum())} of the {image.size} pixels have no ink; of these, {STILL} have weights",
     "that stay exactly as they are: such a slope has its pixel, 0, as a factor.",
 )
@@ -139,11 +153,12 @@ for on, (step, (_, probabilities)) in zip(axes[1:], HISTORY.items(), strict=True
     on.set(title=title, ylim=(0, 100), xlabel="digit", ylabel="probability (%)", xticks=range(10))
 program.save(figure, options.out / "one_step.png")
 
-# A unit is one of the first layer's outputs. If its ReLU makes 0 of it, all its slopes are 0.
+# The picture shows the weights of layer 1. If a unit's ReLU makes 0 of it, all its slopes are 0.
 names = [f"unit {n}" for n in range(len(updates[0]))]
 figure = plots.images(updates[0], names, columns=8, signed=True, unit="added to the weight")
 figure.suptitle(
-    "What one step adds to the weights of each unit of the first layer\n"
-    f"({TOP} of all {COUNT:,} elements hold {SHARE:.0%} of the update's length squared)"
+    "What one step adds to the weights of layer 1: an image for each unit (output of the layer)\n"
+    f"(the largest of these is {np.abs(updates[0]).max():.2g}; that of all {COUNT:,} elements is "
+    f"{np.abs(update).max():.2g}, in layer {WHERE[0]})"
 )
 program.save(figure, options.out / "one_step_update.png")

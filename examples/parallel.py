@@ -16,10 +16,12 @@ import warnings
 # Otherwise each process would use all cores for its matrix products, and slow the others down.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import networks
 import numpy as np
 import parallel_costs
 import processes
 import program
+from averaging import average
 
 from microgd import data, nn, optim, train
 
@@ -32,7 +34,7 @@ except (ImportError, RuntimeWarning) as error:
     sys.exit(f"{error}\npip install -e '.[parallel]' installs MPI, with its own command mpiexec")
 
 comm = MPI.COMM_WORLD
-processes.end_all_if_one_fails(comm, known_to_all=train.DivergedError)
+processes.end_all_if_one_fails(comm, known_to_all=(train.DivergedError, processes.Different))
 parser = program.parser(__doc__)
 parser.add_argument(
     "--data", metavar="FOLDER", help="files in MNIST's format (default: the sample)"
@@ -45,7 +47,16 @@ parser.add_argument("--seed", type=program.at_least(0), default=0, help="for wei
 parser.add_argument(
     "--checkpoint", metavar="PATH", help="a file to write after each epoch, and to go on from"
 )
-options = processes.together(comm, lambda: program.options(parser))
+
+
+def read_options():
+    """The command line, which is wrong if the checkpoint could not be written."""
+    options = program.options(parser)
+    networks.check_writable(parser, "--checkpoint", options.checkpoint)
+    return options
+
+
+options = processes.together(comm, read_options)
 digits = processes.together(comm, lambda: data.idx(options.data) if options.data else data.digits())
 PIDS = comm.allgather(os.getpid())
 HOSTS = comm.allgather(socket.gethostname())
@@ -61,21 +72,6 @@ def say(text):
 for rank, pid in enumerate(PIDS):
     say(f"process {rank} of {comm.size}: PID {pid} on {HOSTS[rank]}")
 introduce(f"process {comm.rank} of {comm.size} (PID {os.getpid()} on {HOSTS[comm.rank]})")
-
-
-# %% A mean over processes: one message, since many short ones would take longer.
-# `share` is this process's part of the mini-batch, between 0 and 1. If a number is nan in one
-# process, the sum is nan in all: so they find out together.
-def average(group, parameters, loss, share):
-    """Make each gradient the mean over the whole mini-batch; return the mean of the loss."""
-    pieces = [np.zeros(p.size) if p.grad is None else np.ravel(p.grad) for p in parameters]
-    message = np.concatenate([*pieces, [loss]]).astype(np.float32) * np.float32(share)
-    group.Allreduce(MPI.IN_PLACE, message)
-    start = 0
-    for p in parameters:
-        p.grad = message[start : start + p.size].reshape(p.shape)
-        start += p.size
-    return message[-1]
 
 
 # %% A step. All processes have the same mini-batch, and each takes its part of it.
@@ -96,12 +92,13 @@ def shared_gradient(group, model, x, y, where):
     computed = MPI.Wtime()
     loss = average(group, model.parameters(), part, len(mine) / len(x))
     seconds = MPI.Wtime() - computed
+    # A number that is nan in one process is nan in the sum, and so in all: they stop together.
     if not all(np.isfinite(each).all() for each in [loss, *(p.grad for p in model.parameters())]):
-        parts = [f"{each:.3g}" for each in group.allgather(part)]
+        parts = ", ".join(f"{each:.3g}" for each in group.allgather(part))
         raise train.DivergedError(
-            f"the loss or a gradient became infinite or nan in {where}: on the parts of the "
-            f"processes, from 0 on, the loss is {', '.join(parts)}. Look at the data of a part "
-            "that is nan alone, or try a smaller --rate"
+            f"the loss or a gradient became infinite or nan in {where}. The losses of the parts, "
+            f"from process 0 on, are {parts}. If one part alone is nan, look at its data; "
+            "otherwise try a smaller --rate"
         )
     return float(loss), seconds
 
@@ -113,6 +110,20 @@ def start():
     hidden, output = nn.Linear(784, options.hidden, rng=rng), nn.Linear(options.hidden, 10, rng=rng)
     model = nn.Sequential(hidden, nn.ReLU(), output)
     return model, optim.SGD(model.parameters(), lr=options.rate, momentum=0.9), rng
+
+
+def check_same_after(epoch, group, model, rng, order):
+    """End all if what a process has seen or learned, or will draw, is not the same as in process 0.
+
+    `order` holds the labels in the order in which they came.
+    """
+    things = {
+        f"mini-batches in epoch {epoch}": np.concatenate(order),
+        f"random numbers after epoch {epoch}": str(rng.bit_generator.state),
+    }
+    for name, array in model.state_dict().items():
+        things[f"{name} after epoch {epoch}"] = array
+    processes.check_same(group, things)
 
 
 def learn(group):
@@ -127,10 +138,12 @@ def learn(group):
             return train.load_checkpoint(options.checkpoint, model, optimizer, rng)
 
         done = processes.together(group, load)
-        processes.check_same(group, **{f"epochs in {options.checkpoint}": done})
+        processes.check_same(group, {f"epochs in {options.checkpoint}": done})
         say(f"epochs done, by {options.checkpoint}: {done}")
+        if done:
+            say(f"The learning rate, {optimizer.lr:g}, and the order of digits are as they were.")
     for epoch in range(done + 1, options.epochs + 1):
-        began, sending = MPI.Wtime(), 0.0
+        began, sending, order = MPI.Wtime(), 0.0, []
         batches = data.minibatches(*digits.train, options.batch_size, rng)
         for number, (x, y) in enumerate(batches, 1):
             where = f"epoch {epoch}, batch {number}"
@@ -138,22 +151,25 @@ def learn(group):
             optimizer.step()
             losses.append(loss)
             sending += waited
+            order.append(y)
         seconds.append((MPI.Wtime() - began, sending))
-        weights = nn.parameters_to_vector(model.parameters())
-        processes.check_same(group, **{f"weights after epoch {epoch}": weights})
+        check_same_after(epoch, group, model, rng, order)
         if options.checkpoint and group.rank == 0:
             train.save_checkpoint(options.checkpoint, model, optimizer, rng, epoch)
     return parallel_costs.Run(model, losses, seconds)
 
 
 model, _, _ = start()
+settings = f"{options.batch_size}, {options.epochs}, {options.rate}, {options.checkpoint}"
 processes.check_same(
     comm,
-    images=digits.train.x,
-    labels=digits.train.y,
-    seed=options.seed,
-    settings=f"{options.batch_size}, {options.epochs}, {options.rate}, {options.checkpoint}",
-    weights=nn.parameters_to_vector(model.parameters()),
+    {
+        "images": digits.train.x,
+        "labels": digits.train.y,
+        "seed": options.seed,
+        "settings": settings,
+        "weights": nn.parameters_to_vector(model.parameters()),
+    },
 )
 
 # %% Is the mean of the parts' gradients the gradient on the whole mini-batch? Up to rounding.
@@ -168,10 +184,13 @@ if comm.size > 1:
         f"The gradient by {comm.size} processes and that by one differ by at most {ROUNDING:.1f} "
         "units in the last place of the largest element."
     )
+    if ROUNDING > 1000:
+        say("That is more than rounding: is something random, or not the same, in the processes?")
 else:
     say("There is one process, so this is plain training. Start more of them by mpiexec -n 4.")
 
 # %% Train with 1, 2, 4, ... processes, up to all of them, while the others wait.
+# Split makes a group of the first few processes. The others get no group.
 counts = [2**n for n in range(10) if 2**n < comm.size] + [comm.size]
 if options.checkpoint:
     counts = [comm.size]
@@ -181,17 +200,18 @@ for count in counts:
     if comm.rank < count:
         RUNS[count] = learn(group)
     processes.wait_for_all(comm)
-if comm.rank > 0:
-    sys.exit()
+processes.leave_the_rest_to_process_0(comm)
 
 # %% What it took. (From here on there is only process 0.)
 if not RUNS[comm.size].losses:
-    sys.exit(f"all of the {options.epochs} epochs are done: --epochs sets a larger number")
+    print(f"All of the {options.epochs} epochs are done: --epochs sets a larger number.")
+    sys.exit()
 print()
 parallel_costs.say_times(RUNS)
 # Forward, each weight is multiplied once an example. Backward it is once for its own gradient and,
 # behind the hidden layer, once more for the gradient of what comes in.
-products = options.batch_size * options.hidden * (2 * 784 + 3 * 10)
+examples = min(options.batch_size, len(digits.train.x))
+products = examples * options.hidden * (2 * 784 + 3 * 10)
 count = nn.parameters_to_vector(model.parameters()).size
 _, accuracy = train.evaluate(RUNS[comm.size].model, nn.cross_entropy, *digits.test)
 print()

@@ -48,13 +48,16 @@ def picture(runs, steps, cores):
         left.plot(where, run.losses, color=colour, lw=width, label=name(count))
     title = f"The loss with {name(next(iter(runs)))}"
     if len(runs) > 1:
-        title = f"The loss is the same with {' or '.join(map(str, runs))} at each step"
+        losses = np.array([run.losses for run in runs.values()])
+        is_same = np.allclose(losses, losses[0], rtol=0.01, atol=1e-3)
+        what = "The loss is the same" if is_same else "The losses differ"
+        title = f"{what} with {' or '.join(map(str, runs))} at each step"
     left.set(title=title, xlabel="step", ylabel="loss (nats)")
     left.legend()
     labels = [str(count) for count in runs]
     epochs, averaging = np.array([times(run) for run in runs.values()]).T
     right.bar(labels, epochs - averaging, color=plots.BLUE, label="computing")
-    look = {"color": plots.ORANGE, "hatch": "//", "label": "averaging: sending and waiting"}
+    look = {"color": plots.ORANGE, "hatch": "//", "label": "averaging: copying, sending, waiting"}
     right.bar(labels, averaging, bottom=epochs - averaging, **look)
     title = f"Time of an epoch, with {cores} core{'s' if cores > 1 else ''}"
     right.set(title=title, ylabel="seconds an epoch", xlabel="processes")

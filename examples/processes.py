@@ -4,6 +4,7 @@
 not, the others would wait forever.
 """
 
+import atexit
 import hashlib
 import os
 import signal
@@ -18,12 +19,18 @@ from io import StringIO
 import numpy as np
 
 
+class Different(RuntimeError):  # noqa: N818 (it is not a mistake in the program)
+    """A process has other data, settings or weights than process 0. All processes raise it."""
+
+
 def with_a_witness():
     """Let the rest of the program run in a child of this process, which waits and says how it ends.
 
     A process that the system kills, because there is no memory left, say, can't say so itself. And
     `mpiexec` ends all others at once, and often names one of those. The function that this returns
     takes the process's name. Call this before the import of MPI.
+
+    Ctrl-C ends the child at once: Python would not see it before MPI returns from its waiting.
     """
     if not hasattr(os, "fork"):  # on Windows
         return lambda name: None
@@ -31,16 +38,26 @@ def with_a_witness():
     child = os.fork()
     if child == 0:
         os.close(reading)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
         return lambda name: os.write(writing, name.encode())
     os.close(writing)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too
+    interrupts = []  # Ctrl-C reaches both processes
+    signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code < 0:
-        name = os.read(reading, 1000).decode() or "a process"
-        cause = signal.Signals(-code).name
-        print(f"{name} was ended by {cause}, and so all processes end", file=sys.stderr, flush=True)
+    name = os.read(reading, 1000).decode() or "a process"
+    if interrupts and code == -signal.SIGINT:
+        if name.startswith("process 0 "):
+            print("stopped", file=sys.stderr, flush=True)
+    elif code < 0:
+        _say_how_it_ended(name, f"was ended by {signal.Signals(-code).name}")
+    elif code > 2:  # 0, 1 and 2 are those with which the program ends, having said why
+        _say_how_it_ended(name, f"ended with the exit code {code}")
     os._exit(code if code >= 0 else 128 - code)
+
+
+def _say_how_it_ended(name, how):
+    print(f"{name} {how}, and so all processes end", file=sys.stderr, flush=True)
 
 
 def _end_with_parent(parent):
@@ -53,25 +70,53 @@ def _end_with_parent(parent):
 def end_all_if_one_fails(comm, known_to_all):
     """From now on, an error in one process ends all of them, and says which process it was.
 
-    An error of the kind `known_to_all` is raised in all processes, and Ctrl-C reaches all. So
-    process 0 alone says it.
+    Errors of the kinds `known_to_all` are raised in all processes, so process 0 alone says them.
+    A process that exits before all are done ends the others, too.
     """
 
     def end(kind, error, trace):
         sys.stdout.flush()
-        if issubclass(kind, (known_to_all, KeyboardInterrupt)):
-            if comm.rank > 0:
-                time.sleep(60)  # until process 0 ends this one
-            said = "stopped" if kind is KeyboardInterrupt else f"{kind.__name__}: {error}"
-            print(said, file=sys.stderr, flush=True)
+        if comm.rank > 0 and issubclass(kind, known_to_all):
+            time.sleep(2)  # until process 0 has said it and ended this one, if it knows the error
+        place = f"process {comm.rank} of {comm.size}"
+        if issubclass(kind, known_to_all):
+            whose = f"{place}: " if comm.rank > 0 else ""
+            title = "" if kind is Different else f"{kind.__name__}: "
+            print(f"{whose}{title}{error}", file=sys.stderr, flush=True)
         else:
             traceback.print_exception(kind, error, trace)
-            place = f"process {comm.rank} of {comm.size}"
             print(f"{place} failed, and so all processes end", file=sys.stderr, flush=True)
-        time.sleep(0.5)  # until mpiexec has passed on what was printed: it may drop the rest
-        comm.Abort(1)
+        _abort(comm)
+
+    def leave():
+        if not _finished:
+            sys.stdout.flush()
+            print(
+                f"process {comm.rank} of {comm.size} exits while others may still wait for it, "
+                "and so all end. What ends training has to be decided by all processes together.",
+                file=sys.stderr,
+                flush=True,
+            )
+            _abort(comm)
 
     sys.excepthook = end
+    atexit.register(leave)
+
+
+def _abort(comm):
+    time.sleep(0.5)  # until mpiexec has passed on what was printed: it may drop the rest
+    comm.Abort(1)
+
+
+_finished = []  # holds True when no process needs the others any more
+
+
+def leave_the_rest_to_process_0(comm):
+    """All processes call this when they are done. All but process 0 end here."""
+    wait_for_all(comm)
+    _finished.append(True)
+    if comm.rank > 0:
+        sys.exit()
 
 
 def together(comm, function):
@@ -97,36 +142,38 @@ def together(comm, function):
         if comm.rank == 0:
             whose = "" if all(failures) else f"process {rank} of {comm.size}: "
             print(f"{whose}{message}", file=sys.stderr if code else sys.stdout)
+        _finished.append(True)
         sys.exit(code)
     if comm.rank == 0:
         print(printed.getvalue(), end="")
     return result
 
 
-def check_same(comm, **things):
-    """Exit in all processes if one of them has other things than process 0.
+def check_same(comm, things):
+    """Raise `Different` in all processes if one of them has another thing than process 0.
 
-    A thing is an array, a number or a text, and has a name that says what it is.
+    `things` is a dictionary: by a name that says what it is, an array, a number or a text.
     """
     for name, thing in things.items():
         prints = comm.allgather(fingerprint(thing))
         others = [rank for rank in range(comm.size) if prints[rank] != prints[0]]
         if others:
-            if comm.rank == 0:
-                print(
-                    f"process {others[0]} of {comm.size} has other {name} than process 0: "
-                    f"{prints[others[0]]}, not {prints[0]}. Start all of them with the same.",
-                    file=sys.stderr,
-                )
-            sys.exit(1)
+            raise Different(
+                f"process {others[0]} has other {name} than process 0: {prints[others[0]]}, "
+                f"not {prints[0]}. All processes have to have the same."
+            )
 
 
 def fingerprint(thing):
     """A short text that differs if the thing does: the thing itself, or the hash of an array."""
     if not isinstance(thing, np.ndarray):
-        return str(thing)
-    digest = hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
-    return f"{thing.dtype} of shape {thing.shape} with hash {digest[:8]}"
+        text = str(thing)
+        return text if len(text) < 60 else f"those with hash {_hash(text.encode())}"
+    return f"{thing.dtype} of shape {thing.shape} with hash {_hash(thing.tobytes())}"
+
+
+def _hash(content):
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def cores():

@@ -247,16 +247,27 @@ def arrows(on, points, colours):
     number(on, points)
 
 
-def number(on, points):
-    """Number the points, (n, 2), from 0, until one is too close to a numbered one."""
+def number(on, points, gap=0.06):
+    """Number the points, (n, 2), from 0. The last ones have one number, such as 4–6, if they are
+    close together. Of the others, those too close to a number have none.
+
+    `gap` is how far numbers must be apart, as a share of the picture's width or height.
+    """
+    points = np.asarray(points, float)
     size = np.array([np.ptp(on.get_xlim()), np.ptp(on.get_ylim())])
     box = {"boxstyle": "round,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
-    numbered = []
-    for n, point in enumerate(points):
-        if any(np.linalg.norm((point - other) / size) < 0.06 for other in numbered):
-            break
-        numbered.append(point)
-        on.annotate(n, point, (5, 5), textcoords="offset points", annotation_clip=True, bbox=box)
+    look = {"textcoords": "offset points", "annotation_clip": True, "bbox": box}
+    last = len(points) - 1
+    is_far = np.linalg.norm((points - points[last]) / size, axis=1) >= gap
+    first = np.flatnonzero(is_far).max(initial=-1) + 1  # from here on, all are close to the last
+    text = f"{first}–{last}" if first < last else last
+    on.annotate(text, points[last], (0, -7), ha="center", va="top", **look)
+    # This is below its point, and the others are above theirs. So a point here is too close to it.
+    numbered = [points[last] - [0.04, 0.09] * size]
+    for n, point in enumerate(points[:first]):
+        if all(np.linalg.norm((point - other) / size) >= gap for other in numbered):
+            numbered.append(point)
+            on.annotate(n, point, (5, 5), **look)
 
 
 def bowl(on, loss, minimum, tried, colours, **labels):

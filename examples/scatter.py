@@ -70,13 +70,23 @@ program.say(
     "That is why small mini-batches pay." if EXPONENT > -0.9 else "",
 )
 
+# %% Then why do steps with such gradients descend? Because their errors cancel.
+found = [gradient(rng.integers(len(x), size=SIZES[0])) for _ in range(TIMES)]
+TOGETHER = np.linalg.norm(np.mean(found, axis=0) - full) / LENGTH
+program.say(
+    f"A gradient on {SIZES[0]:,} example{'s' if SIZES[0] > 1 else ''} is off by {SCATTER[0]:.2f}"
+    f" times the full one's length. The mean of {TIMES} of them is off by {TOGETHER:.2f} times:",
+    "their errors point in different directions, and cancel. Over many small steps they do, too.",
+)
+
 # %% The picture
 figure, [on] = plots.panels(height=4.2)
 measured = f"measured, {TIMES} mini-batches of each size"
 on.loglog(SIZES, SCATTER, "o", color=plots.BLUE, label=measured)
 root = SCATTER[0] * np.sqrt(SIZES[0] / np.array(SIZES))
 on.loglog(SIZES, root, "--", color=plots.VERMILION, label="1 / √size, through the first point")
-low, high = np.floor(np.log2([min(SCATTER), max(SCATTER)]))
+low = np.floor(np.log2(min(SCATTER)))
+high = np.ceil(np.log2(max(SCATTER)))
 TICKS = 2.0 ** np.arange(low, high + 1)  # 0.25, 0.5, 1, …
 on.set(
     title=f"A mini-batch 100 times as large is {100**-EXPONENT:.1f} times as close",

@@ -12,7 +12,7 @@ import program
 from microgd import Value, grad, nn, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--lr", type=program.rate, default=0.2, help="the learning rate (%(default)s)")
+parser.add_argument("--lr", type=program.rate, default=0.2, help="learning rate (default: 0.2)")
 options = program.options(parser)
 
 COLUMNS = ("flipper_length_mm", "bill_depth_mm", "body_mass_g")  # x1, x2 and y
@@ -88,11 +88,21 @@ gradient = grad(loss)(path[0])
 steepness = np.linalg.norm(gradient)
 ANGLE = np.degrees(np.arctan2(gradient[1], gradient[0]))
 STEEPER = int(np.sum(RISES > steepness * (1 + 1e-6)))
+steeper = f"{STEEPER or 'none'} of 360 directions {'is' if STEEPER < 2 else 'are'} steeper"
 program.say(
     f"At the start the gradient is [{gradient[0]:.3f}, {gradient[1]:.3f}]: its length is",
     f"{steepness:.4f}, and its angle {ANGLE:.1f}°. Of 360 directions the loss rises most along",
     f"{degrees[RISES.argmax()]}°, by {RISES.max():.4f} per unit of length, and falls most along",
-    f"{degrees[RISES.argmin()]}°. {STEEPER} of them are steeper than the gradient.",
+    f"{degrees[RISES.argmin()]}°: {steeper} than the gradient.",
+)
+
+# %% Are the weights independent? Keep w1, and move only w2 by 1.
+w1, w2 = path[0]
+ALONE = [grad(loss)(np.array([w1, other]))[0] for other in (w2, w2 + 1)]
+depends = "does not depend" if np.isclose(*ALONE) else "depends"
+program.say(
+    f"Each weight can be set alone. At w1 = {w1:g} the slope of w1 is {ALONE[0]:.4f} if w2 is",
+    f"{w2:g}, and {ALONE[1]:.4f} if w2 is {w2 + 1:g}: it {depends} on where the other weight is.",
 )
 
 # %% What one element says: how much the loss changes per unit of that weight, here.
@@ -127,13 +137,13 @@ title = (
 plots.contours(lambda a, b: loss(np.array([a, b])), path, ax=left, title=title, zlabel="loss (sd²)")
 left.set(xlabel=f"w1, for {name1} (sd per sd)", ylabel=f"w2, for {name2} (sd per sd)")
 left.set_aspect("equal")  # so that the arrows stand at right angles on the contours
-program.number(left, path)
+program.number(left, path, gap=0.09)
 right.plot(degrees, RISES, color="0.4", label="360 directions, tried")
 right.plot(ANGLE, steepness, "o", color=plots.VERMILION, label="the gradient: angle and length")
-opposite = (ANGLE + 360) % 360 - 180
-right.plot(opposite, -steepness, "s", color=plots.BLUE, label="the update: the opposite")
+opposite = {"color": plots.BLUE, "label": "the update: the opposite"}
+right.plot((ANGLE + 360) % 360 - 180, -steepness, "s", **opposite)
 right.axhline(0, color="black", linewidth=1)
-title = f"{STEEPER} of 360 directions are steeper\nthan the gradient's, {ANGLE:.0f}°"
+title = f"{steeper.capitalize()}\nthan the gradient's, {ANGLE:.0f}°"
 right.set(title=title, xlabel="direction (degrees; 0 is along w1)", xticks=range(-180, 181, 90))
 right.set(ylabel="rise of the loss per unit of length", ylim=(-1.1 * steepness, 1.8 * steepness))
 right.legend(loc="upper left", fontsize="small")

@@ -203,7 +203,7 @@ def test_the_outputs_and_probabilities_are_those_of_numpy():
 
 @of("one_step")
 def test_the_update_is_minus_the_rate_times_every_slope():
-    its, printed, _, _ = small("one_step")
+    its, printed, figures, _ = small("one_step")
     model = network(0)
     x, y = data.digits().train
     nn.cross_entropy(model(x[:1]), y[:1]).backward()
@@ -214,7 +214,19 @@ def test_the_update_is_minus_the_rate_times_every_slope():
     assert f"{np.count_nonzero(update):,} are not 0" in said
     assert f"Its length is {np.sqrt(np.sum(update**2)):.3g}." in said
     largest = sorted(update**2)[-100:]
-    assert f"the 100 largest hold {sum(largest) / np.sum(update**2):.0%} of the length" in said
+    assert f"hold {sum(largest) / np.sum(update**2):.0%} of the length" in said
+    # The three layers have 784 · 16 + 16, 16 · 16 + 16 and 16 · 10 + 10 elements.
+    parts = np.split(np.abs(update), [12_560, 12_832])
+    counts = [int(np.sum(part >= largest[0] ** 0.5)) for part in parts]
+    assert sum(counts) == 100
+    told = ", ".join(f"{count} in layer {n}" for n, count in enumerate(counts, 1))
+    assert f"The 100 largest ({told}) hold" in said
+    tops = [part.max() for part in parts]
+    layer = np.argmax(tops) + 1
+    assert f"The largest element is {max(tops):.3g}, in layer {layer} of 3." in said
+    drawn = f"largest of these is {parts[0][:12_544].max():.2g}; that of all 13,002 elements is "
+    title = figures["one_step_update.png"].get_suptitle()
+    assert f"{drawn}{max(tops):.2g}, in layer {layer})" in title
 
 
 @of("one_step")
@@ -246,7 +258,11 @@ NETWORKS = {
 @pytest.mark.parametrize(("edits", "count", "units"), NETWORKS.values(), ids=NETWORKS)
 def test_another_network_is_told_of_as_it_is(edits, count, units):
     printed, figures = edited("one_step", edits)
-    assert f"The {count:,} weights and biases began at random" in " ".join(printed.split())
+    said = " ".join(printed.split())
+    assert f"The {count:,} weights and biases began at random" in said
+    terms, total = re.search(r"at random: (784 · [\d ·+]+) = ([\d,]+),", said).groups()
+    products = [np.prod([int(factor) for factor in term.split("·")]) for term in terms.split("+")]
+    assert sum(products) == count == int(total.replace(",", ""))
     images = [on for on in figures["one_step_update.png"].axes if on.images]
     assert len(images) == units
     assert f"of all {count:,} elements" in figures["one_step_update.png"].get_suptitle()

@@ -1,6 +1,9 @@
 """baskets.py, scatter.py and all_slopes.py do what they say, on their real output."""
 
 import re
+import subprocess
+import sys
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -9,6 +12,11 @@ from example_runs import EXAMPLES, edited, needs_matplotlib, of, run, small
 from microgd import Value, data, gradients, nn
 
 pytestmark = needs_matplotlib
+
+
+def said(printed):
+    """What was printed, as one line."""
+    return " ".join(printed.split())
 
 
 # ── baskets.py ───────────────────────────────────────────────────────────────────────────────────
@@ -70,7 +78,7 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     its, _, _, _ = small("baskets")
     model = its.start()
     before = model.weight.data.copy()
-    steps = its.some_weights(model, 0.5, np.random.default_rng(0), times=2)
+    steps = its.some_weights(model, (its.x, its.y), 0.5, np.random.default_rng(0), times=2)
     pixels = np.random.default_rng(0).choice(784, its.PIXELS, replace=False)
     (slope,) = gradients(nn.cross_entropy(model(its.x), its.y), [model.weight])
     next(steps)
@@ -87,6 +95,49 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     np.testing.assert_allclose(
         (model.weight.data - before)[:, moved], -0.5 * slope[:, moved], rtol=1e-3, atol=1e-6
     )
+
+
+@of("baskets")
+def test_a_block_at_its_best_is_not_at_its_best_after_another_block_moved():
+    its, printed, _, _ = small("baskets")
+    model = its.start()
+    rng = np.random.default_rng(0)
+    steps = its.some_weights(model, (its.x, its.y), 4.0, rng, times=its.LONG)
+    pixels = np.random.default_rng(0).choice(784, its.PIXELS, replace=False)
+    lengths = []
+    for count in (0, its.LONG, its.LONG):
+        for _ in range(count):
+            next(steps)
+        (slope,) = gradients(nn.cross_entropy(model(its.x), its.y), [model.weight])
+        lengths.append(np.linalg.norm(slope[:, pixels]))
+    first, done, later = lengths
+    np.testing.assert_allclose([its.DONE, its.LATER], [done / first, later / first], rtol=1e-2)
+    assert its.DONE < 0.05
+    assert its.LATER > 1.3 * its.DONE
+    assert f"Its slopes are {its.DONE:.1%} of those at the start." in said(printed)
+    assert f"with another block they are {its.LATER:.1%}: its best values moved" in said(printed)
+
+
+@of("baskets")
+def test_a_loss_that_rises_first_is_told_and_marked():
+    its, printed, figures, _ = small("baskets")
+    tops = {name: max(history[:, 2]) for name, (_, history) in its.BEST.items()}
+    highest = max(tops, key=tops.get)
+    assert tops[highest] > its.FIRST
+    assert f"“{highest}” rises to {tops[highest]:.2f} before it falls." in said(printed)
+    for on in figures["baskets.png"].axes:
+        texts = [text.get_text() for text in on.texts]
+        assert texts == [f"before any step: {its.FIRST:.3g}", "the goal: 0.4", "steps too long"]
+        assert on.get_ylim()[0] < its.GOAL < tops[highest] < on.get_ylim()[1]
+
+
+def test_a_loss_that_falls_from_the_first_step_on_is_not_said_to_rise():
+    edits = {**FEW, RATES: "[0.25]", "BATCH = 32": "BATCH = 250", "GOAL = 0.4": "GOAL = 1.2"}
+    printed, figures = edited("baskets", edits, "--examples", 300)
+    assert "before it falls" not in printed
+    assert "steps too long" not in [
+        text.get_text() for text in figures["baskets.png"].axes[0].texts
+    ]
 
 
 RATES = "[2.0**n for n in range(5, -6, -1)]"
@@ -196,8 +247,21 @@ def test_multiply_adds_are_counted_once_each():
 def test_the_time_that_is_told_is_the_one_that_was_measured():
     its, printed, _, _ = small("all_slopes")
     loss, reverse = its.TIMES
-    assert f"takes {reverse / loss:.1f} times as long as the loss" in " ".join(printed.split())
+    assert f"takes {reverse / loss:.1f} times as long as the loss" in said(printed)
+    _, forward, backward, _ = list(its.COSTS.values())[-1]
+    assert f"for {backward / forward:.1f} times the multiply-adds" in said(printed)
     assert 0 < loss < 1
+
+
+def test_the_time_that_is_told_is_steady():
+    def told():
+        program = [sys.executable, str(EXAMPLES / "all_slopes.py"), "--out", folder]
+        done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
+        return float(re.search(r"takes ([\d.]+) times as long", said(done.stdout))[1])
+
+    with TemporaryDirectory() as folder:
+        times = [told() for _ in range(3)]
+    assert max(times) < 2 * min(times)
 
 
 ALL = "[[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]"
@@ -263,6 +327,20 @@ def test_the_gradients_of_all_examples_have_the_full_gradient_as_their_mean():
     np.testing.assert_allclose(np.mean(each, axis=0), its.full, atol=1e-5)
 
 
+@of("scatter")
+def test_the_errors_of_many_gradients_cancel():
+    its, printed, _, _ = small("scatter")
+    found = re.search(r"on 1 example is off by ([\d.]+) .* is off by ([\d.]+) times", said(printed))
+    alone, together = float(found[1]), float(found[2])
+    assert f"{its.SCATTER[0]:.2f}" == found[1]
+    # The scatter of a mean is that of one, divided by the root of their number.
+    assert together == pytest.approx(alone / np.sqrt(its.TIMES), rel=0.3)
+    rng = np.random.default_rng(5)
+    others = [its.gradient(rng.integers(len(its.x), size=1)) for _ in range(its.TIMES)]
+    again = np.linalg.norm(np.mean(others, axis=0) - its.full) / its.LENGTH
+    assert together == pytest.approx(again, rel=0.3)
+
+
 SIZES = "[1, 4, 16, 64, 256, 1024]"
 ANY = {"SIZES = " + SIZES: "SIZES = [1, 4, 16, 64]"}
 CHANGES = {
@@ -297,7 +375,8 @@ def test_after_an_edit_the_scatter_is_told_as_it_is(edits, arguments):
     low, high = on.get_ylim()
     assert low < off.min() < off.max() < high
     ticks = on.get_yticks()
-    assert off.min() / 2 < min(ticks) < max(ticks) <= off.max()
+    assert off.min() / 2 < min(ticks) <= off.min() * 1.01
+    assert off.max() / 1.01 <= max(ticks) < off.max() * 2  # the first and the last can be read
 
 
 def test_a_single_size_can_be_compared_with_nothing():

@@ -158,6 +158,41 @@ def test_a_rate_too_large_to_draw_is_one_clear_line(capsys):
     assert "--rates: must be at most 1000, but is 1e30" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("one_weight", ["--rates", 0.01, 0.15, 0.5, 0.7, 0.8]),
+        ("one_weight", ["--rates", 0.97, 1, 1.01, 1.04, 1.2]),
+        ("one_weight", ["--rates", 0.15, 0.9, "--steps", 40]),
+        ("learning_rate", []),
+        ("two_weights", []),
+        ("two_weights", ["--lr", 0.02]),
+        ("two_weights", ["--lr", 0.6]),
+    ],
+)
+def test_no_number_of_a_step_is_over_another_and_the_first_and_the_last_are_there(name, arguments):
+    figures = once(name, *arguments)[2]
+    figure = figures.get(f"{name}_steps.png") or figures[f"{name}.png"]
+    figure.canvas.draw()
+    numbered = [on.texts for on in figure.axes if on.texts]
+    assert numbered
+    for texts in numbered:
+        boxes = [text.get_window_extent() for text in texts]
+        assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[:n])
+        numbers = [number for text in texts for number in text.get_text().split("–")]
+        assert "0" in numbers
+        assert {"6", "40"} & set(numbers)
+
+
+def test_points_close_to_the_last_one_share_its_number():
+    _, _, figures, _ = run("one_weight", "--rates", 0.5, 1.04)
+    arrived, away = (
+        {text.get_text() for text in on.texts} for on in figures["one_weight.png"].axes
+    )
+    assert arrived == {"0", "1–6"}
+    assert away == set("0123456")
+
+
 # ── line.py ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -267,7 +302,25 @@ def test_a_loss_that_still_changes_is_not_said_to_have_stopped():
     assert "Learning rate 1e-05: at step 9999 the loss has changed by more than 1e-06%" in said(
         printed
     )
-    assert figures["line.png"].axes[1].get_title().startswith("1 of 2 losses nearly stop changing")
+    title = figures["line.png"].axes[1].get_title()
+    assert title == "A loss that hardly changes may be\nthe smallest"
+
+
+@pytest.mark.parametrize(
+    ("lr", "ends"),
+    [(0.1, "the smallest, or 118 times the smallest"), (1.0, "118 times the smallest")],
+)
+def test_the_title_says_where_losses_that_hardly_change_may_be(lr, ends):
+    _, _, figures, _ = once("line", "--lr", lr)
+    title = figures["line.png"].axes[1].get_title()
+    assert title == f"A loss that hardly changes may be\n{ends}"
+
+
+def test_each_threshold_is_said_with_its_learning_rate():
+    _, printed, _, _ = run("line", "--lr", 0.3)
+    assert said(printed).count("The learning rate is 0.3. The descent stops when") == 1
+    assert "by less than 1e-10 of itself in 5 steps." in said(printed)
+    assert "What does a common one say, 0.1% in 5 steps" in said(printed)
 
 
 @pytest.mark.parametrize("name", ["line", "two_weights", "curvature"])
@@ -298,13 +351,25 @@ def test_the_goldilocks_zone_ends_where_the_largest_curvature_says():
 
 
 @together("learning_rate")
+def test_the_steps_that_are_printed_are_those_that_a_descent_takes():
+    its, printed, _, _ = once("learning_rate")
+    lines = re.findall(r"^  steps to within 1% of the smallest loss: (.*)$", printed, re.MULTILINE)
+    for feature, line in zip(its.BOWLS.values(), lines, strict=True):
+        said = re.findall(r"(\d+) at rate (\S+?)(?:,|$)", line)
+        assert len(said) == 3
+        for steps, rate in said:
+            lr = its.RATES[np.abs(its.RATES - float(rate)).argmin()]
+            assert its.descend(feature, lr) == int(steps)
+
+
+@together("learning_rate")
 @pytest.mark.parametrize(
     ("share", "name"),
     [
         (0.04, "too small"),
         (1e-9, "too small"),
-        (0.3, "right"),
-        (0.5, "right"),
+        (0.3, "arrives soon"),
+        (0.5, "arrives soon"),
         (0.97, "nearly too large"),
         (1.0, "neither nearer nor farther"),
         (1.0001, "too large"),
@@ -320,14 +385,18 @@ def test_a_rate_is_called_what_theory_says(share, name):
 def test_the_titles_tell_of_the_shares_that_were_chosen():
     shares = (0.04, 0.3, 0.97, 1.0, 1.05, 900.0)
     edits = {"np.geomspace(1e-3, 1, 25), 1000": "np.geomspace(4e-3, 1, 10), 700"}
-    _, figures = edited("learning_rate", edits, "--shares", *shares)
-    names = ("too small", "right", "nearly too large", "neither nearer nor farther")
+    printed, figures = edited("learning_rate", edits, "--shares", *shares)
+    names = ("too small", "arrives soon", "nearly too large", "neither nearer nor farther")
     axes = figures["learning_rate_steps.png"].axes
     for share, name, on in zip(shares, (*names, "too large", "too large"), axes, strict=True):
-        first, second = on.get_title().split("\n")
+        first, second = on.get_title().split("\n", 1)
         assert first == f"{share:g} · 2/λ: {name}"
-        steps, left = re.fullmatch(r"\(step (\d+): (\S+) times as far\)", second).groups()
+        tells = r"after (\d+) steps the distance is\s(\S+) times the first"
+        steps, left = re.fullmatch(rf"\({tells}\)", second).groups()
         np.testing.assert_allclose(float(left), abs(1 - 2 * share) ** int(steps), rtol=0.05)
+        line = re.search(rf"^{share:g} · 2/λ, a rate of (\S+): {name}; {tells}$", printed, re.M)
+        np.testing.assert_allclose(float(line[1]), share * 0.5072, rtol=1e-3)
+        assert line.groups()[1:] == (steps, left)
     check_pictures(figures)
 
 
@@ -356,11 +425,11 @@ def test_rates_that_do_not_enclose_the_end_of_the_zone_are_one_clear_line(rates,
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_step_in_a_network_breaks_even_at_2_by_its_curvature(seed):
+def test_a_step_in_a_network_leaves_the_loss_as_it_was_at_2_by_its_curvature(seed):
     its, printed, _, _ = run("curvature", "--steps", 40, "--seed", seed)
-    assert list(its.BREAK_EVEN) == [0, 10, 40]
-    np.testing.assert_allclose(list(its.BREAK_EVEN.values()), 1, atol=0.1)
-    assert f"{its.BREAK_EVEN[40]:.1%} of 2/λ" in printed
+    assert list(its.UNCHANGED) == [0, 10, 40]
+    np.testing.assert_allclose(list(its.UNCHANGED.values()), 1, atol=0.1)
+    assert f"a step at {its.UNCHANGED[40]:.1%} of 2/λ leaves the loss as it was" in printed
     # The program made one more step after its last measurement.
     turned = hvp(its.network_loss(), its.weights, its.unit)
     along = sum(np.sum(t * u) for t, u in zip(turned, its.unit, strict=True))
@@ -380,7 +449,7 @@ def test_what_is_said_about_the_curvature_is_what_was_measured(rate):
     assert f"At {above} of {len(its.CURVATURE)} places the rate, {rate:g}, is above" in said(
         printed
     )
-    assert f"2/rate is {2 / rate:.3g}." in said(printed)
+    assert f"The edge is 2/rate = {2 / rate:.3g}: the largest curvature" in said(printed)
     assert "curvature.png" in figures
     check_pictures(figures)
 
@@ -392,7 +461,7 @@ def test_a_network_that_diverges_is_one_clear_line():
 
 def test_other_examples_and_moments_leave_the_program_running():
     printed, _ = edited("curvature", {"EXAMPLES = 200": "EXAMPLES = 20"}, "--steps", 43)
-    assert printed.count("breaks even at") == 3
+    assert printed.count("leaves the loss as it was") == 3
 
 
 # ── two_weights.py ────────────────────────────────────────────────────────────────────────────────
@@ -420,9 +489,42 @@ def test_a_descent_that_runs_away_is_one_clear_line():
 @pytest.mark.parametrize("start", ["[-0.4, 0.6]", "[2.0, 3.0]", "[-1e6, 5e5]", "[0.9037, 0.0557]"])
 def test_no_direction_is_steeper_than_the_gradients(start):
     printed, figures = edited("two_weights", {"[-0.4, 0.6], 40": f"{start}, 2"})
-    assert "0 of them are steeper" in said(printed)
-    assert figures["two_weights.png"].axes[1].get_title().startswith("0 of 360 directions")
+    assert "none of 360 directions is steeper than the gradient." in said(printed)
+    title = figures["two_weights.png"].axes[1].get_title()
+    assert title.startswith("None of 360 directions is steeper\nthan the gradient's")
     check_pictures(figures)
+
+
+@pytest.mark.parametrize(
+    ("steeper", "told"),
+    [(1, "1 of 360 directions is steeper"), (7, "7 of 360 directions are steeper")],
+)
+def test_steeper_directions_would_be_counted(steeper, told):
+    count = "int(np.sum(RISES > steepness * (1 + 1e-6)))"
+    printed, figures = edited("two_weights", {count: str(steeper)})
+    assert told in said(printed)
+    assert figures["two_weights.png"].axes[1].get_title().startswith(told)
+
+
+DEPENDS = r"w1 is (\S+) if w2 is (\S+), and (\S+) if w2 is (\S+): it (.*) on where the other"
+
+
+@together("two_weights")
+def test_the_slope_of_one_weight_depends_on_where_the_other_is():
+    its, printed, _, _ = once("two_weights")
+    first, w2, second, other, verb = re.search(DEPENDS, said(printed)).groups()
+    assert verb == "depends"
+    assert float(w2) != float(other)
+    for slope, at in ((first, w2), (second, other)):
+        errors = -0.4 * its.x1 + float(at) * its.x2 - its.y
+        np.testing.assert_allclose(float(slope), 2 * np.mean(errors * its.x1), atol=1e-4)
+
+
+def test_without_a_correlation_the_slope_is_said_not_to_depend_on_the_other_weight():
+    columns = "x1, x2, y = ((table - table.mean(axis=0)) / deviations).T"
+    apart = "; x2 = x2 - x1 * np.mean(x1 * x2)"
+    printed, _ = edited("two_weights", {columns: columns + apart})
+    assert re.search(DEPENDS, said(printed))[5] == "does not depend"
 
 
 @together("two_weights")
