@@ -78,7 +78,8 @@ program.say(
 across, up = np.linspace(-1.5, 2.5, 81), np.linspace(-1.0, 1.5, 51)
 heights = says(*np.meshgrid(across, up))
 figure, [ax] = plots.panels(1, 1, width=7, height=4.8)
-filled = ax.contourf(across, up, heights, levels=np.linspace(-1, 1, 11), cmap="RdBu")
+levels = np.linspace(-1, 1, 11)
+filled = ax.contourf(across, up, heights, levels, cmap="RdBu", alpha=0.6, extend="both")
 ax.contour(across, up, heights, levels=[0.0], colors="black", linewidths=1.5)
 for sign, marker, name in ((1, "o", "upper"), (-1, "s", "lower")):
     chosen = points[side == sign]
@@ -87,7 +88,7 @@ for sign, marker, name in ((1, "o", "upper"), (-1, "s", "lower")):
 ax.set(
     xlabel="x",
     ylabel="y",
-    title=f"What a network of {count(model)} weights says; the line is where it says 0",
+    title=f"The output of {count(model)} weights and biases: on the line it is 0",
 )
 ax.legend(loc="upper right")
 figure.colorbar(filled, label="the network's output")
