@@ -7,6 +7,7 @@ import subprocess
 import sys
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from example_runs import (
     EXAMPLES,
@@ -24,6 +25,7 @@ from example_runs import (
 )
 
 import microgd
+from microgd import nn, optim
 
 pytestmark = needs_matplotlib
 with_pictures = pytest.mark.parametrize(
@@ -214,6 +216,35 @@ def test_the_numbers_in_the_learners_path_are_the_programs_own(name):
         if each not in GIVEN.get(name, ()) and not is_among(number, numbers)
     }
     assert not missing
+
+
+@needs_tqdm
+@of("the story of the page")
+def test_the_story_of_the_page_of_digits_is_what_the_engine_computes():
+    its, _, _, _ = run("digits")
+    x, y = its.digits.test
+    model, digit = its.model, 8
+    trained = model.state_dict()
+
+    def after(rate):
+        """What it says of the digit, and how many it reads, after a step on this digit."""
+        model.load_state_dict(trained)
+        model.zero_grad()
+        nn.cross_entropy(model(x[digit : digit + 1]), y[digit : digit + 1]).backward()
+        optim.SGD(model.parameters(), lr=rate).step()
+        said = model(x).data.argmax(axis=1)
+        return said[digit], np.sum(said == y)
+
+    text = " ".join(section_of("digits").split("Test digit 8 is a 5")[1].split())
+    told = re.search(r"read (\d+) of the test digits before, and reads (\d+) after", text)
+    told_of_a_short_step = re.search(r"a tenth as large: it says 5, and still reads (\d+)", text)
+    rates = (0, its.options.rate, its.options.rate / 10)
+    found = [after(rate) for rate in rates]
+    assert [said for said, _ in found] == [4, 5, 5]
+    assert y[digit] == 5
+    # Another processor may compute a little else, and the longer step is sensitive to that.
+    counts = [int(count) for count in (*told.groups(), told_of_a_short_step[1])]
+    np.testing.assert_allclose([count for _, count in found], counts, rtol=0.1)
 
 
 def test_all_links_of_the_learners_path_lead_somewhere():
