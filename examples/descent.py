@@ -36,6 +36,7 @@ def write(
     first, second = features
     page = assemble(
         Path(__file__).parent / "pages" / "descent",
+        scripts=["shared", "descent_bowl", "descent_words", "descent_picture"],
         count=f"{len(target):,}",
         examples=escape(examples),
         x=escape(x),

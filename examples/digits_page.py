@@ -40,6 +40,7 @@ def write(path, model, test, lr=0.05):
     images, labels = images[:MOST], labels[:MOST]
     page = assemble(
         Path(__file__).parent / "pages" / "digits",
+        scripts=["shared", "digits_network", "digits_picture"],
         shape="→".join(map(str, sizes)),
         words=in_words(sizes),
         activation=SENTENCES[layers[0]["bend"]],

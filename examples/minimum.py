@@ -7,6 +7,7 @@ x**4 - 3 * x**2 + x.
 # %% The curve, its slope, and the slope of its slope.
 import math
 
+import curve_pictures
 import curves
 import numpy as np
 import program
@@ -116,26 +117,26 @@ print()
 # %% The picture: the curve with its level points above, the first steps of each descent below.
 marked = [*points, *starts]
 SPAN = (min(marked) - 0.35, max(marked) + 0.35)
-curves.end_without_values(f, SPAN)
-GROUPS = curves.by_kind(f, KINDS)
+curve_pictures.end_without_values(f, SPAN)
+GROUPS = curve_pictures.by_kind(f, KINDS)
 figure, (above, below) = plots.panels(rows=2, height=7.5)
-curves.draw(
+curve_pictures.draw(
     above,
     f,
     SPAN,
     GROUPS,
-    curves.room_around([curves.value(f, x) for x in marked]),
-    title=curves.level_title(GROUPS, plains, LOW, HIGH),
-    ylabel=curves.axis_label(program.formula(f)),
+    curve_pictures.room_around([curves.value(f, x) for x in marked]),
+    title=curve_pictures.level_title(GROUPS, plains, LOW, HIGH),
+    ylabel=curve_pictures.axis_label(program.formula(f)),
 )
-curves.draw_starts(above, starts, curves.heights(f, np.array(starts)))
+curve_pictures.draw_starts(above, starts, curves.heights(f, np.array(starts)))
 above.lines[-1].set_label("start of a descent")
 above.legend()
-curves.draw_paths(below, PATHS.values(), steps=10)
+curve_pictures.draw_paths(below, PATHS.values(), steps=10)
 below.set(
     title=f"Descent from each start: steps against the slope, learning rate {options.rate:g}",
     xlabel="x",
     xlim=SPAN,
 )
-curves.mark_lines((above, below), GROUPS)
+curve_pictures.mark_lines((above, below), GROUPS)
 program.save(figure, options.out / "minimum.png")
