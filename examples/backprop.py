@@ -52,7 +52,7 @@ for name, factor in z_by_weight.items():
 print(f"z = {z:.4f}, out = {out:.4f}, loss = {neuron(**WEIGHTS):.4f}\n")
 for name, factor in z_by_weight.items():
     print(
-        f"slope of {name} on paper = {loss_by_out:z.4f} · {out_by_z:z.4f} · {factor:g} "
+        f"slope of {name} on paper = {loss_by_out:z.6f} · {out_by_z:z.6f} · {factor:g} "
         f"= {PAPER[name]:z.6f}"
     )
 print()

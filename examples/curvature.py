@@ -113,8 +113,8 @@ print()
 program.say(
     f"At {len(ABOVE)} of {len(CURVATURE)} places the rate, {options.rate:g}, is above 2/λ. The",
     f"loss goes from {LOSS[0]:.4f} to {LOSS[options.steps]:.4f}. In the second half λ is",
-    f"{LATE:.2f} on average. The edge is 2/rate = {2 / options.rate:.3g}: the largest curvature at",
-    "which a step at this rate does not raise the loss.",
+    f"{LATE:.2f} on average. The limit is 2/rate = {2 / options.rate:.3g}: the largest curvature",
+    "at which a step at this rate does not raise the loss.",
 )
 
 # %% The picture.
@@ -133,7 +133,7 @@ left.set(title=title, xlabel="learning rate, as a multiple of 2/λ", ylabel=ylab
 left.legend()
 places = list(CURVATURE)
 right.plot(places, list(CURVATURE.values()), "o-", color=plots.BLUE, label="λ, measured")
-label = f"the edge, 2/rate = {2 / options.rate:.3g}"
+label = f"the limit, 2/rate = {2 / options.rate:.3g}"
 right.axhline(2 / options.rate, color=plots.VERMILION, linestyle="--", label=label)
 title = f"The loss goes from {LOSS[0]:.3f} to {LOSS[options.steps]:.3f};\n"
 right.set_title(title + f"in the second half λ is {LATE:.2f} on average")

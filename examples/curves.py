@@ -1,7 +1,7 @@
 """What slope.py and minimum.py share: helpers that look closely at a curve.
 
-They find out what it does, and say it; curve_pictures.py draws it. The programs invite you to put in
-another curve. It may have kinks like |x|, poles like 1 / x, jumps, plains, or places without a
+They find out what it does, and say it; curve_pictures.py draws it. The programs invite you to put
+in another curve. It may have kinks like |x|, poles like 1 / x, jumps, plains, or places without a
 value. The helpers notice them, so that what the programs say stays true.
 
 A curve f is a function of one number, which `microgd.grad` can differentiate.

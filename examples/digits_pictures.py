@@ -34,7 +34,7 @@ def most_frequent_errors(labels, said):
 def confusion(labels, said, *sentences):
     """How many test digits are taken for which; the title is these sentences."""
     title = "\n".join(textwrap.fill(sentence, 62) for sentence in sentences)
-    axes = {"xlabel": "the network says", "ylabel": "it is"}
+    axes = {"xlabel": "the network says (a dot: never)", "ylabel": "it is"}
     return plots.confusion_matrix(labels, said, range(10), title=title, **axes)
 
 

@@ -91,10 +91,12 @@ for name, colour, marker in (("flat", plots.BLUE, "."), ("steep", plots.VERMILIO
     look = {"color": colour, "fillstyle": "none"}
     on.plot(RATES, steps, marker, label=f"{name} bowl (length in {UNITS[name]})", **look)
     on.axvline(LIMIT[name], ls="--", color=colour, label=f"2/λ = {LIMIT[name]:.3g}, predicted end")
-on.set_yticks([1, 10, 100, MOST, 3 * MOST, 6 * MOST], [1, 10, 100, MOST, "more", "diverges"])
+on.set_yticks(
+    [1, 10, 100, MOST, 3 * MOST, 6 * MOST], [1, 10, 100, MOST, f"more than {MOST}", "diverges"]
+)
 title = f"The rate may be {ZONE['flat'] / ZONE['steep']:.3g} times as large in the flat bowl"
 on.set(ylim=(0.8, 10 * MOST), title=title, ylabel="steps to within 1% of the smallest loss")
-on.legend(loc="lower left")
+figure.legend(loc="outside lower center", ncols=2)
 program.save(figure, options.out / "learning_rate.png")
 
 # %% Too small, good, too large: a few steps of w alone in the flat bowl, with b where it belongs.
@@ -139,9 +141,10 @@ program.save(figure, options.out / "learning_rate_steps.png")
 # The rate stays the same, and the steps become smaller because the slope does. If the rate
 # multiplied the weight, again and again, the data would have no say.
 rate, w, product = 0.3 * limit_of_w, START, START
-print(f"rate {rate:.2g}:  slope   w − rate · slope   loss (kg²)   rate · w")
+print(f"With the rate {rate:.4g}, times the slope; and with the rate times w itself:")
+print("step        w        slope   loss (kg²)   w, if multiplied by the rate")
 for step in range(COUNT + 1):
-    print(f"{step:4d} {slope(w):12.4f} {w:18.4f} {loss_of(w):12.4f} {product:10.4f}")
+    print(f"{step:4d} {w:8.4f} {slope(w):12.4f} {loss_of(w):12.4f} {product:16.4f}")
     w, product = w - rate * slope(w), rate * product
 print(f"The minimum is at w = {TARGET:.4f}, and the loss there is {loss_of(TARGET):.4f}.")
 

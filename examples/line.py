@@ -5,7 +5,8 @@ penguins. By default it says how heavy a penguin is, given the length of its fli
 """
 
 # %% The data: two columns of a table of penguins. Their names and units come from the table.
-# x is measured from its mean, in standard deviations (sd); learning_rate.py says why.
+# x is measured from its mean, in standard deviations (sd, the typical distance from the mean). So
+# one learning rate suits every column: learning_rate.py shows what the unit of x does to it.
 import math
 import sys
 
@@ -20,7 +21,7 @@ parser.add_argument(
 )
 parser.add_argument("--y", metavar="COLUMN", default="body_mass_g", help="(default: %(default)s)")
 parser.add_argument(
-    "--lr", type=program.rate, default=0.1, help="the learning rate (default: %(default)s)"
+    "--rate", type=program.rate, default=0.1, help="the learning rate (default: %(default)s)"
 )
 options = program.options(parser)
 
@@ -62,9 +63,9 @@ def fit(lr, tolerance, most=10_000):
 
 
 STRICT = 1e-10  # 5 steps change the loss by less than this part of it
-losses, places = fit(options.lr, STRICT)
+losses, places = fit(options.rate, STRICT)
 program.say(
-    f"The learning rate is {options.lr:g}. The descent stops when the loss changes by less than",
+    f"The learning rate is {options.rate:g}. The descent stops when the loss changes by less than",
     f"{STRICT:g} of itself in 5 steps.",
 )
 print(f"step      loss ({y_unit}²)  w ({y_unit}/sd)  b ({y_unit})  slope of w  slope of b")
@@ -72,11 +73,11 @@ for step in range(0, len(losses), max(1, len(losses) // 8)):
     w, b, w_slope, b_slope = places[step]
     print(f"{step:4d} {losses[step]:14,.3f} {w:10.3f} {b:10.3f} {w_slope:11.3f} {b_slope:11.3f}")
 if losses[-1] > losses[0] * (1 + 1e-9):
-    sys.exit(f"the loss grows, from {losses[0]:.5g} to {losses[-1]:.5g}: try a smaller --lr")
+    sys.exit(f"the loss grows, from {losses[0]:.5g} to {losses[-1]:.5g}: try a smaller --rate")
 if not train.has_converged(losses, STRICT):
     to_and_fro = places[-1][3] * places[-2][3] < 0
     other = "smaller" if to_and_fro else "larger"
-    sys.exit(f"after {len(losses):,} steps the loss is still falling: try a {other} --lr")
+    sys.exit(f"after {len(losses):,} steps the loss is still falling: try a {other} --rate")
 print(f"At step {len(losses) - 1} the loss has stopped changing: by that sign, it has converged.\n")
 
 # %% Have we arrived? Least squares computes where the minimum is, without any steps.
@@ -95,7 +96,7 @@ print("These agree: we have arrived.\n" if ARRIVED else "These differ: this is n
 # With a tiny learning rate every step is tiny, wherever it starts. What is small at a minimum, and
 # nowhere else in a bowl, is the slope.
 TINY, TOLERANCE = 1e-5, 1e-3
-RUNS = {lr: fit(lr, TOLERANCE) for lr in (options.lr, TINY)}
+RUNS = {lr: fit(lr, TOLERANCE) for lr in (options.rate, TINY)}
 STOPPED = {lr: train.has_converged(run, TOLERANCE) for lr, (run, _) in RUNS.items()}
 program.say(
     f"A threshold of {STRICT:g} is strict. What does a common one say, {100 * TOLERANCE:g}% in 5",

@@ -142,5 +142,6 @@ bars.bar(np.arange(10) - 0.2, 100 * p, 0.4, color=plots.BLUE, label="prepared")
 bars.bar(np.arange(10) + 0.2, 100 * p_shrunk, 0.4, color=plots.VERMILION, label="made smaller")
 title = f"It says {SAYS}; made smaller, {SAYS_SHRUNK}"
 bars.set(title=title, xlabel="digit", ylabel="probability (%)", xticks=range(10), ylim=(0, 125))
+bars.set_yticks(range(0, 101, 20))  # above them is room for the legend
 bars.legend(loc="upper center", ncols=2)
 program.save(figure, options.out / "photo.png")

@@ -12,7 +12,9 @@ import program
 from microgd import Value, grad, nn, optim, plots
 
 parser = program.parser(__doc__)
-parser.add_argument("--lr", type=program.rate, default=0.2, help="learning rate (default: 0.2)")
+parser.add_argument(
+    "--rate", type=program.rate, default=0.2, help="the learning rate (default: %(default)s)"
+)
 options = program.options(parser)
 
 COLUMNS = ("flipper_length_mm", "bill_depth_mm", "body_mass_g")  # x1, x2 and y
@@ -29,18 +31,18 @@ def loss(w):
 
 
 # %% Descent: each step adds an arrow to the point where we are.
-# The arrow is −lr · gradient, the update: a column vector with an element for each weight. With
+# The arrow is −rate · gradient, the update: a column vector with an element for each weight. With
 # 13,002 weights it is the same sum.
 START, STEPS = [-0.4, 0.6], 40
 LOWEST = np.linalg.lstsq(np.stack([x1, x2], axis=1), y)[0]
 weights = Value(START)
-optimizer = optim.SGD([weights], lr=options.lr)
+optimizer = optim.SGD([weights], lr=options.rate)
 path, updates = [weights.data], []
 for step in range(STEPS):
     if not loss(path[-1]) <= 100 * loss(path[0]):
         sys.exit(
             f"the loss has grown from {loss(path[0]):.4g} to {loss(path[-1]):.4g} in {step} steps: "
-            "try a smaller --lr"
+            "try a smaller --rate"
         )
     optimizer.zero_grad()
     loss(weights).backward()
@@ -52,11 +54,13 @@ OFF = np.linalg.norm(path - LOWEST, axis=1)
 if OFF[0] < 1e-9:
     sys.exit("START is the lowest point, so there is no descent to show: try another")
 
-print("step       point         update       next point        loss")
+print("step    loss       point         update       next point")
 for step in range(min(STEPS, 4)):
     point, update, after = path[step], updates[step], path[step + 1]
-    print(f"{step:4d}  [{point[0]:8.4f}]  +  [{update[0]:8.4f}]  =  [{after[0]:8.4f}]", end=" ")
-    print(f"{loss(point):11.4f}\n      [{point[1]:8.4f}]     [{update[1]:8.4f}]", end="     ")
+    print(f"{step:4d} {loss(point):8.4f}  [{point[0]:8.4f}]  +  [{update[0]:8.4f}]", end="  =  ")
+    print(
+        f"[{after[0]:8.4f}]\n               [{point[1]:8.4f}]     [{update[1]:8.4f}]", end="     "
+    )
     print(f"[{after[1]:8.4f}]")
 print(f"After {STEPS} steps w is [{path[-1][0]:.4f}, {path[-1][1]:.4f}];", end=" ")
 print(f"least squares: [{LOWEST[0]:.4f}, {LOWEST[1]:.4f}].\n")
@@ -73,7 +77,8 @@ for point, update in zip(path[:4], updates[:4], strict=False):
 angles = ", ".join(f"{angle:.0f}°" for angle in ASIDE)
 lengths = ", ".join(f"{np.linalg.norm(update):.3f}" for update in updates[:4])
 program.say(
-    f"The first updates point past the lowest point by {angles}, and their lengths are {lengths}."
+    f"The first updates miss the direction of the lowest point by {angles}. Their lengths are",
+    f"{lengths}: the learning rate, {options.rate:g}, times the lengths of the gradients.",
 )
 
 # %% Is the gradient the direction in which the loss rises most?
@@ -132,7 +137,8 @@ print(f"{WITHOUT[0]:.4f} with w1 = 0 instead, and {WITHOUT[1]:.4f} with w2 = 0.\
 # %% The picture.
 figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
 title = (
-    f"{STEPS} steps lead from {OFF[0]:.2g} (circle)\nto {OFF[-1]:.2g} (star) from the lowest point"
+    f"{STEPS} steps from the circle, {OFF[0]:.2g} away from the\n"
+    f"lowest point, to the star, {OFF[-1]:.2g} away from it"
 )
 plots.contours(lambda a, b: loss(np.array([a, b])), path, ax=left, title=title, zlabel="loss (sd²)")
 left.set(xlabel=f"w1, for {name1} (sd per sd)", ylabel=f"w2, for {name2} (sd per sd)")
