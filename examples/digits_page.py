@@ -10,11 +10,16 @@ from microgd import nn
 from microgd.page import as_json, assemble
 
 BENDS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid"}
-SENTENCES = {
-    "relu": "Then a <em>ReLU</em> keeps the sum if it is above 0, and makes it 0 otherwise.",
-    "tanh": "Then <em>tanh</em> bends the sum into a number between −1 and 1.",
-    "sigmoid": "Then a <em>sigmoid</em> bends the sum into a number between 0 and 1.",
-    "": "",
+ACTIVATIONS = {
+    "relu": "a <em>ReLU</em> keeps the sum if it is above 0, and makes it 0 otherwise.",
+    "tanh": "<em>tanh</em> bends the sum into a number between −1 and 1.",
+    "sigmoid": "a <em>sigmoid</em> bends the sum into a number between 0 and 1.",
+    "": "the sum is the result.",
+}
+NONE_AT_THE_OUTPUTS = {
+    "relu": "The ten outputs have no ReLU: only they may be below 0.",
+    "tanh": "The ten outputs have no tanh: only they may be below −1 or above 1.",
+    "sigmoid": "The ten outputs have no sigmoid: only they may be below 0 or above 1.",
 }
 LINES = (
     '<span class="above">Solid orange lines</span> raise the unit on their right, '
@@ -38,16 +43,18 @@ def write(path, model, test, lr=0.05):
         sizes.append(layer["outputs"])
     images, labels = test
     images, labels = images[:MOST], labels[:MOST]
+    numbers = nn.parameters_to_vector(model.parameters())
     page = assemble(
         Path(__file__).parent / "pages" / "digits",
         scripts=["shared", "digits_network", "digits_picture"],
         shape="→".join(map(str, sizes)),
         words=in_words(sizes),
-        activation=SENTENCES[layers[0]["bend"]],
+        activation=activations_in_words([layer["bend"] for layer in layers]),
         lines=LINES if len(layers) > 1 else "",
         last=len(labels) - 1,
         tests=f"{len(labels):,}",
-        count=f"{sum(p.size for p in model.parameters()):,}",
+        count=f"{numbers.size:,}",
+        length=f"{np.linalg.norm(numbers):.3g}",
         rate=f"{lr:g}",
         tenth=f"{lr / 10:g}",
         data=as_json(
@@ -71,6 +78,17 @@ def in_words(sizes):
         )
     parts.append(f"{sizes[-1]} outputs, one for each digit.")
     return ", then ".join(parts)
+
+
+def activations_in_words(bends):
+    """What the sums of the layers go through; `bends` has a name of `ACTIVATIONS` for each."""
+    *hidden, at_outputs = bends
+    if len(set(bends)) == 1:
+        return f"Then {ACTIVATIONS[at_outputs]}"
+    if len(set(hidden)) == 1 and not at_outputs:
+        return f"Then {ACTIVATIONS[hidden[0]]} {NONE_AT_THE_OUTPUTS[hidden[0]]}"
+    sentences = [f"In layer {n}, {ACTIVATIONS[bend]}" for n, bend in enumerate(hidden, 1)]
+    return " ".join([*sentences, f"At the outputs, {ACTIVATIONS[at_outputs]}"])
 
 
 def layers_of(model):

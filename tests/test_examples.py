@@ -170,7 +170,7 @@ def test_the_learners_path_has_its_question_and_its_place_in_the_table(name):
 
 
 def test_the_pages_count_the_programs_rightly():
-    assert f" in {len(NUMBERED)} short programs " in (EXAMPLES.parent / "README.md").read_text()
+    assert f" in {len(NUMBERED)} short programs;" in (EXAMPLES.parent / "README.md").read_text()
     assert len(NUMBERED) == 22
     assert "Twenty-two programs" in (EXAMPLES / "README.md").read_text()
 

@@ -3,11 +3,15 @@
 
 // ── Numbers and names, as one reads them ───────────────────────────────────────────────────────
 
-// Such as 0.0123, −4.56 and 7.89 × 10⁻¹².
+const withDecimals = (x, count) =>
+  x.toLocaleString("en", { minimumFractionDigits: count, maximumFractionDigits: count });
+const inThousands = count => withDecimals(count, 0);
+
+// Such as 0.0123, −4.56, 12,345 and 7.89 × 10⁻¹².
 function number(x, digits = 3) {
   const isPlain = Math.abs(x) >= 1e-3 && Math.abs(x) < 1e6;
   if (x === 0) return "0";
-  if (isPlain) return x.toFixed(decimalsOf(x, digits)).replace("-", "−");
+  if (isPlain) return withDecimals(x, decimalsOf(x, digits)).replace("-", "−");
   const [factor, power] = x.toExponential(digits - 1).split("e");
   return `${factor.replace("-", "−")}\u00a0×\u00a0${powerOfTen(power)}`;
 }
@@ -24,6 +28,9 @@ function percent(p) {
 }
 
 const percentInWords = p => percent(p).replace(/>\s/, "more than ").replace(/<\s/, "less than ");
+
+const scaleInWords = most =>
+  `from −${number(most)} (blue) over 0 (white) to ${number(most)} (orange)`;
 
 const withArticle = digit => (digit === 8 ? "an 8" : `a ${digit}`);
 
@@ -46,8 +53,26 @@ let stepsSinceTraining = 0;
 let countedAfter = null; // how many steps; null, if the test digits are not counted
 const readAfterTraining = countRead(answersOnTestDigits(network));
 
-function say(words) {
-  part("line").textContent = words;
+// Words, or also links to the sections.
+function say(...content) {
+  part("line").replaceChildren(...content);
+}
+
+// A link does not change the address, which keeps the digit.
+function goTo(title, control) {
+  part(title).scrollIntoView();
+  part(control).focus({ preventScroll: true });
+}
+
+function sectionLink(text, title, control) {
+  const link = document.createElement("a");
+  link.textContent = text;
+  link.href = `#${title}`;
+  link.onclick = event => {
+    event.preventDefault();
+    goTo(title, control);
+  };
+  return link;
 }
 
 // Which unit the reader looks into: the output for the network's answer, or the one chosen.
@@ -81,7 +106,7 @@ function show() {
 function showChanged() {
   const isChanged = stepsSinceTraining > 0;
   part("changed-words").textContent = isChanged
-    ? `You have changed the network by ${inSteps(stepsSinceTraining)}.`
+    ? `You have made ${inSteps(stepsSinceTraining)} since training.`
     : "The network is as trained.";
   part("undo").hidden = !isChanged;
   part("stale").hidden = countedAfter === null || countedAfter === stepsSinceTraining;
@@ -156,7 +181,8 @@ function lookInto() {
   show();
   if (!image) return say("Draw a digit first, or take one: section 3 shows what made its numbers.");
   const { layer, unit } = chosenUnit(forward(network, image));
-  return say(`Section 3 shows what made ${unitName(layer, unit)}.`);
+  const link = sectionLink("Section 3", "inside-title", "unit");
+  return say(link, ` shows what made ${unitName(layer, unit)}.`);
 }
 
 const total = found => found.reduce((sum, { amount }) => sum + amount, 0);
@@ -185,8 +211,8 @@ function pixelFigures(unit, pixels) {
   const products = pixels.map((ink, pixel) => ink * weights[pixel]);
   const most = largestOf(weights);
   return [
-    signedFigure(weights, most, "its weights: orange above 0, blue below"),
-    signedFigure(products, most, "ink × weight"),
+    signedFigure(weights, most, `its weights: the colour scale goes ${scaleInWords(most)}`),
+    signedFigure(products, most, "ink × weight, on the same scale"),
   ];
 }
 
@@ -226,7 +252,7 @@ function showWhy(results) {
   const [least, greatest] = [Math.min(...gradient), Math.max(...gradient)].map(x => number(x));
   part("why-caption").textContent =
     `The slopes of output ${output}: the smallest is ${least}, the largest ${greatest}. ` +
-    `The colour scale goes from −${number(most)} (blue) to ${number(most)} (orange).`;
+    `The colour scale goes ${scaleInWords(most)}.`;
   canvas.setAttribute(
     "aria-label",
     `The gradient of output ${output}. Ink raises it most ${pixelInWords(gradient, Math.max)}, ` +
@@ -255,8 +281,8 @@ function teach() {
     part("label").focus();
     return say("Say first which digit this is.");
   }
-  const rate = Number(part("rate").value);
-  if (!(rate > 0 && rate < Infinity)) return say("A learning rate must be a number above 0.");
+  const rate = typedRate();
+  if (rate === null) return undefined;
   const label = Number(part("label").value);
   const before = network.map(layer => ({
     ...layer, weight: layer.weight.slice(), bias: layer.bias.slice(),
@@ -273,7 +299,24 @@ function teach() {
   updates = update;
   stepsSinceTraining++;
   show();
-  return say(lessonInWords(label, rate));
+  return say(...lessonInWords(label, rate, lengthOf(before)));
+}
+
+// The learning rate, or null, if it is none. Many people write 0,05 for 0.05: the field then shows
+// the number with the point, so that 1,000 is seen to be 1.
+function typedRate() {
+  const field = part("rate");
+  const typed = field.value.trim();
+  const text = typed.replace(",", ".");
+  const rate = Number(text);
+  if (rate > 0 && rate < Infinity) {
+    if (text !== typed) field.value = rate;
+    return rate;
+  }
+  field.focus();
+  const found = typed === "" ? "" : `, and not “${typed}”`;
+  say(`A learning rate must be a number above 0, such as ${field.defaultValue}${found}.`);
+  return null;
 }
 
 // What the network makes of the image now, after so many steps.
@@ -286,20 +329,25 @@ function lessonOn(label, length, steps) {
 
 const isKnown = ({ loss }) => loss < 0.001; // a probability above 99.9%
 
-function lessonInWords(label, rate) {
+function lessonInWords(label, rate, lengthOfWeights) {
   const [before, after] = lessons.slice(-2);
   const start = `Step ${stepsSinceTraining}:`;
+  const move = after.length / lengthOfWeights;
+  const far = `the weights, of length ${number(lengthOfWeights)}, moved by ${number(after.length)}. `;
+  const price = [sectionLink("Section 6", "price-title", "count"), " counts what that cost."];
   if (isKnown(before) && isKnown(after)) {
-    return `${start} the network knows this digit already, so there is hardly anything to learn.`;
+    if (move > 0.01) return [`${start} the loss was tiny, but at this rate ${far}`, ...price];
+    return [`${start} the network knows this digit already, and the step hardly changed it.`];
   }
   const loss = `the loss ${changeInWords(before.loss, after.loss, number)}`;
   if (loss.includes("rose")) {
     const shorter = Number((rate / 10).toPrecision(2));
-    return `${start} ${loss}: the step was too long. Reset, and try a rate of ${shorter}.`;
+    return [`${start} ${loss}: the step was too long. Reset, and try a rate of ${shorter}.`];
   }
   const [from, to] = [before, after].map(({ probabilities }) => probabilities[label]);
   const change = changeInWords(from, to, percentInWords);
-  return `${start} ${loss}, the probability of ${label} ${change}.`;
+  const learned = `${start} ${loss}, the probability of ${label} ${change}.`;
+  return move > 0.2 ? [`${learned} But ${far}`, ...price] : [learned];
 }
 
 // If both look alike, say "stays": a loss that goes "from 1.48 to 1.48" looks like a fault.
@@ -391,8 +439,6 @@ function showUpdate() {
   showImagesOfUpdate();
 }
 
-const inThousands = count => count.toLocaleString("en");
-
 // What the element of an update belongs to.
 function elementName(i) {
   let left = i;
@@ -429,8 +475,8 @@ function showImagesOfUpdate() {
   }
   part("updates-caption").textContent =
     "What the step added to the weights from the 784 pixels to each of these units. The colour " +
-    `scale goes from −${number(most)} (blue) over 0 (white) to ${number(most)} (orange). It is ` +
-    "0 where there is no ink, and in units that did not count for this image.";
+    `scale goes ${scaleInWords(most)}. It is 0 where there is no ink, and in units that did not ` +
+    "count for this image.";
 }
 
 // ── A digit is there ───────────────────────────────────────────────────────────────────────────
@@ -629,9 +675,8 @@ part("unit").onchange = lookInto;
 part("which").onchange = lookAtSlopes;
 part("label").onchange = changeLabel;
 part("to-teach").onclick = event => {
-  event.preventDefault(); // the address keeps the digit
-  part("teach-title").scrollIntoView();
-  part("label").focus({ preventScroll: true });
+  event.preventDefault();
+  goTo("teach-title", "label");
 };
 part("teach").onclick = teach;
 part("reset").onclick = reset;
@@ -667,8 +712,8 @@ part("count").onclick = () => {
   part("price").textContent =
     `${count}, after ${inSteps(stepsSinceTraining)}. As trained, it read ` +
     `${inThousands(readAfterTraining)}. Its most frequent answer is ${most}, for ` +
-    `${inThousands(times[most])} digits; ` +
-    `${inThousands(really)} digits are ${withArticle(most)}.`;
+    `${inThousands(times[most])} digits; ${really < times[most] ? "only " : ""}` +
+    `${inThousands(really)} of the test digits really are ${withArticle(most)}.`;
 };
 
 part("network").onclick = event => {

@@ -95,7 +95,7 @@ const narrow = matchMedia("(max-width: 40rem)");
 // Where the layers stand, and the bars. A narrow window has its own picture, with text as large.
 function places() {
   const layout = narrow.matches
-    ? { width: 330, height: 400, first: 24, last: 156, bar: 30, barWidth: 70, radius: 8 }
+    ? { width: 330, height: 400, first: 27, last: 156, bar: 30, barWidth: 70, radius: 8 }
     : { width: 700, height: 420, first: 50, last: 430, bar: 42, barWidth: 140, radius: 10 };
   if (network.length === 1) layout.last = layout.first;
   return layout;
@@ -151,6 +151,18 @@ function drawLines(picture, results, chosen) {
   }
 }
 
+// Beside each circle stands its unit's number; if there is no room for all, beside some.
+function drawUnitNumbers(picture, layer) {
+  const { outputs } = network[layer];
+  const [[x, first], [, second]] = [unitPlace(layer, 0), unitPlace(layer, 1)];
+  const every = Math.ceil(12 / (second - first));
+  for (let unit = 0; unit < outputs; unit += every) {
+    const [, y] = unitPlace(layer, unit);
+    const look = { x: x - radiusOf(layer) - 4, y: y + 4, class: "number" };
+    picture.append(shape("text", look, unit));
+  }
+}
+
 function drawUnits(picture, results, chosen) {
   for (let layer = 0; layer < network.length; layer++) {
     const shown = results ? results[layer + 1] : new Float32Array(network[layer].outputs);
@@ -161,8 +173,11 @@ function drawUnits(picture, results, chosen) {
       const fullness = most > 0 ? Math.abs(shown[unit]) / most : 0;
       const circle = shape("circle", { cx, cy, r, "fill-opacity": fullness });
       if (shown[unit] < 0) circle.setAttribute("class", "below");
+      const value = results ? `: ${number(shown[unit])}` : "";
+      circle.append(shape("title", {}, unitName(layer, unit) + value));
       picture.append(shape("circle", { cx, cy, r, class: "ground" }), circle);
     }
+    if (layer + 1 < network.length) drawUnitNumbers(picture, layer); // outputs are by the bars
     const words = layer + 1 < network.length ? `layer ${layer + 1}` : "outputs";
     const [x] = unitPlace(layer, 0);
     picture.append(shape("text", { x, y: 14, "text-anchor": "middle", class: "caption" }, words));
