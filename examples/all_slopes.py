@@ -139,7 +139,7 @@ LINES = {
 for name, (look, colour, heights) in LINES.items():
     on.loglog(counts, heights, look, color=colour, label=name)
 on.set(
-    title=f"A reverse pass takes at most {max(RATIOS):.1f} times the work of the loss",
+    title=f"A reverse pass takes at most {max(RATIOS):.3g} times the work of the loss",
     xlabel="weights and biases of the network",
     ylabel=f"multiply-adds for {len(x):,} digits",
 )

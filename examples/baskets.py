@@ -161,7 +161,7 @@ lr, history = BEST[highest]
 top = history[np.argmax(history[:, 2])]
 if top[2] > FIRST:
     program.say(
-        f"The loss of “{highest}” rises to {top[2]:.2f} before it falls. Its best rate, {lr:.3g},",
+        f"The loss of “{highest}” rises to {top[2]:.2f} on its way. Its best rate, {lr:.3g},",
         "is too large for the first steps, which jump past the minimum. But no lower rate that was",
         "tried gets to the goal with fewer examples.",
     )

@@ -57,7 +57,7 @@ for step in range(options.steps):
     rate = 1.0 - 0.9 * step / options.steps  # large steps first, then smaller ones
     for p in model.parameters():
         p.data -= rate * p.grad
-    if step % (options.steps // 4) == 0:
+    if step % (options.steps // 4) == 0 or step == options.steps - 1:
         print(f"step {step:3}: the loss is {loss.item():.3f}")
 
 # %% What the network says everywhere.

@@ -144,7 +144,7 @@ rate, w, product = 0.3 * limit_of_w, START, START
 print(f"With the rate {rate:.4g}, times the slope; and with the rate times w itself:")
 print("step        w        slope   loss (kg²)   w, if multiplied by the rate")
 for step in range(COUNT + 1):
-    print(f"{step:4d} {w:8.4f} {slope(w):12.4f} {loss_of(w):12.4f} {product:16.4f}")
+    print(f"{step:4d} {w:8.4f} {slope(w):12.4f} {loss_of(w):12.4f} {product:z16.4f}")
     w, product = w - rate * slope(w), rate * product
 print(f"The minimum is at w = {TARGET:.4f}, and the loss there is {loss_of(TARGET):.4f}.")
 

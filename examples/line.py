@@ -85,6 +85,7 @@ w, b = places[-1][:2]
 slope = w / X.std()  # y = w · (X − mean) / sd + b, multiplied out
 found = [slope, b - slope * X.mean()]
 exact = np.polyfit(X, Y, 1)
+print(f"Per {x_unit} instead of per sd, that is w / {X.std():.3g}, the line is:")
 for name, (factor, constant) in {"gradient descent:": found, "least squares:": exact}.items():
     print(f"{name:18s}{y_name} = {factor:.6g} {y_unit}/{x_unit} * {x_name}", end=" ")
     print(f"{constant:+.6g} {y_unit}")

@@ -89,7 +89,7 @@ low = np.floor(np.log2(min(SCATTER)))
 high = np.ceil(np.log2(max(SCATTER)))
 TICKS = 2.0 ** np.arange(low, high + 1)  # 0.25, 0.5, 1, …
 on.set(
-    title=f"A mini-batch 100 times as large is {100**-EXPONENT:.1f} times as close",
+    title=f"A mini-batch 4 times as large is {4**-EXPONENT:.1f} times as close",
     xlabel="examples in the mini-batch",
     ylabel="distance from the full gradient\n(as a multiple of its length)",
     xticks=SIZES,

@@ -122,6 +122,22 @@ across, up = np.meshgrid(np.linspace(low[0], high[0], 300), np.linspace(low[1], 
 area = np.stack([across.ravel(), up.ravel()], axis=1)
 p = probabilities(network, (area - mean) / deviation)
 says = p.argmax(axis=1)
+on_the_edge = area[np.any((area == area.min(axis=0)) | (area == area.max(axis=0)), axis=1)]
+
+
+def roomiest(region, obstacles):
+    """The place in a region where a name has most room. (A name is wider than it is high.)"""
+    size = (high - low) * [2, 1]
+    some = region[:: len(region) // 1000 + 1]
+    room = np.full(len(some), np.inf)
+    for obstacle in obstacles:
+        each = obstacle[:: len(obstacle) // 500 + 1] / size
+        if len(each):
+            far = np.linalg.norm(some[:, None] / size - each, axis=2).min(axis=1)
+            room = np.minimum(room, far)
+    return some[room.argmax()]
+
+
 figure, [on] = plots.panels(width=8.0, height=5.4)
 looks = zip(cycle(plots.COLOURS), cycle("osD^v"), cycle(("", "//", "..", "\\\\")), strict=False)
 for number, (colour, marker, hatch) in zip(range(len(names)), looks, strict=False):
@@ -134,10 +150,10 @@ for number, (colour, marker, hatch) in zip(range(len(names)), looks, strict=Fals
     if chance.min() < 0.9 < chance.max():
         on.contour(across, up, chance, [0.9], colors=[colour], linewidths=1, linestyles="--")
     region = area[says == number] if here.any() else its
-    if len(region):  # the name goes to the point of its region that is closest to the middle
-        distances = np.linalg.norm((region - region.mean(axis=0)) / (high - low), axis=1)
+    if len(region):
         box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour, "alpha": 0.75}
-        on.text(*region[distances.argmin()], names[number], ha="center", bbox=box, zorder=5)
+        place = roomiest(region, [area[says != number], points[held_out], on_the_edge])
+        on.text(*place, names[number], ha="center", va="center", bbox=box, zorder=5)
 wrong = points[held_out[said != labels[held_out]]]
 on.plot([], [], "--", color="0.4", label="a probability of 90%")
 on.plot(*wrong.T, "o", color="none", markeredgecolor="black", ms=16, label="named wrongly")

@@ -192,6 +192,10 @@ def test_the_zone_is_said_and_drawn_when_it_is_asked_for(view, bowl, opened, bow
     said = numbers(page.inner_text("#zone-words"))
     for number in (largest, 1 - 0.001 * largest, 2 / largest, 0.001 / (2 / largest)):
         assert pytest.approx(number, rel=1e-3) in said
+    one = curvature(bowls[0][bowl])
+    words = "is 6.78 (not 3.943, as with one weight: here b moves, too, and flipper length counts "
+    assert (words in page.inner_text("#zone-words")) == (view == "two" and bowl == "flat")
+    assert (pytest.approx(one, rel=1e-3) in said) == (view == "two" or one == largest)
     # On the scale, the end is where the slider would stand.
     end, marks, powers = page.evaluate(
         """[Number(document.querySelector("#scale .end").getAttribute("x1")),
@@ -202,6 +206,24 @@ def test_the_zone_is_said_and_drawn_when_it_is_asked_for(view, bowl, opened, bow
     )
     powers = [math.log10(numbers(power)[0]) for power in powers]
     assert end == pytest.approx(np.interp(math.log10(2 / largest), powers, marks), abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("off", "words"), [(1e-5, "diverges"), (-1e-5, "arrives"), (0, "neither arrives nor diverges")]
+)
+def test_near_the_limit_there_are_enough_digits_to_see_on_which_side_a_rate_is(
+    off, words, opened, bowls
+):
+    end = 2 / curvature(inputs(bowls, "flat", "two"), "two")
+    page = opened("#view=two&bowl=flat&zone=1")
+    page.evaluate("share => changeRate(share * zoneEnd(loss()))", 1 + off)
+    said = page.inner_text("#zone-words")
+    assert said.endswith(f": it {words}.")
+    limit, rate = numbers(said.split("2/λ = ")[1])[:2]
+    assert limit == pytest.approx(end, rel=1e-4)
+    assert np.sign(rate - limit) == np.sign(off)
+    factor = numbers(said.split("1 − rate · λ = ")[1])[0]
+    assert np.sign(-1 - factor) == np.sign(off)
 
 
 def test_all_along_a_line_the_engines_loss_is_the_same_and_the_bowl_is_tilted(opened, bowls):
@@ -265,19 +287,52 @@ def test_the_rate_that_arrives_in_one_step_is_right(opened, bowls):
 def test_the_largest_rate_is_2_over_the_curvature(opened, bowls):
     end = 2 / curvature(bowls[0]["flat"])
     page = opened()
-    said = predict(page, 2, "largest", 1.5 * end)
-    assert "too large by a factor of 1.5. Your rate never arrives." in said
+    said = predict(page, 2, "limit", round(1.5 * end, 4))
+    assert said.startswith(f"Too large: {1.5 * end:.4f} never arrives. All rates below 2/λ = ")
     assert pytest.approx(end, rel=1e-3) in numbers(said)
-    said = predict(page, 2, "largest", 0.99 * end)
+    said = predict(page, 2, "limit", 0.99 * end)
     assert said.startswith("Right, to within 2%. Your rate takes ")
-    said = predict(page, 2, "largest", 1e-7)
+    said = predict(page, 2, "limit", 1e-7)
     assert "Your rate takes more than 100,000 steps (Run shows the first 200)." in said
+
+
+def test_two_buttons_that_do_different_things_have_different_numbers(opened, bowls):
+    end = 2 / curvature(bowls[0]["flat"])
+    page = opened()
+    for number, task, right in ((1, "fewest", end / 2), (2, "limit", end)):
+        for guess in (0.9999 * right, 1.0001 * right):
+            said = predict(page, number, task, f"{guess:.6f}")
+            mine, best = (
+                numbers(page.inner_text(button).split(": ")[1])[0]
+                for button in ("#run-mine", "#run-right")
+            )
+            assert np.sign(mine - best) == np.sign(guess - right)
+            assert best in numbers(said)
+
+
+def test_a_rate_that_never_arrives_is_first_of_all_too_large(opened):
+    page = opened()
+    said = predict(page, 1, "fewest", 0.6)
+    assert said.startswith("Too large: 0.6 never arrives. The rate 0.2536 takes 1 step. ")
+    assert "Not far off" not in said
+
+
+def test_at_the_limit_itself_no_rate_is_said_to_arrive(opened):
+    page = opened("#zone=1")
+    said = page.inner_text("#controls")
+    for number, task in ((2, "limit"), (3, "other")):
+        page.locator(".choose").nth(number - 1).click()
+        said += page.inner_text(f"#{task}")
+    said += predict(page, 3, "other", "the same")
+    assert "below which every rate arrives" in said
+    assert said.count("below which every learning rate") == 2
+    assert "argest" not in said
 
 
 def test_just_above_the_largest_rate_is_not_right(opened, bowls):
     end = 2 / curvature(bowls[0]["flat"])
     page = opened()
-    said = predict(page, 2, "largest", round(1.01 * end, 4))
+    said = predict(page, 2, "limit", round(1.01 * end, 4))
     assert said.startswith(f"Just too large: {1.01 * end:.4f} never arrives. ")
     assert "Right" not in said
 
@@ -293,8 +348,8 @@ def test_the_questions_and_answers_say_what_they_are_about(opened):
     page = opened("#view=two&bowl=steep&steps=3")
     setting = "in the flat bowl, with one weight, from the start w = −0.24"
     assert setting in page.inner_text("#fewest")
-    assert setting in page.inner_text("#largest")
-    for number, task in ((1, "fewest"), (2, "largest")):
+    assert setting in page.inner_text("#limit")
+    for number, task in ((1, "fewest"), (2, "limit")):
         predict(page, number, task, 0.2)
         shown = page.evaluate("[state.view, state.bowl, state.w, state.rate, state.rates.length]")
         assert shown == ["one", "flat", -0.24, 0.2, 0]
@@ -341,13 +396,18 @@ def test_the_steep_bowls_largest_rate_is_a_hundredth(opened, bowls):
 
 def test_a_prediction_that_is_no_rate_is_asked_for_again(opened):
     page = opened()
-    for number, task in ((1, "fewest"), (2, "largest")):
+    for number, task in ((1, "fewest"), (2, "limit")):
         for guess, words in (
             ("", "A learning rate is a number above 0, such as 0.1."),
             ("0", "A learning rate is a number above 0, such as 0.1."),
             ("-1", "A learning rate is a number above 0, such as 0.1."),
             ("2000000", "The page takes rates up to 1,000,000."),
             ("1e308", "The page takes rates up to 1,000,000."),
+            ("1,500", "“1,500” could be 1.5 or 1500: write one of these."),
+            (
+                "0,5,1",
+                "“0,5,1” is not a number. A learning rate is a number above 0, such as 0.1.",
+            ),
             ("1e-10", "The page takes rates from 10⁻⁹."),
         ):
             assert predict(page, number, task, guess) == words
@@ -368,11 +428,18 @@ def test_predictions_and_right_answers_can_be_run(opened, bowls):
     page.click("#run-mine")
     assert page.evaluate("state.rate") == 0.2
     assert "Arrived" in line(page)
-    predict(page, 2, "largest", 1.2 * end)
+    predict(page, 2, "limit", 1.2 * end)
     page.click("#run-mine")
     assert "farther away" in line(page)
     page.click("#run-right")
     assert "it stays at the same distance" in line(page)
+
+
+def test_a_prediction_may_have_a_decimal_comma(opened):
+    page = opened()
+    for guess in ("0,05", "0,050", " .05 ", "5e-2"):
+        assert predict(page, 1, "fewest", guess) == predict(page, 1, "fewest", "0.05")
+        assert page.evaluate("state.rate") == 0.05
 
 
 def test_another_prediction_starts_without_the_last_answer(opened):
@@ -466,7 +533,7 @@ def test_at_2_over_the_curvature_a_run_goes_to_and_fro_and_looks_different(bowl,
     assert line(page).endswith(
         "It goes to and fro like this for ever: it neither arrives nor diverges."
     )
-    assert "the dash-dotted one to a place as far from it." in page.inner_text("#key")
+    assert "dash-dotted ones to a place as far from it." in page.inner_text("#key")
     looks = page.evaluate(
         """["stays", "toward", "away"].map(way => {
              const line = document.querySelector(".move line");
@@ -476,6 +543,24 @@ def test_at_2_over_the_curvature_a_run_goes_to_and_fro_and_looks_different(bowl,
            })"""
     )
     assert len(set(looks)) == 3
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_steps_to_and_fro_show_all_their_numbers_and_both_ways(width, opened):
+    page = opened(viewport={"width": width, "height": 800})
+    page.evaluate("changeRate(zoneEnd(loss()))")
+    for steps, expected in ((1, ["0", "1"]), (5, ["0, 2, 4", "1, 3, 5"]), (6, ["0, 2…6"])):
+        page.evaluate("n => change({ rates: Array(n).fill(state.rate) })", steps)
+        said = page.locator("#drawing .number").all_text_contents()
+        assert set(expected) <= set(said)
+    across = page.evaluate(
+        """[...document.querySelectorAll(".move.stays line")].map(
+             line => [line.x2.baseVal.value - line.x1.baseVal.value, line.y1.baseVal.value])"""
+    )
+    (right, one), (left, other) = sorted(across, reverse=True)
+    assert right > 50
+    assert left < -50
+    assert abs(one - other) > 6
 
 
 def test_a_run_becomes_faster(opened):
@@ -529,6 +614,7 @@ def test_from_another_rate_on_the_steps_go_on(opened, bowls):
     _, b = np.polyfit(x, mass, 1)
     page = opened("#view=one&bowl=flat&rate=0.04&w=-0.2&steps=3")
     page.fill("#rate", "0.3")
+    page.keyboard.press("Enter")
     assert line(page).startswith("Step 3: ")
     third = descend(x, mass, [-0.2, b], 0.04, 3, "one")[-1]
     assert "The next step, at the rate 0.3, moves w by" in line(page)
@@ -554,22 +640,80 @@ def test_after_it_diverged_a_smaller_rate_brings_it_back(opened):
 
 
 @pytest.mark.parametrize(
-    ("typed", "words"),
+    ("typed", "problem"),
     [
-        ("-3", "A learning rate is a number above 0, such as 0.1. The rate is still 0.3. Step 2:"),
-        ("2000000", "The page takes rates up to 1,000,000. The rate is still 0.3. Step 2:"),
-        ("1e-10", "The page takes rates from 10⁻⁹. The rate is still 0.3. Step 2:"),
+        ("", "A learning rate is a number above 0, such as 0.1."),
+        ("0", "A learning rate is a number above 0, such as 0.1."),
+        ("-3", "A learning rate is a number above 0, such as 0.1."),
+        ("5000000", "The page takes rates up to 1,000,000."),
+        ("1e-10", "The page takes rates from 10⁻⁹."),
+        ("a", "“a” is not a number. A learning rate is a number above 0, such as 0.1."),
+        ("1,500", "“1,500” could be 1.5 or 1500: write one of these."),
     ],
 )
-def test_a_rate_that_the_page_does_not_take_is_refused(typed, words, opened):
-    page = opened("#view=one&bowl=flat&rate=0.3&steps=2")
-    page.fill("#rate", typed)
-    page.keyboard.press("Tab")
-    assert page.input_value("#rate") == "0.3"
-    assert page.evaluate("state.rate") == 0.3
-    assert line(page).startswith(words)
+@pytest.mark.parametrize("leave", ["Tab", "Enter", "#step", "#run"])
+def test_a_rate_that_the_page_does_not_take_is_refused(typed, problem, leave, opened):
+    page = opened("#view=one&bowl=flat&rate=0.3&steps=2", reduced_motion="reduce")
+    page.click("#rate", click_count=3)
+    page.keyboard.press("Delete")
+    page.keyboard.type(typed)
+    if leave.startswith("#"):
+        page.click(leave)
+    else:
+        page.keyboard.press(leave)
+    for _ in range(2):  # no step, either, however often one asks for it
+        said = f"{problem} Type another rate to go on; it was 0.3. Step 2:"
+        assert line(page).startswith(said)
+        assert page.evaluate("[state.rate, state.rates.length]") == [0.3, 2]
+        assert page.input_value("#rate") == typed
+        assert page.get_attribute("#rate", "aria-invalid") == "true"
+        page.click("#step")
+    page.fill("#rate", "0,2")
     page.click("#step")
     assert line(page).startswith("Step 3: ")
+    assert page.evaluate("state.rates") == [0.3, 0.3, 0.2]
+    assert page.input_value("#rate") == "0.2"
+    assert page.get_attribute("#rate", "aria-invalid") is None
+
+
+def test_a_refused_rate_goes_when_another_is_chosen(opened):
+    page = opened("#view=one&bowl=flat&rate=0.3")
+    page.fill("#rate", "-3")
+    page.focus("#rate-slider")
+    page.keyboard.press("ArrowLeft")
+    assert page.input_value("#rate") == "0.295"
+    page.click("#step")
+    assert line(page).startswith("Step 1: ")
+
+
+def test_half_of_a_typed_rate_is_not_yet_the_rate(opened):
+    page = opened("#view=one&bowl=flat&rate=0.3")
+    page.click("#rate", click_count=3)
+    page.keyboard.type("1e-3")
+    assert page.evaluate("state.rate") == 0.3
+    assert page.input_value("#rate") == "1e-3"
+    page.keyboard.press("Enter")
+    assert page.evaluate("state.rate") == 0.001
+
+
+def test_typing_a_rate_pauses_a_run_and_the_run_leaves_it_alone(opened):
+    page = opened("#view=one&bowl=flat&rate=0.001")
+    page.click("#run")
+    page.click("#rate", click_count=3)
+    page.keyboard.type("0,")
+    assert page.inner_text("#run") == "Run"
+    page.keyboard.type("04")
+    page.click("#run")
+    assert page.inner_text("#run") == "Pause"
+    assert page.evaluate("state.rate") == 0.04
+
+
+def test_a_step_takes_the_exact_rate_of_which_the_field_shows_four_digits(opened):
+    page = opened("#view=one&bowl=flat")
+    page.evaluate("changeRate(zoneEnd(loss()))")
+    page.focus("#rate")
+    page.click("#step")
+    assert page.evaluate("state.rates[0] === zoneEnd(loss())")
 
 
 def test_numbers_are_written_in_one_way(opened):
@@ -646,6 +790,12 @@ def test_by_keyboard_one_can_do_all(opened):
     assert page.evaluate("state.w") > before
     press("End")
     assert page.evaluate("state.w") == pytest.approx(page.evaluate("ranges().w[1]"), rel=1e-3)
+    press("PageDown")
+    width = page.evaluate("ranges().w[1] - ranges().w[0]")
+    after = page.evaluate("ranges().w[1]") - 0.1 * width
+    assert page.evaluate("state.w") == pytest.approx(after, rel=1e-3)
+    press("PageUp")
+    assert page.evaluate("state.w") == pytest.approx(page.evaluate("ranges().w[1]"), rel=1e-3)
     assert page.evaluate("document.activeElement.id") == "handle"
     tab_to("step")
     press("Enter")
@@ -663,6 +813,21 @@ def test_by_keyboard_one_can_do_all(opened):
     tab_to("w")
     press("Home")
     assert page.evaluate("state.w") == pytest.approx(page.evaluate("ranges().w[0]"), rel=1e-3)
+
+
+def test_the_focus_shows_on_the_chosen_prediction_too(opened):
+    page = opened()
+    page.focus(".choose")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    looks = """[...document.querySelectorAll(".choose")].map(
+      button => getComputedStyle(button).outlineStyle)"""
+    assert page.evaluate(looks) == ["solid", "none", "none"]
+    widths = "getComputedStyle(document.activeElement).outlineWidth"
+    chosen = page.evaluate(widths)
+    page.keyboard.press("Tab")
+    assert page.evaluate(widths) == chosen
+    assert page.evaluate(looks) == ["none", "solid", "none"]
 
 
 def test_with_two_weights_the_arrow_keys_move_the_start_in_both_directions(opened):
@@ -794,7 +959,7 @@ def test_numbers_in_the_address_that_are_too_large_are_the_largest_there_are(ope
 def test_nothing_is_wider_than_the_window_and_no_word_is_cut_off(width, opened, bowls):
     page = opened(viewport={"width": width, "height": 800})
     fits = "document.scrollingElement.scrollWidth <= innerWidth"
-    for number, task, guess in ((1, "fewest", 0.1), (2, "largest", 3), (3, "other", "1/10 of it")):
+    for number, task, guess in ((1, "fewest", 0.1), (2, "limit", 3), (3, "other", "1/10 of it")):
         predict(page, number, task, guess)
         assert page.evaluate(fits)
     for view in ("one", "two"):
@@ -864,9 +1029,64 @@ def test_thick_lines_do_not_hide_the_arrows(opened):
     assert max(ends) < bottom - 2
 
 
+ON_LINES = """
+  (() => {
+    const found = [];
+    for (const text of document.querySelectorAll(texts)) {
+      const box = text.getBBox();
+      for (const { x1, y1, x2, y2 } of document.querySelectorAll(lines)) {
+        const [x, y] = [x1.baseVal.value, y1.baseVal.value];
+        const [dx, dy] = [x2.baseVal.value - x, y2.baseVal.value - y];
+        for (let n = 0; n <= 200; n++) {
+          const [atX, atY] = [x + (n / 200) * dx, y + (n / 200) * dy];
+          if (atX > box.x && atX < box.x + box.width
+            && atY > box.y + 3 && atY < box.y + box.height - 3) {
+            found.push(text.textContent);
+            break;
+          }
+        }
+      }
+    }
+    return found;
+  })()
+"""  # words that stand on lines
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_number_stands_on_a_slope_and_no_arrow_goes_through_the_minimums_name(width, opened):
+    page = opened(viewport={"width": width, "height": 800})
+    for rate, steps in ((0.25, 1), (0.25, 2), (0.04, 14), (0.2, 3), (0.6, 3), (3, 6), (1, 2)):
+        go(page, f"#view=one&bowl=flat&rate={rate}&steps={steps}")
+        texts, lines = "#drawing .number", "#drawing .tangent, #drawing .move line"
+        found = page.evaluate(f"([texts, lines]) => {ON_LINES.strip()}", [texts, lines])
+        assert found == [], rate
+        names = page.locator("#drawing .number").all_text_contents()
+        assert any(name.startswith("minimum: w = ") for name in names)
+
+
+@pytest.mark.parametrize("view", ["one", "two"])
+def test_the_arrow_that_leaves_the_picture_has_its_head_at_the_border(view, opened):
+    page = opened()
+    for rate, steps in ((3, 1), (3, 6), (3, 40), (100, 6)):
+        go(page, f"#view={view}&bowl=flat&rate={rate}&steps={steps}")
+        first = page.locator("#drawing .move").first
+        tip = first.locator("polygon").get_attribute("points").split(" ")[0]
+        x, y = map(float, tip.split(","))
+        left, right, top, bottom = page.evaluate(
+            "[frame.left, frame.right, frame.top, frame.bottom]"
+        )
+        to_border = min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom))
+        assert to_border == pytest.approx(0, abs=0.01)
+        assert left - 0.01 <= x <= right + 0.01
+        assert top - 0.01 <= y <= bottom + 0.01
+        assert first.evaluate("move => move.parentNode.getAttribute('opacity')") == "1"
+        assert page.locator("#drawing .note").count() == 1
+
+
 def test_words_in_the_picture_keep_their_size_on_a_narrow_page(opened):
     page = opened(viewport={"width": 1280, "height": 800})
     page.set_viewport_size({"width": 360, "height": 800})
+    page.wait_for_function("() => frame.width < 360")  # the page hears of it a little later
     scale = page.evaluate(
         "document.getElementById('picture').clientWidth / picture.viewBox.baseVal.width"
     )

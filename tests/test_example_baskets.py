@@ -124,7 +124,7 @@ def test_a_loss_that_rises_first_is_told_and_marked():
     tops = {name: max(history[:, 2]) for name, (_, history) in its.BEST.items()}
     highest = max(tops, key=tops.get)
     assert tops[highest] > its.FIRST
-    assert f"“{highest}” rises to {tops[highest]:.2f} before it falls." in said(printed)
+    assert f"“{highest}” rises to {tops[highest]:.2f} on its way." in said(printed)
     for on in figures["baskets.png"].axes:
         texts = [text.get_text() for text in on.texts]
         assert texts == [f"before any step: {its.FIRST:.3g}", "the goal: 0.4", "steps too long"]
@@ -134,7 +134,7 @@ def test_a_loss_that_rises_first_is_told_and_marked():
 def test_a_loss_that_falls_from_the_first_step_on_is_not_said_to_rise():
     edits = {**FEW, RATES: "[0.25]", "BATCH = 32": "BATCH = 250", "GOAL = 0.4": "GOAL = 1.2"}
     printed, figures = edited("baskets", edits, "--examples", 300)
-    assert "before it falls" not in printed
+    assert "on its way" not in printed
     assert "steps too long" not in [
         text.get_text() for text in figures["baskets.png"].axes[0].texts
     ]

@@ -32,9 +32,7 @@ function showControls() {
   const { low, high } = powers();
   const range = ranges();
   setRange("rate-slider", low, high, Math.log10(state.rate), short(state.rate));
-  const rate = part("rate");
-  // Leave what is being typed alone.
-  if (Number(rate.value) !== state.rate) rate.value = Number(state.rate.toPrecision(4));
+  if (!isTyped) showRate();
   const starts = { w: `${yUnit} per ${unit()}`, b: yUnit };
   for (const [name, itsUnit] of Object.entries(starts)) {
     setRange(name, ...range[name], state[name], short(state[name]));
@@ -53,6 +51,13 @@ function showControls() {
   part("count").textContent = inSteps(state.rates.length);
 }
 
+function showRate() {
+  const field = part("rate");
+  field.removeAttribute("aria-invalid");
+  // (It may have been typed with more digits.)
+  if (Number(field.value) !== state.rate) field.value = rounded(state.rate, 4);
+}
+
 function setRange(id, low, high, value, words) {
   const slider = part(id);
   [slider.min, slider.max, slider.value] = [low, high, value];
@@ -64,6 +69,7 @@ function setRange(id, low, high, value, words) {
 function change(changes) {
   pause();
   notice = "";
+  isTyped = false;
   Object.assign(state, { rates: [] }, changes);
   show();
 }
@@ -187,6 +193,7 @@ function numberOf(text, [low, high]) {
 function readAddress() {
   clearTimeout(writing);
   pause();
+  isTyped = false;
   const given = new URLSearchParams(location.hash.slice(1));
   state.view = choiceOf(given.get("view"), ["one", "two"]);
   state.bowl = choiceOf(given.get("bowl"), names);
@@ -225,10 +232,13 @@ function differencesInWords(given, taken) {
 
 part("step").onclick = () => {
   pause();
-  step();
+  if (hasRate()) step();
 };
 part("run").onclick = () => {
-  if (timer === null) return run();
+  if (timer === null) {
+    if (hasRate()) run();
+    return;
+  }
   pause();
   show();
 };
@@ -238,23 +248,6 @@ part("zone").onchange = () => change({ rates: state.rates, zone: part("zone").ch
 part("rate-slider").oninput = () => {
   changeRate(rounded(10 ** Number(part("rate-slider").value), 3));
 };
-part("rate").oninput = () => {
-  const rate = Number(part("rate").value);
-  if (rateProblem(rate) === "") changeRate(rate);
-};
-part("rate").onchange = () => {
-  const problem = rateProblem(Number(part("rate").value));
-  if (problem === "") return;
-  part("rate").value = rounded(state.rate, 4);
-  notice = `${problem} The rate is still ${short(state.rate)}.`;
-  show();
-};
-function rateProblem(rate) {
-  if (!(rate > 0)) return "A learning rate is a number above 0, such as 0.1.";
-  if (rate > largestRate) return `The page takes rates up to ${largestRate.toLocaleString("en")}.`;
-  if (rate < smallestRate) return `The page takes rates from ${short(smallestRate)}.`;
-  return "";
-}
 for (const name of ["w", "b"]) {
   part(name).oninput = () => change({ [name]: rounded(Number(part(name).value), 4) });
 }
@@ -264,6 +257,59 @@ for (const input of document.querySelectorAll("input[type=radio]")) {
     const shown = { bowl: state.bowl, view: state.view, [input.name]: input.value };
     change({ ...shown, ...defaultStart(shown.bowl, shown.view) });
   };
+}
+
+// ── A rate that is typed ───────────────────────────────────────────────────────────────────────
+
+let isTyped = false; // whether the field holds a text that is not the rate, or not yet
+
+part("rate").oninput = () => {
+  isTyped = true;
+  pause();
+  show();
+};
+// Half of a number is another number. So it is taken when it is complete: at Enter, or at leaving.
+part("rate").onchange = takeRate;
+
+function takeRate() {
+  const typed = part("rate").value;
+  const problem = typedProblem(typed);
+  if (problem === "") return changeRate(numberTyped(typed));
+  part("rate").setAttribute("aria-invalid", "true");
+  notice = `${problem} Type another rate to go on; it was ${short(state.rate)}.`;
+  show();
+}
+
+// There are no steps while the field holds something else than a rate.
+function hasRate() {
+  if (isTyped) takeRate();
+  return !isTyped;
+}
+
+// In many countries, 0.5 is written as 0,5.
+function numberTyped(text) {
+  const plain = text.trim().replace("−", "-").replace(",", ".");
+  return plain === "" ? NaN : Number(plain);
+}
+
+function typedProblem(text) {
+  const typed = text.trim();
+  const shown = `“${typed.slice(0, 20)}”`;
+  if (/^[1-9]\d*,\d{3}$/.test(typed)) {
+    return `${shown} could be ${short(numberTyped(typed))} or ${typed.replace(",", "")}: write one of these.`;
+  }
+  const rate = numberTyped(typed);
+  if (typed !== "" && Number.isNaN(rate)) {
+    return `${shown} is not a number. A learning rate is a number above 0, such as 0.1.`;
+  }
+  return rateProblem(rate);
+}
+
+function rateProblem(rate) {
+  if (!(rate > 0)) return "A learning rate is a number above 0, such as 0.1.";
+  if (rate > largestRate) return `The page takes rates up to ${largestRate.toLocaleString("en")}.`;
+  if (rate < smallestRate) return `The page takes rates from ${short(smallestRate)}.`;
+  return "";
 }
 
 // ── The handle ─────────────────────────────────────────────────────────────────────────────────
@@ -310,6 +356,8 @@ part("handle").onkeydown = event => {
     ArrowLeft: [-stepW, 0],
     ArrowUp: up,
     ArrowDown: up.map(x => -x),
+    PageUp: up.map(x => 5 * x),
+    PageDown: up.map(x => -5 * x),
     Home: [-Infinity, 0],
     End: [Infinity, 0],
   };
@@ -331,23 +379,25 @@ function offBy(given, right, words = short(given)) {
   return `${how}: ${words} is ${way} by a factor of ${short(off, 3)}.`;
 }
 
-// 2% above the largest rate is wrong in another way than 2% below it.
-function offByLargest(given, right) {
-  const off = given / right;
-  if (off > 1 && off < 1.02) return `Just too large: ${short(given)} never arrives.`;
-  const verdict = off <= 1 && off > 0.98 ? "Right, to within 2%." : offBy(given, right);
-  return `${verdict} Your rate ${whatItTakes(given)}.`;
+// A rate above the limit is wrong, however near it is. `praise` is "" if the rate is not right.
+function verdictOn(given, right, praise) {
+  const limit = zoneEnd(loss());
+  if (given > limit) {
+    const how = given < 1.02 * limit ? "Just too large" : "Too large";
+    return `${how}: ${apart(given, limit)} never arrives.`;
+  }
+  return `${praise || offBy(given, right)} Your rate ${whatItTakes(given)}.`;
 }
 
+// (It is not above the limit.)
 function whatItTakes(rate) {
-  if (rate > zoneEnd(loss())) return "never arrives";
   if (rate === zoneEnd(loss())) return "goes to and fro, always at the same distance";
   const steps = stepsToArrive(rate);
   if (steps === Infinity) return `takes more than 100,000 steps (Run shows the first ${most})`;
   return `takes ${inSteps(steps)}${steps > most ? ` (Run shows the first ${most})` : ""}`;
 }
 
-// The second bowl's largest rate, as a share of the first bowl's, and how many times as large the
+// The limit in the second bowl, as a share of the first bowl's, and how many times as large the
 // inputs are there. (The curvature is twice the mean of their squares.)
 function comparison() {
   const [first, second] = names.map(name => bowls[name].one.curvature);
@@ -363,22 +413,22 @@ const tasks = {
     name: "1/λ",
     reply(given, right) {
       const isRight = stepsToArrive(given) === stepsToArrive(right);
-      const verdict = isRight ? "Right." : offBy(given, right);
       return (
-        `${verdict} Your rate ${whatItTakes(given)}. The rate ${short(right)} ` +
+        `${verdictOn(given, right, isRight ? "Right." : "")} The rate ${apart(right, given)} ` +
         `${whatItTakes(right)}. It is 1/λ; ${lambdaInWords()}. So rate · slope is the whole ` +
         "distance to the minimum."
       );
     },
   },
-  largest: {
+  limit: {
     bowl: names[0],
     right: () => zoneEnd(loss()),
     rateOf: given => given,
     name: "2/λ",
     reply(given, right) {
+      const praise = given > 0.98 * right ? "Right, to within 2%." : "";
       return (
-        `${offByLargest(given, right)} All rates below 2/λ = ${short(right)} arrive; ` +
+        `${verdictOn(given, right, praise)} All rates below 2/λ = ${apart(right, given)} arrive; ` +
         `${lambdaInWords()}. At 2/λ a step is twice as long as the distance, so w goes to and ` +
         "fro. Above it, each step leads farther away."
       );
@@ -397,7 +447,7 @@ const tasks = {
         `${offBy(given, right, choiceInWords(given))} The inputs are ${short(times)} times as ` +
         "large, and the curvature λ (how fast the slope changes) is twice the mean of their " +
         `squares, so it is ${short(times)}² = ${short(second / first)} times as large: ` +
-        `${short(second)}, not ${short(first)}. The largest rate, 2/λ, is ${rates[1]}, ` +
+        `${short(second)}, not ${short(first)}. The limit, 2/λ, is ${rates[1]}, ` +
         `not ${rates[0]}.`
       );
     },
@@ -459,25 +509,28 @@ function hideRuns() {
 
 function compare(id) {
   const task = tasks[id];
-  const given = Number(part(`${id}-guess`).value);
-  const problem = id === "other" && given === 0 ? "Choose one." : rateProblem(given);
+  const typed = part(`${id}-guess`).value;
+  const problem = id === "other" && typed === "" ? "Choose one." : typedProblem(typed);
   if (problem !== "") {
     hideRuns();
     say("answer", problem);
     return;
   }
   answered = task;
-  goTo(task, task.rateOf(given));
+  const given = numberTyped(typed);
+  const mine = task.rateOf(given);
+  goTo(task, mine);
   const right = task.right();
+  const best = task.rateOf(right);
   say("answer", task.reply(given, right));
-  offerRun("run-mine", "Run yours", task, task.rateOf(given));
-  offerRun("run-right", `Run ${task.name}`, task, task.rateOf(right));
+  offerRun("run-mine", `Run yours: ${apart(mine, best)}`, task, mine);
+  offerRun("run-right", `Run ${task.name}: ${apart(best, mine)}`, task, best);
   part("run-mine").hidden = Math.abs(given / right - 1) < 1e-9; // the same rate
   part("see").hidden = false;
 }
 
 function offerRun(id, words, task, rate) {
-  part(id).textContent = `${words}: ${short(rate)}`;
+  part(id).textContent = words;
   part(id).onclick = () => {
     goTo(task, rate);
     part("stage").scrollIntoView({ block: "nearest" });
@@ -501,7 +554,7 @@ for (const id of Object.keys(tasks)) {
 
 document.body.className = "ready"; // now it can be measured
 addChoices();
-for (const id of ["fewest", "largest"]) say(`${id}-about`, `(${settingInWords(tasks[id])})`);
+for (const id of ["fewest", "limit"]) say(`${id}-about`, `(${settingInWords(tasks[id])})`);
 showTask("fewest");
 measure();
 window.onhashchange = readAddress;

@@ -44,6 +44,22 @@ function isOutside(point) {
   return x < frame.left || x > frame.right || y < frame.top || y > frame.bottom;
 }
 
+// The part of a line that is in the picture, or null.
+function partInside([x1, y1], [x2, y2]) {
+  const { left, right, top, bottom } = frame;
+  let [first, last] = [0, 1]; // shares of the way
+  for (const [from, to, low, high] of [
+    [x1, x2, left, right],
+    [y1, y2, top, bottom],
+  ]) {
+    const way = to - from || 1e-9; // it must not be 0
+    const [enters, leaves] = [(low - from) / way, (high - from) / way].sort((a, b) => a - b);
+    [first, last] = [Math.max(first, enters), Math.min(last, leaves)];
+  }
+  if (first >= last) return null;
+  return [first, last].map(share => [x1 + share * (x2 - x1), y1 + share * (y2 - y1)]);
+}
+
 // Round numbers between two, at most seven of them.
 function ticks([low, high]) {
   const power = 10 ** Math.floor(Math.log10((high - low) / 7));
@@ -71,6 +87,8 @@ function drawLine([x1, y1], [x2, y2], kind) {
 
 function drawPicture(path, isNew) {
   part("drawing").replaceChildren();
+  const [x, y] = placeOf(path[0]);
+  taken = [[x - 10, y - 10, x + 10, y + 10]]; // the ring of the start
   drawClip();
   drawAxes();
   const ellipses = isOne() ? [] : ellipsesToDraw();
@@ -78,9 +96,10 @@ function drawPicture(path, isNew) {
   else drawContours(ellipses);
   drawMoves(path, isNew);
   drawDots(path);
-  const [x, y] = placeOf(path[0]);
-  taken = [[x - 10, y - 10, x + 10, y + 10]]; // the ring of the start
-  if (!isOne()) drawMinimum();
+  if (isOne()) {
+    keepClearOf(path);
+    nameMinimum();
+  } else drawMinimum();
   drawNote(path);
   drawNumbers(path);
   if (path.length === 1) drawHint(path[0]);
@@ -109,9 +128,10 @@ function isFree([left, top, right, bottom]) {
   return isIn && !taken.some(meets);
 }
 
-// At the first of these places that has room, or nowhere.
-function drawWords(places, words, kind) {
-  const at = places.find(place => isFree(boxOf(place, words)));
+// At the first of these places that has room; or else nowhere, or at the first if they are needed.
+function drawWords(places, words, kind, areNeeded = false) {
+  const free = places.find(place => isFree(boxOf(place, words)));
+  const at = free ?? (areNeeded ? places[0] : undefined);
   if (at === undefined) return;
   taken.push(boxOf(at, words));
   draw("text", { ...at, class: kind }, words);
@@ -125,13 +145,16 @@ function keepClearOf(path) {
   }
   const from = Math.max(1, path.length - 12);
   for (let n = from; n < path.length; n++) {
-    const [x1, y1] = placeOf(path[n - 1]);
-    const [x2, y2] = placeOf(path[n]);
-    const count = Math.min(Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 8), 500);
-    for (let i = 0; i <= count; i++) {
-      const [x, y] = [x1 + (i / count) * (x2 - x1), y1 + (i / count) * (y2 - y1)];
-      taken.push([x - 2, y - 2, x + 2, y + 2]);
-    }
+    const seen = partInside(placeOf(path[n - 1]), placeOf(path[n]));
+    if (seen !== null) keepClearOfLine(...seen);
+  }
+}
+
+function keepClearOfLine([x1, y1], [x2, y2]) {
+  const count = Math.max(1, Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 8));
+  for (let n = 0; n <= count; n++) {
+    const [x, y] = [x1 + (n / count) * (x2 - x1), y1 + (n / count) * (y2 - y1)];
+    taken.push([x - 2, y - 2, x + 2, y + 2]);
   }
 }
 
@@ -181,9 +204,16 @@ function drawCurve(path) {
   draw("polyline", { points: points.join(" "), class: "curve" });
   const [x] = place(w, 0);
   drawLine([x, frame.top + 16], [x, frame.bottom], "minimum");
-  const above = { x, y: frame.top + 11, "text-anchor": "middle", class: "number" };
-  draw("text", above, `minimum: w = ${short(w)}`);
   drawTangents(path);
+}
+
+// Above the minimum, and beside an arrow that passes there.
+function nameMinimum() {
+  const [x] = place(loss().w, 0);
+  const above = { x, y: frame.top + 11, "text-anchor": "middle" };
+  const lower = { ...above, y: frame.top + 60 };
+  const places = [above, ...[-40, 40, -55, 55].map(across => ({ ...above, x: x + across })), lower];
+  drawWords(places, `minimum: w = ${short(loss().w)}`, "number", true);
 }
 
 // Ellipses on which the loss is the same, each with its loss.
@@ -256,6 +286,7 @@ function drawTangent(point, isLast) {
   const reach = Math.min((isLast ? 40 : 24) / Math.hypot(1, rise), aboveAxis);
   const ends = [[x - reach, y + reach * rise], [x + reach, y - reach * rise]];
   drawLine(...ends, isLast ? "tangent last" : "tangent");
+  keepClearOfLine(...ends);
 }
 
 // How many pixels long one unit of each axis is.
@@ -265,21 +296,25 @@ function perUnit() {
   return [x1 - x0, y0 - y1];
 }
 
+// To and fro, arrows would cover each other: there is one for each way.
 function drawMoves(path, isNew) {
   const ways = waysOf(path);
+  const seen = path.findLastIndex(point => !isOutside(point));
   ways.forEach((way, n) => {
-    const age = ways.length - 1 - n;
-    if (way === "stays" && age > 0) return; // to and fro, they would cover each other
-    drawMove(path[n], path[n + 1], isNew && age === 0 ? `${way} new` : way, age);
+    const isLast = n === ways.length - 1;
+    if (way === "stays" && n < ways.length - 2) return;
+    drawMove(path[n], path[n + 1], isLast && isNew ? `${way} new` : way, Math.max(0, seen - n));
   });
 }
 
-// Older steps are fainter, or many would be a single patch of colour.
+// Older steps are fainter, or many would be a single patch of colour. (The arrow that leaves the
+// picture stays as it is.)
 const strengthAt = age => Math.max(0.1, Math.min(1, 10 / (age + 1)));
 
 function drawMove(before, after, kind, age) {
-  const [x1, y1] = placeOf(before);
-  const [x2, y2] = placeOf(after);
+  const seen = partInside(placeOf(before), placeOf(after));
+  if (seen === null) return;
+  const [[x1, y1], [x2, y2]] = kind.startsWith("stays") ? shifted(...seen) : seen;
   const length = Math.hypot(x2 - x1, y2 - y1);
   const strength = strengthAt(age);
   const clipped = draw("g", { "clip-path": "url(#inside)", opacity: strength });
@@ -288,13 +323,24 @@ function drawMove(before, after, kind, age) {
   shape(move, "line", { x1, y1, x2, y2, "stroke-width": 1 + strength });
   if (length < 14 || age > 20) return; // too short for a head, or too faint
   const [dx, dy] = [(x2 - x1) / length, (y2 - y1) / length];
-  const back = [x2 - 15 * dx, y2 - 15 * dy];
+  const gap = isOutside(after) ? 0 : 5; // room for a dot
+  const back = [x2 - (gap + 10) * dx, y2 - (gap + 10) * dy];
   const corners = [
-    [x2 - 5 * dx, y2 - 5 * dy],
+    [x2 - gap * dx, y2 - gap * dy],
     [back[0] - 5 * dy, back[1] + 5 * dx],
     [back[0] + 5 * dy, back[1] - 5 * dx],
   ];
   shape(move, "polygon", { points: corners.map(corner => corner.join()).join(" ") });
+}
+
+// A little to the left of where it goes, so that the way back has room on its other side.
+function shifted([x1, y1], [x2, y2]) {
+  const length = Math.hypot(x2 - x1, y2 - y1) || 1;
+  const [right, down] = [(5 * (y2 - y1)) / length, (-5 * (x2 - x1)) / length];
+  return [
+    [x1 + right, y1 + down],
+    [x2 + right, y2 + down],
+  ];
 }
 
 function drawDots(path) {
@@ -314,29 +360,49 @@ function drawNumbers(path) {
     if (isOutside(path[n])) continue;
     const isLast = n === path.length - 1;
     const kind = isLast ? "number last" : "number";
-    drawWords(placesOfNumber(path[n], n, isLast), `${n}`, kind);
+    const words = numbersAt(path, n);
+    drawWords(placesOfNumber(path[n], words, isLast), words, kind, isLast);
   }
 }
 
+// If steps go to and fro, several have been at the same place: "1, 3, 5", or "0, 2…20".
+function numbersAt(path, n) {
+  if (waysOf(path).at(-1) !== "stays") return `${n}`;
+  const [x, y] = placeOf(path[n]);
+  const isHere = ([otherX, otherY]) => Math.hypot(otherX - x, otherY - y) < 1;
+  const all = [...path.keys()].filter(other => isHere(placeOf(path[other])));
+  return all.length < 4 ? all.join(", ") : `${all[0]}, ${all[1]}…${all.at(-1)}`;
+}
+
 // Outside the curve; with two weights, above the dot. The last number must stand somewhere, so it
-// has other places, too.
-function placesOfNumber(point, n, isLast) {
+// has other places, too; and at the edge of the picture, there is no room outside.
+function placesOfNumber(point, words, isLast) {
   const [x, y] = placeOf(point);
   if (!isOne()) {
-    const up = n === 0 ? 16 : 10; // 0 has a ring
+    const up = words.startsWith("0") ? 16 : 10; // 0 has a ring
     const above = { x, y: y - up, "text-anchor": "middle" };
     if (!isLast) return [above];
     const right = { x: x + 10, y: y + 5, "text-anchor": "start" };
     const left = { x: x - 10, y: y + 5, "text-anchor": "end" };
     return [above, { ...above, y: y + up + 11 }, right, left];
   }
-  const low = Math.min(y + 12, frame.bottom - 4);
-  const toLeft = { x: x - 14, y: low, "text-anchor": "end" };
-  const toRight = { x: x + 14, y: low, "text-anchor": "start" };
   const isLeft = point.w < loss().w;
-  const hasRoom = isLeft ? x > frame.left + 40 : x < frame.right - 30;
-  const places = isLeft === hasRoom ? [toLeft, toRight] : [toRight, toLeft];
-  return isLast ? places : places.slice(0, 1);
+  const out = isLeft ? -1 : 1; // the way out of the bowl
+  const outward = isLeft ? "end" : "start";
+  const inward = isLeft ? "start" : "end";
+  const low = Math.min(y + 12, frame.bottom - 4);
+  const outside = { x: x + 14 * out, y: low, "text-anchor": outward };
+  const room = isLeft ? x - frame.left : frame.width - x;
+  const isAtEdge = room < 16 + 7.5 * words.length;
+  if (!isLast && !isAtEdge) return [outside];
+  return [
+    outside,
+    { x: x - 14 * out, y: low, "text-anchor": inward },
+    { x, y: y - 12, "text-anchor": "middle" },
+    { x: x - 14 * out, y: y - 12, "text-anchor": inward },
+    { x: x + 14 * out, y: y - 12, "text-anchor": outward },
+    { x: x - 16 * out, y: y + 26, "text-anchor": inward },
+  ];
 }
 
 // The two elements of an update: how far it goes to the right, and how far up. They are legs of a
@@ -375,12 +441,15 @@ function drawNote(path) {
   if (!isOutside(point)) return;
   const [x] = placeOf(point);
   const isLeft = x < (frame.left + frame.right) / 2;
-  const at = isLeft
-    ? { x: frame.left + 6, "text-anchor": "start" }
-    : { x: frame.right - 4, "text-anchor": "end" };
+  const sides = [
+    { x: frame.left + 6, "text-anchor": "start" },
+    { x: frame.right - 4, "text-anchor": "end" },
+  ];
+  if (!isLeft) sides.reverse();
+  const places = [30, 50].flatMap(down => sides.map(side => ({ ...side, y: frame.top + down })));
   const where = isOne() ? `w = ${short(point.w)}` : pair(point);
   const text = `step ${path.length - 1}: ${where}`;
-  drawWords([{ ...at, y: frame.top + 30 }], isLeft ? `← ${text}` : `${text} →`, "note");
+  drawWords(places, isLeft ? `← ${text}` : `${text} →`, "note", true);
 }
 
 function drawHandle() {

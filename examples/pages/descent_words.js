@@ -16,6 +16,13 @@ function short(x, digits = 4) {
   return sign + (Number(first) === 1 ? tens : `${Number(first)}\u00a0×\u00a0${tens}`);
 }
 
+// With as many digits as it takes to tell it from the other number.
+function apart(x, other) {
+  let digits = 4;
+  while (x !== other && digits < 15 && short(x, digits) === short(other, digits)) digits++;
+  return short(x, digits);
+}
+
 // As a factor: a negative number in brackets.
 const factor = x => (short(x).startsWith("−") ? `(${short(x)})` : short(x));
 const pair = ({ w, b }) => `(${short(w)}, ${short(b)})`;
@@ -124,15 +131,31 @@ function stopInWords(point, isNew) {
 
 function zoneInWords() {
   const { curvature } = loss();
-  const share = state.rate / zoneEnd(loss());
+  const limit = zoneEnd(loss());
   const kept = 1 - state.rate * curvature;
   const whose = isOne() ? "The curvature λ" : "In the bowl's steepest direction, the curvature λ";
   const where = isOne() ? "" : " in that direction";
   return (
-    `${whose}, how fast the slope changes, is ${short(curvature)}: the slope is λ · distance ` +
-    `from the minimum. So a step multiplies the distance${where} by ` +
-    `1 − rate · λ = ${short(kept)}. It arrives if that is between −1 and 1: below the rate ` +
-    `2/λ = ${short(zoneEnd(loss()))}. Your rate is ${short(share)} times that.`
+    `${whose}, how fast the slope changes, is ${short(curvature)}${otherCurvature()}. The slope ` +
+    `is λ · distance from the minimum, so a step multiplies the distance${where} by ` +
+    `1 − rate · λ = ${apart(kept, -1)}. It arrives if that is between −1 and 1: below the rate ` +
+    `2/λ = ${apart(limit, state.rate)}. Your rate, ${apart(state.rate, limit)}, is ` +
+    `${besideLimit(state.rate / limit)}.`
+  );
+}
+
+function besideLimit(share) {
+  if (Math.abs(share - 1) < 1e-8) return "exactly that: it neither arrives nor diverges";
+  return `${apart(share, 1)} times that: it ${share < 1 ? "arrives" : "diverges"}`;
+}
+
+// Why the curvature with two weights is another than with one.
+function otherCurvature() {
+  if (isOne()) return "";
+  const { below, one } = bowls[state.bowl];
+  return (
+    ` (not ${short(one.curvature)}, as with one weight: here b moves, too, and ${xName} counts ` +
+    `from ${short(below)} ${unit()} below its mean)`
   );
 }
 
@@ -166,12 +189,12 @@ function keyInWords(path) {
     return (
       "A short thick line has the slope at its dot. Solid blue arrows lead nearer to the " +
       "minimum, dashed orange ones away from it" +
-      (stays ? ", and the dash-dotted one to a place as far from it." : ".")
+      (stays ? ", and dash-dotted ones to a place as far from it." : ".")
     );
   }
   return (
     `✕ is the minimum. All along a line, the loss is the same; its number is in ${yUnit}². The ` +
-    "dotted lines are the elements of the last update. Solid blue arrows lead downhill, " +
-    `dashed orange ones uphill${stays ? ", and the dash-dotted one to the same loss." : "."}`
+    "dotted lines show how far w and b moved in the last step. Solid blue arrows lead downhill, " +
+    `dashed orange ones uphill${stays ? ", and dash-dotted ones to the same loss." : "."}`
   );
 }

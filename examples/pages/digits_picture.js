@@ -95,7 +95,7 @@ const narrow = matchMedia("(max-width: 40rem)");
 // Where the layers stand, and the bars. A narrow window has its own picture, with text as large.
 function places() {
   const layout = narrow.matches
-    ? { width: 330, height: 400, first: 27, last: 156, bar: 30, barWidth: 70, radius: 8 }
+    ? { width: 330, height: 400, first: 32, last: 156, bar: 30, barWidth: 70, radius: 8 }
     : { width: 700, height: 420, first: 50, last: 430, bar: 42, barWidth: 140, radius: 10 };
   if (network.length === 1) layout.last = layout.first;
   return layout;
@@ -158,7 +158,7 @@ function drawUnitNumbers(picture, layer) {
   const every = Math.ceil(12 / (second - first));
   for (let unit = 0; unit < outputs; unit += every) {
     const [, y] = unitPlace(layer, unit);
-    const look = { x: x - radiusOf(layer) - 4, y: y + 4, class: "number" };
+    const look = { x: x - radiusOf(layer) - 6, y: y + 4, class: "number" };
     picture.append(shape("text", look, unit));
   }
 }
