@@ -924,6 +924,17 @@ def test_what_is_no_rate_is_named_and_nothing_is_taught(typed, opened):
     assert np.array_equal(weights_on(page), before)
 
 
+def test_a_comma_that_may_mean_two_things_is_refused(opened):
+    page = opened(network())
+    before = weights_on(page)
+    take(page, 8)
+    page.fill("#rate", "1,500")
+    page.click("#teach")
+    assert line(page) == "“1,500” could be 1.5 or 1500: write one of these."
+    assert page.evaluate("document.activeElement.id") == "rate"
+    assert np.array_equal(weights_on(page), before)
+
+
 def test_when_no_slope_is_left_the_page_says_so(opened):
     model = network()
     model[0].bias.data = np.full(16, -1000.0, np.float32)

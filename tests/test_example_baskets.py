@@ -284,7 +284,7 @@ def test_other_networks_and_losses_are_counted_too(edits, arguments):
     counted = [[int(text.replace(",", "")) for text in row] for row in rows]
     ratios = [reverse / forward for forward, reverse in counted]
     assert (f"{min(ratios):.1f}", f"{max(ratios):.1f}") == (low, high)
-    assert f"at most {high} times" in figures["all_slopes.png"].axes[0].get_title()
+    assert f"at most {max(ratios):.3g} times" in figures["all_slopes.png"].axes[0].get_title()
 
 
 def test_a_network_that_does_not_fit_the_digits_is_one_clear_line():
@@ -370,8 +370,8 @@ def test_after_an_edit_the_scatter_is_told_as_it_is(edits, arguments):
     assert told == pytest.approx(power, abs=0.01)
     assert told == pytest.approx(-0.5, abs=0.09)
     [on] = figures["scatter.png"].axes
-    times = float(re.search(r"100 times as large is ([\d.]+) times as close", on.get_title())[1])
-    assert times == pytest.approx(100**-told, rel=0.05)
+    times = float(re.search(r"4 times as large is ([\d.]+) times as close", on.get_title())[1])
+    assert times == pytest.approx(4**-told, abs=0.06)
     low, high = on.get_ylim()
     assert low < off.min() < off.max() < high
     ticks = on.get_yticks()

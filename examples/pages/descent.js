@@ -286,18 +286,10 @@ function hasRate() {
   return !isTyped;
 }
 
-// In many countries, 0.5 is written as 0,5.
-function numberTyped(text) {
-  const plain = text.trim().replace("−", "-").replace(",", ".");
-  return plain === "" ? NaN : Number(plain);
-}
-
 function typedProblem(text) {
   const typed = text.trim();
   const shown = `“${typed.slice(0, 20)}”`;
-  if (/^[1-9]\d*,\d{3}$/.test(typed)) {
-    return `${shown} could be ${short(numberTyped(typed))} or ${typed.replace(",", "")}: write one of these.`;
-  }
+  if (isAmbiguous(typed)) return ambiguityInWords(typed);
   const rate = numberTyped(typed);
   if (typed !== "" && Number.isNaN(rate)) {
     return `${shown} is not a number. A learning rate is a number above 0, such as 0.1.`;

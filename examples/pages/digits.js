@@ -302,18 +302,20 @@ function teach() {
   return say(...lessonInWords(label, rate, lengthOf(before)));
 }
 
-// The learning rate, or null, if it is none. Many people write 0,05 for 0.05: the field then shows
-// the number with the point, so that 1,000 is seen to be 1.
+// The learning rate, or null, if it is none.
 function typedRate() {
   const field = part("rate");
   const typed = field.value.trim();
-  const text = typed.replace(",", ".");
-  const rate = Number(text);
-  if (rate > 0 && rate < Infinity) {
-    if (text !== typed) field.value = rate;
+  const rate = numberTyped(typed);
+  if (rate > 0 && rate < Infinity && !isAmbiguous(typed)) {
+    if (typed.includes(",")) field.value = rate;
     return rate;
   }
   field.focus();
+  if (isAmbiguous(typed)) {
+    say(ambiguityInWords(typed));
+    return null;
+  }
   const found = typed === "" ? "" : `, and not “${typed}”`;
   say(`A learning rate must be a number above 0, such as ${field.defaultValue}${found}.`);
   return null;

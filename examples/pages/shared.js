@@ -10,3 +10,19 @@ const raised = character => (character === "-" ? "⁻" : raisedDigits[character]
 const powerOfTen = power => `10${Array.from(power.replace("+", ""), raised).join("")}`;
 
 const inSteps = count => (count === 1 ? "1 step" : `${count.toLocaleString("en")} steps`);
+
+// ── A number that the reader types ─────────────────────────────────────────────────────────────
+
+// In many countries, 0.5 is written as 0,5.
+function numberTyped(text) {
+  const plain = text.trim().replace("−", "-").replace(",", ".");
+  return plain === "" ? NaN : Number(plain);
+}
+
+// The comma of 1,500 may stand for a point, or for nothing.
+const isAmbiguous = text => /^[1-9]\d*,\d{3}$/.test(text.trim());
+
+function ambiguityInWords(text) {
+  const typed = text.trim();
+  return `“${typed}” could be ${numberTyped(typed)} or ${typed.replace(",", "")}: write one of these.`;
+}
