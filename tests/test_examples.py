@@ -241,7 +241,7 @@ def test_the_story_of_the_page_of_digits_is_what_the_engine_computes():
         said = model(x).data.argmax(axis=1)
         return said[digit], np.sum(said == y)
 
-    text = " ".join(section_of("digits").split("Test digit 8 is a 5")[1].split())
+    _, text = " ".join(section_of("digits").split()).split("Test digit 8 is a 5")
     told = re.search(r"read (\d+) of the test digits before, and reads (\d+) after", text)
     told_of_a_short_step = re.search(r"a tenth as large: it says 5, and still reads (\d+)", text)
     rates = (0, its.options.rate, its.options.rate / 10)
