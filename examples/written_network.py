@@ -17,7 +17,7 @@ digits = data.digits()
 
 
 def beginning():
-    """The network 784→16→10 with its first weights, and an optimizer for it."""
+    """The network with its first weights, and an optimizer for it."""
     rng = np.random.default_rng(0)
     network = nn.Sequential(nn.Linear(784, 16, rng=rng), nn.ReLU(), nn.Linear(16, 10, rng=rng))
     return network, optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
@@ -35,8 +35,8 @@ def digits_loss(x, y):
 
 
 program.say(
-    f"The network 784→16→10, and a whole step of its training with {BATCH_SIZE} digits: the loss,",
-    "the way back, and the update by SGD with momentum.",
+    f"The network, and a whole step of its training with {BATCH_SIZE} digits: the loss, the way",
+    "back, and the optimizer's update.",
 )
 text = source(
     digits_loss,

@@ -27,7 +27,7 @@ def expression(a, b, c, f):
 
 
 program.say(
-    "An expression: L = (a · b + c) · f. Its program begins with the expression's own lines, and",
+    "An expression of a, b, c and f. Its program begins with the expression's own lines, and",
     "then goes back from L to a, b, c and f.",
 )
 text = source(expression, Value(2.0), Value(-3.0), Value(10.0), Value(-2.0))
@@ -55,7 +55,7 @@ def square(x):
     return y
 
 
-program.say("A number that is used twice, x in y = x · x:")
+program.say("What is different if a number, here x, is used twice?")
 text = source(square, Value(3.0))
 written.show(text, options)
 written.look_at(

@@ -312,11 +312,7 @@ def test_each_program_has_three_exercises_and_their_answers(name):
 
 @needs_tqdm
 @pytest.mark.parametrize(("name", "text"), answers())
-def test_an_answer_is_what_its_command_or_edit_prints(name, text, request):
-    takes_long = ["digits", "losses", "baskets", "landscape", "photo", "curvature"]
-    takes_long += ["learning_rate", "crescents"]
-    if name in takes_long and not request.config.getoption("sweep"):
-        pytest.skip("it takes long: --sweep tries it")
+def test_an_answer_is_what_its_command_or_edit_prints(name, text):
     answer = re.sub(r"`[^`]*`", "", text.split("```")[0])  # what is in backticks was typed in
     command = re.search(rf"\.venv/bin/python examples/{name}\.py ?(.*)", text)
     edit = re.search(r"```diff\n(.*?)   ```", text, re.DOTALL)

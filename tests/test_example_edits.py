@@ -1,0 +1,147 @@
+"""Programs that a reader has edited still end, and say nothing false."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from example_runs import EXAMPLES, at_most, needs_matplotlib, run
+
+pytestmark = needs_matplotlib
+
+
+def edited(name, edits, *arguments):
+    """Run a program with edits: its names, and what it printed."""
+    text = (EXAMPLES / f"{name}.py").read_text()
+    for old, new in edits.items():
+        assert text.count(old) == 1, f"{old} occurs {text.count(old)} times in {name}.py"
+        text = text.replace(old, new)
+    with at_most(60):
+        its, printed, _, _ = run(name, *arguments, text=text)
+    return its, printed
+
+
+# ── lecture.py ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"x1, x2 = Value(2.0), Value(0.0)": "x1, x2 = Value(-1.0), Value(3.0)"},
+        {"Value(6.8813735870195432)": "Value(0.0)"},
+        {"[4, 4, 1]": "[3, 1]"},
+        {"0.02 * p.grad": "0.05 * p.grad"},
+        {"0.02 * p.grad": "-0.02 * p.grad"},
+        {"ys = [1.0, -1.0, -1.0, 1.0]": "ys = [0.5, 0.0, 2.0, -1.0]"},
+        {"range(20)": "range(3)"},
+    ],
+)
+def test_the_lecture_after_an_edit(edits):
+    its, printed = edited("lecture", edits)
+    for by_hand, by_backward in re.findall(r"= (\S+); backward\(\) says (\S+)", printed):
+        assert float(by_hand) == pytest.approx(float(by_backward), rel=1e-2)
+    said = re.search(r"and says (.*?)\.\n", printed)[1]
+    outputs = [its.model(x).item() for x in its.xs]
+    assert [float(text) for text in said.split(", ")] == pytest.approx(outputs, abs=0.006)
+    count = sum(p.size for p in its.model.parameters())
+    assert f"A network of {count} weights and biases" in its.title
+    assert "step  0: the loss is" in printed
+
+
+# ── crescents.py ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"HALF = 50": "HALF = 10"},
+        {"rng.normal(0, 0.1": "rng.normal(0, 0.5"},
+        {"[16, 16, 1]": "[6, 1]"},
+        {"1e-4 * squares": "0.1 * squares"},
+        {"rate = 1.0 - 0.9": "rate = 0.1 - 0.09"},
+        {"MLP(2, [16, 16, 1])": "MLP(2, [1])"},
+    ],
+)
+def test_the_crescents_after_an_edit(edits):
+    its, printed = edited("crescents", {"HALF = 50": "HALF = 12", **edits}, "--steps", 8)
+    right = sum(
+        its.model(point).item() * side > 0 for point, side in zip(its.points, its.side, strict=True)
+    )
+    assert its.right == right
+    assert f"For {right} of the {len(its.points)} points" in printed
+
+
+# ── written_out.py and written_network.py ─────────────────────────────────────────────────────────
+
+
+def check_what_is_explained(printed):
+    """Check that each line that is explained is in the program above it."""
+    parts = printed.split("What to look at:\n")
+    for above, explanation in pairwise(parts):
+        program = above[above.rindex("\ndef ") :]
+        for line in re.findall(r"^    (\S.*)$", explanation.split("\n\n")[0], re.MULTILINE):
+            assert re.search(rf"\n    {re.escape(line)}(  # .*)?\n", program), line
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"    e = a * b\n    d": "    e = a + b\n    d"},
+        {"    L = d * f\n": "    L = d * f * f\n"},
+        {"y = x * x": "y = x * x * x"},
+        {"y = x * x": "y = 3 * x"},
+        {"o = np.tanh(n)": "o = np.exp(-n * n)"},
+        {'OTHERS = {"a": 1.0': 'OTHERS = {"a": -7.5'},
+    ],
+)
+def test_the_written_programs_after_an_edit(edits):
+    its, printed = edited("written_out", edits)
+    assert its.SAME
+    assert "microgd's backward() finds the same." in " ".join(printed.split())
+    check_what_is_explained(printed)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"BATCH_SIZE = 32": "BATCH_SIZE = 500"},
+        {"nn.ReLU()": "nn.Tanh()"},
+        {"lr=0.1, momentum=0.9": "lr=0.1"},
+        {"SGD(network.parameters(), lr=0.1, momentum=0.9)": "Adam(network.parameters())"},
+        {"loss = nn.cross_entropy(logits, y)": "loss = (logits**2).mean()"},
+    ],
+)
+def test_the_written_network_after_an_edit(edits):
+    its, printed = edited("written_network", edits)
+    assert its.LOSSES[0] == its.LOSSES[1]
+    assert "the same, to the last bit" in printed
+    check_what_is_explained(printed)
+
+
+# ── photo.py ──────────────────────────────────────────────────────────────────────────────────────
+
+SEVEN = "[(60, 205), (150, 200), (100, 340)]"
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {SEVEN: "[(150, 60), (150, 340)]"},
+        {"fill=60": "fill=250"},
+        {"width=14": "width=40"},
+        {
+            "light = np.linspace(190, 230, 300)": "light = np.linspace(20, 40, 300)",
+            "fill=60": "fill=200",
+        },
+        {SEVEN: "[(60, 80), (240, 80), (240, 330), (60, 330), (60, 80)]"},
+    ],
+)
+def test_the_photo_after_an_edit(edits):
+    its, printed = edited("photo", edits, "--epochs", 1)
+    image = its.image
+    assert image.shape == (28, 28)
+    assert its.p.argmax() == its.SAYS
+    assert f"says {its.SAYS}, with a probability of {its.p.max():.0%}" in " ".join(printed.split())
+    rows, columns = np.indices(image.shape)
+    centre = np.array([np.sum(rows * image), np.sum(columns * image)]) / image.sum()
+    np.testing.assert_allclose(centre, 13.5, atol=1.0)
