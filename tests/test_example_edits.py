@@ -16,7 +16,7 @@ def edited(name, edits, *arguments):
     for old, new in edits.items():
         assert text.count(old) == 1, f"{old} occurs {text.count(old)} times in {name}.py"
         text = text.replace(old, new)
-    with at_most(60):
+    with at_most(240):
         its, printed, _, _ = run(name, *arguments, text=text)
     return its, printed
 
