@@ -81,17 +81,19 @@ def at_most(seconds):
         signal.signal(signal.SIGVTALRM, before)
 
 
-def edited(name, edits, *arguments):
-    """Run a program as a learner edited it: `edits` says which text to replace by which.
-
-    Return what it printed, and its figures.
-    """
+def run_edited(name, edits, *arguments):
+    """Run a program as a learner edited it: `edits` says which text to replace by which."""
     text = (EXAMPLES / f"{name}.py").read_text()
     for old, new in edits.items():
         assert text.count(old) == 1, f"{old} occurs {text.count(old)} times in {name}.py"
         text = text.replace(old, new)
     with at_most(240):
-        _, printed, figures, _ = run(name, *arguments, text=text)
+        return run(name, *arguments, text=text)
+
+
+def edited(name, edits, *arguments):
+    """What a program printed, as a learner edited it, and its figures."""
+    _, printed, figures, _ = run_edited(name, edits, *arguments)
     return printed, figures
 
 

@@ -5,20 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from example_runs import EXAMPLES, at_most, needs_matplotlib, run
+from example_runs import needs_matplotlib, run_edited
 
 pytestmark = needs_matplotlib
-
-
-def edited(name, edits, *arguments):
-    """Run a program with edits: its names, and what it printed."""
-    text = (EXAMPLES / f"{name}.py").read_text()
-    for old, new in edits.items():
-        assert text.count(old) == 1, f"{old} occurs {text.count(old)} times in {name}.py"
-        text = text.replace(old, new)
-    with at_most(240):
-        its, printed, _, _ = run(name, *arguments, text=text)
-    return its, printed
 
 
 # ── lecture.py ────────────────────────────────────────────────────────────────────────────────────
@@ -37,7 +26,7 @@ def edited(name, edits, *arguments):
     ],
 )
 def test_the_lecture_after_an_edit(edits):
-    its, printed = edited("lecture", edits)
+    its, printed, _, _ = run_edited("lecture", edits)
     for by_hand, by_backward in re.findall(r"= (\S+); backward\(\) says (\S+)", printed):
         assert float(by_hand) == pytest.approx(float(by_backward), rel=1e-2)
     said = re.search(r"and says (.*?)\.\n", printed)[1]
@@ -63,7 +52,7 @@ def test_the_lecture_after_an_edit(edits):
     ],
 )
 def test_the_crescents_after_an_edit(edits):
-    its, printed = edited("crescents", {"HALF = 50": "HALF = 12", **edits}, "--steps", 8)
+    its, printed, _, _ = run_edited("crescents", {"HALF = 50": "HALF = 12", **edits}, "--steps", 8)
     right = sum(
         its.model(point).item() * side > 0 for point, side in zip(its.points, its.side, strict=True)
     )
@@ -95,7 +84,7 @@ def check_what_is_explained(printed):
     ],
 )
 def test_the_written_programs_after_an_edit(edits):
-    its, printed = edited("written_out", edits)
+    its, printed, _, _ = run_edited("written_out", edits)
     assert its.SAME
     assert "microgd's backward() finds the same." in " ".join(printed.split())
     check_what_is_explained(printed)
@@ -112,7 +101,7 @@ def test_the_written_programs_after_an_edit(edits):
     ],
 )
 def test_the_written_network_after_an_edit(edits):
-    its, printed = edited("written_network", edits)
+    its, printed, _, _ = run_edited("written_network", edits)
     assert its.LOSSES[0] == its.LOSSES[1]
     assert "the same, to the last bit" in printed
     check_what_is_explained(printed)
@@ -137,7 +126,7 @@ SEVEN = "[(60, 205), (150, 200), (100, 340)]"
     ],
 )
 def test_the_photo_after_an_edit(edits):
-    its, printed = edited("photo", edits, "--epochs", 1)
+    its, printed, _, _ = run_edited("photo", edits, "--epochs", 1)
     image = its.image
     assert image.shape == (28, 28)
     assert its.p.argmax() == its.SAYS
