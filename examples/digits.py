@@ -8,7 +8,7 @@ It learns from MNIST: handwritten digits, 28 × 28 pixels each, in shades of gre
 import sys
 
 import digits_page
-import digits_pictures
+import figures.digits
 import networks
 import numpy as np
 import program
@@ -154,7 +154,7 @@ if is_hidden:
     these = f"{SHOWN_AS[shown]}: the weights from the pixels to {some}\n"
 for when, (weights, accuracy) in (("before", BEFORE[shown]), ("after", AFTER[shown])):
     title = f"{these}{when} {START}: {accuracy:.0%} of the test digits are named rightly"
-    figure = digits_pictures.first_layer(weights, is_hidden, title)
+    figure = figures.digits.first_layer(weights, is_hidden, title)
     program.save(figure, options.out / f"digits_weights_{when}.png")
 
 # %% What it gets wrong
@@ -163,10 +163,10 @@ said = p.argmax(axis=1)
 errors = np.sum(said != digits.test.y)
 if not errors:
     sys.exit(f"{SHOWN_AS[name]} names all test digits rightly: there are no errors to show.")
-often = digits_pictures.most_frequent_errors(digits.test.y, said)
+often = figures.digits.most_frequent_errors(digits.test.y, said)
 print(f"{SHOWN_AS[name]} names {errors} of {len(said):,} test digits wrongly; {often}.\n")
 right = f"{len(said) - errors} of {len(said):,} test digits named rightly"
-figure = digits_pictures.confusion(digits.test.y, said, f"{SHOWN_AS[name]}: {right};", often)
+figure = figures.digits.confusion(digits.test.y, said, f"{SHOWN_AS[name]}: {right};", often)
 program.save(figure, options.out / "digits_confusion.png")
-figure = digits_pictures.surest_errors(digits.test.x, digits.test.y, p)
+figure = figures.digits.surest_errors(digits.test.x, digits.test.y, p)
 program.save(figure, options.out / "digits_wrong.png")

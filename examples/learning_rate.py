@@ -9,6 +9,7 @@ bowls, whose lowest point is known.
 import sys
 
 import descent
+import figures.bowls
 import numpy as np
 import program
 
@@ -133,7 +134,7 @@ for share, on in zip(options.shares, axes, strict=True):
     after, times = f"after {len(path) - 1} steps the distance is", f"{left:.2g} times the first"
     print(f"{share:g} · 2/λ, a rate of {share * limit_of_w:.4g}: {called}; {after} {times}\n")
     title = f"{share:g} · 2/λ: {called}\n({after}\n{times})"
-    program.bowl(on, loss_of, TARGET, path, [plots.BLUE] * len(path), title=title)
+    figures.bowls.bowl(on, loss_of, TARGET, path, [plots.BLUE] * len(path), title=title)
     on.set(xlabel=f"w (kg per {UNITS['flat']})", ylabel="loss (kg²)")
 program.save(figure, options.out / "learning_rate_steps.png")
 

@@ -7,8 +7,8 @@ x**4 - 3 * x**2 + x.
 # %% The curve, its slope, and the slope of its slope.
 import math
 
-import curve_pictures
 import curves
+import figures.curves
 import numpy as np
 import program
 
@@ -117,26 +117,26 @@ print()
 # %% The picture: the curve with its level points above, the first steps of each descent below.
 marked = [*points, *starts]
 SPAN = (min(marked) - 0.35, max(marked) + 0.35)
-curve_pictures.end_without_values(f, SPAN)
-GROUPS = curve_pictures.by_kind(f, KINDS)
+figures.curves.end_without_values(f, SPAN)
+GROUPS = figures.curves.by_kind(f, KINDS)
 figure, (above, below) = plots.panels(rows=2, height=7.5)
-curve_pictures.draw(
+figures.curves.draw(
     above,
     f,
     SPAN,
     GROUPS,
-    curve_pictures.room_around([curves.value(f, x) for x in marked]),
-    title=curve_pictures.level_title(GROUPS, plains, LOW, HIGH),
-    ylabel=curve_pictures.axis_label(program.formula(f)),
+    figures.curves.room_around([curves.value(f, x) for x in marked]),
+    title=figures.curves.level_title(GROUPS, plains, LOW, HIGH),
+    ylabel=figures.curves.axis_label(program.formula(f)),
 )
-curve_pictures.draw_starts(above, starts, curves.heights(f, np.array(starts)))
+figures.curves.draw_starts(above, starts, curves.heights(f, np.array(starts)))
 above.lines[-1].set_label("start of a descent")
 above.legend()
-curve_pictures.draw_paths(below, PATHS.values(), steps=10)
+figures.curves.draw_paths(below, PATHS.values(), steps=10)
 below.set(
     title=f"Descent from each start: steps against the slope, learning rate {options.rate:g}",
     xlabel="x",
     xlim=SPAN,
 )
-curve_pictures.mark_lines((above, below), GROUPS)
+figures.curves.mark_lines((above, below), GROUPS)
 program.save(figure, options.out / "minimum.png")

@@ -9,6 +9,7 @@ import math
 import sys
 from itertools import pairwise
 
+import figures.bowls
 import numpy as np
 import program
 
@@ -115,7 +116,7 @@ for lr, on in zip(options.rates, axes, strict=True):
     said = list(dict.fromkeys(VERDICTS[lr][1:]))  # each of them once
     title = f"Learning rate {lr:g}: {', '.join(said)}"
     colours = [COLOURS[each] for each in VERDICTS[lr]]
-    outside = program.bowl(on, loss, MINIMUM, TRIED[lr], colours)
+    outside = figures.bowls.bowl(on, loss, MINIMUM, TRIED[lr], colours)
     if outside:
         title += f"\n(step {outside} leaves the picture)"
     on.set(title=title, xlabel="w1 (kg per sd of length)", ylabel="loss (kg²)")

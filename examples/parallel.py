@@ -16,6 +16,7 @@ import warnings
 # Otherwise each process would use all cores for its matrix products, and slow the others down.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import figures.parallel
 import networks
 import numpy as np
 import parallel_costs
@@ -221,5 +222,5 @@ program.say(
     f"In the end the network names {accuracy:.1%} of the test digits rightly.",
 )
 steps = options.epochs * -(-len(digits.train.x) // options.batch_size)
-figure = parallel_costs.picture(RUNS, steps, CORES)
+figure = figures.parallel.draw(RUNS, steps, CORES)
 program.save(figure, options.out / "parallel.png")

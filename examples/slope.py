@@ -6,8 +6,8 @@ curve, edit what f returns, and what on_paper returns: for example np.sin(3 * x)
 """
 
 # %% The curve, and its derivative: once from paper, once from grad, which needs no formula of it.
-import curve_pictures
 import curves
+import figures.curves
 import numpy as np
 import program
 
@@ -87,7 +87,7 @@ program.say(SAID)
 
 # %% The picture: the curve with its tangents above, the derivative below.
 SPAN = (points[0] - 0.35, points[-1] + 0.4)
-curve_pictures.end_without_values(f, SPAN)
+figures.curves.end_without_values(f, SPAN)
 GROUPS = {
     "ascending: slope above 0": [x for x in points if DOES[x] == "ascends"],
     "descending: slope below 0": [x for x in points if DOES[x] == "descends"],
@@ -95,20 +95,20 @@ GROUPS = {
     "no slope: a kink or a jump": [x for x in points if DOES[x] in ("has a kink", "jumps")],
 }
 figure, (above, below) = plots.panels(rows=2, height=7.0)
-curve_pictures.draw(
+figures.curves.draw(
     above,
     f,
     SPAN,
     GROUPS,
-    curve_pictures.limits(f, SPAN, [curves.value(f, x) for x in points]),
-    title=curve_pictures.as_title(SAID),
+    figures.curves.limits(f, SPAN, [curves.value(f, x) for x in points]),
+    title=figures.curves.as_title(SAID),
     xlabel="x",
-    ylabel=curve_pictures.axis_label(program.formula(f)),
+    ylabel=figures.curves.axis_label(program.formula(f)),
 )
-texts = curve_pictures.write_slopes(
+texts = figures.curves.write_slopes(
     above, f, [x for x in points if DOES[x] in ("ascends", "descends")]
 )
-curve_pictures.draw_derivative(below, f, SPAN)
+figures.curves.draw_derivative(below, f, SPAN)
 below.set(
     title="Where the derivative is above 0, f ascends. Where it is below 0, f descends.",
     xlabel="x",
@@ -120,5 +120,5 @@ if curves.has_slope(f, LOOK_AT):
     text = f"{slope(LOOK_AT):z.4g} at x = {LOOK_AT:g}".replace("-", "−")
     place = (LOOK_AT, slope(LOOK_AT))
     texts.append(below.annotate(text, place, (10, 4), textcoords="offset points"))
-curve_pictures.find_room(figure, texts)
+figures.curves.find_room(figure, texts)
 program.save(figure, options.out / "slope.png")

@@ -6,6 +6,7 @@ The weights are those of y = w1 · x1 + w2 · x2, where x1, x2 and y are measure
 # %% The data: three columns, each measured from its mean, in standard deviations (sd).
 import sys
 
+import figures.bowls
 import numpy as np
 import program
 
@@ -143,7 +144,7 @@ title = (
 plots.contours(lambda a, b: loss(np.array([a, b])), path, ax=left, title=title, zlabel="loss (sd²)")
 left.set(xlabel=f"w1, for {name1} (sd per sd)", ylabel=f"w2, for {name2} (sd per sd)")
 left.set_aspect("equal")  # so that the arrows stand at right angles on the contours
-program.number(left, path, gap=0.09)
+figures.bowls.number(left, path, gap=0.09)
 right.plot(degrees, RISES, color="0.4", label="360 directions, tried")
 right.plot(ANGLE, steepness, "o", color=plots.VERMILION, label="the gradient: angle and length")
 opposite = {"color": plots.BLUE, "label": "the update: the opposite"}
