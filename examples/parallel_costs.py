@@ -1,8 +1,10 @@
-"""What parallel.py found out about its runs: the times as a table."""
+"""What the runs of parallel.py took: times, bytes and multiply-adds."""
 
 from typing import NamedTuple
 
 import numpy as np
+import processes
+import program
 
 from microgd import nn
 
@@ -28,6 +30,7 @@ def weights(run):
 def say_times(runs):
     """Print a line for each number of processes, the smallest first."""
     first = weights(next(iter(runs.values())))
+    print()
     print("           seconds    of that              largest difference")
     print("processes  an epoch  averaging  last loss  from the first line's weights")
     for count, run in runs.items():
@@ -35,3 +38,17 @@ def say_times(runs):
         apart = np.abs(weights(run) - first).max()
         print(f"{count:9d} {epoch:9.3f} {averaging / epoch:10.0%} {run.losses[-1]:10.6f}", end=" ")
         print(f"{apart:10.0e}")
+
+
+def say_work(model, examples, count, cores):
+    """Print what each of so many processes sends and computes in a step on so many examples."""
+    hidden = model[0].weight.shape[0]
+    # Forward, each weight is multiplied once an example. Backward it is once for its own gradient
+    # and, behind the hidden layer, once more for the gradient of what comes in.
+    products = examples * hidden * (2 * 784 + 3 * 10)
+    size = sum(p.size for p in model.parameters()) + 1  # all gradients, and the loss
+    print()
+    program.say(
+        f"In a step each process sends {4 * size:,} bytes, however many examples there are,",
+        f"and computes {products / count:,.0f} multiply-adds. {processes.turns(cores, count)}",
+    )

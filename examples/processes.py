@@ -176,13 +176,14 @@ def _hash(content):
     return hashlib.sha256(content).hexdigest()[:8]
 
 
-def cores():
-    """The cores that this process may use, each with the name of its machine."""
+def all_cores(comm):
+    """The number of cores that all processes together may use, on all machines."""
     if hasattr(os, "sched_getaffinity"):
         numbers = os.sched_getaffinity(0)
     else:
         numbers = range(os.cpu_count() or 1)
-    return {(socket.gethostname(), number) for number in numbers}
+    mine = {(socket.gethostname(), number) for number in numbers}
+    return len(set().union(*comm.allgather(mine)))
 
 
 def turns(cores, processes):
