@@ -31,8 +31,8 @@ from test_programs_safety import (
 )
 
 from microgd import Value, nn, optim, train
-from microgd.programs import run as programs_run
 from microgd.programs import step as programs_step
+from microgd.programs import version as programs_version
 from microgd.programs.step import CompiledSteps
 
 
@@ -40,7 +40,7 @@ from microgd.programs.step import CompiledSteps
 def comparisons(request, monkeypatch):
     """With the comparisons that a user has, and without any."""
     if request.param == "alone":
-        monkeypatch.setattr(programs_run, "is_compared", lambda call: False)
+        monkeypatch.setattr(programs_version, "is_compared", lambda call: False)
         monkeypatch.setattr(programs_step, "is_compared", lambda call: False)
     return request.param
 

@@ -36,8 +36,8 @@ import pytest
 
 import microgd
 from microgd import Value, nn, no_grad, optim, train
-from microgd.programs import run as programs_run
 from microgd.programs import step as programs_step
+from microgd.programs import version as programs_version
 from microgd.programs.run import Compiled, compiled
 from microgd.programs.step import CompiledSteps
 
@@ -46,7 +46,7 @@ from microgd.programs.step import CompiledSteps
 def comparisons(request, monkeypatch):
     """With the comparisons that a user has, and without any."""
     if request.param == "alone":
-        monkeypatch.setattr(programs_run, "is_compared", lambda call: False)
+        monkeypatch.setattr(programs_version, "is_compared", lambda call: False)
         monkeypatch.setattr(programs_step, "is_compared", lambda call: False)
     return request.param
 

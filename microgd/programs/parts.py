@@ -10,7 +10,8 @@ import numpy as np
 
 from microgd.memory import replace
 from microgd.programs.fast import Fast, OtherWayError, needed_calls
-from microgd.programs.run import MOST_DIFFERENCES, memory_of, used_inputs
+from microgd.programs.limits import MOST_DIFFERENCES
+from microgd.programs.reached import memory_of, used_inputs
 from microgd.programs.stand_ins import CannotFollow, StandIn
 from microgd.programs.trace import Input, Trace, same_bits
 from microgd.programs.update import Moved, Update

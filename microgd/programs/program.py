@@ -17,11 +17,12 @@ from microgd.module import Module
 from microgd.optimizer import Optimizer
 from microgd.programs.fast import Fast, needed_calls
 from microgd.programs.names import Names, parameter_name
-from microgd.programs.run import numbers_in_result, used_inputs, values_found
+from microgd.programs.reached import used_inputs, values_found
 from microgd.programs.stand_ins import CannotFollow, StandIn
 from microgd.programs.text import Passage, Text
 from microgd.programs.trace import Trace, same_bits, trace
 from microgd.programs.update import Update
+from microgd.programs.version import numbers_in_result
 from microgd.programs.watch import RandomStatesKept, Surroundings, Watch
 from microgd.storage import StrPath, write_whole
 

@@ -12,19 +12,19 @@ from microgd.backprop import next_order
 from microgd.checks import warn_user
 from microgd.optimizer import Optimizer
 from microgd.programs.fast import OtherWayError
-from microgd.programs.parts import States, StepProgram
-from microgd.programs.run import (
+from microgd.programs.limits import (
     DIFFERENCE,
     FAULTS,
     MOST_DIFFERENCES,
     MOST_FAILURES,
     MOST_PROGRAMS,
     MOST_SHAPES,
-    Compiled,
     failure,
     is_compared,
-    values_found,
 )
+from microgd.programs.parts import States, StepProgram
+from microgd.programs.reached import values_found
+from microgd.programs.run import Compiled
 from microgd.programs.stand_ins import CannotFollow
 from microgd.programs.trace import same_bits, trace
 from microgd.programs.update import Update, separate_gradients
