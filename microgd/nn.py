@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from microgd import operations
 from microgd.arrays import Data, as_array, as_data, check_dtype, shown
-from microgd.backprop import OperationWithResidual
 from microgd.checks import check_count, check_labels, check_list, check_number, check_type
 from microgd.data import Rng, check_rng, one_hot
+from microgd.kinds import OperationWithResidual
 from microgd.module import Module as Module
 from microgd.operations import Operand, mean, reshape, softmax, square
 from microgd.registry import operation, registered

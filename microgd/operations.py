@@ -52,8 +52,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import NDArray
 
 from microgd.arrays import as_array, as_data, check_dtype, check_flag, of_floats
-from microgd.backprop import NUMPY, Node
-from microgd.registry import operation
+from microgd.backprop import Node
+from microgd.registry import NUMPY, operation
 
 # fmt: off
 __all__ = [

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.backprop import (
-    NUMPY,
-    OPERATIONS,
-    Function,
+from microgd.backprop import Function
+from microgd.kinds import (
     JointOperation,
     OperationOfOne,
     OperationOfThree,
@@ -23,6 +21,9 @@ from microgd.backprop import (
     OperationWithConstants,
     RegisteredOperation,
 )
+
+OPERATIONS: dict[str, RegisteredOperation] = {}  # all operations, by name
+NUMPY: dict[Any, Function] = {}  # how np.tanh(value) finds `tanh`: NumPy's function -> ours
 
 
 def operation(

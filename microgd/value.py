@@ -17,9 +17,10 @@ from microgd import numpy_functions as numpys
 from microgd import operations as ops
 from microgd.advice import instead_of
 from microgd.arrays import COMPUTED, Data, ReadOnly, as_data, shown
-from microgd.backprop import NUMPY, Node, backward, next_order
+from microgd.backprop import Node, backward, next_order
 from microgd.memory import replace, writable
 from microgd.operators import Missing, comparison, in_place, reflected
+from microgd.registry import NUMPY
 
 
 class Value(Node):

@@ -10,7 +10,7 @@ import pytest
 from chromium import BROWSER, QUIET
 from example_runs import EXAMPLES
 
-from microgd.backprop import NUMPY, OPERATIONS
+from microgd.registry import NUMPY, OPERATIONS
 
 
 def pytest_addoption(parser):

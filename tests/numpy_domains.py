@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from microgd import numpy_functions
-from microgd.backprop import NUMPY
 from microgd.numpy_functions import shapes as shape_functions
 from microgd.numpy_functions import statistics
+from microgd.registry import NUMPY
 
 
 def numpys(

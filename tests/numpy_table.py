@@ -7,8 +7,9 @@ import inspect
 from pathlib import Path
 
 from microgd import Value
-from microgd.backprop import NUMPY, OPERATIONS, OperationOfOne, OperationOfTwo
+from microgd.kinds import OperationOfOne, OperationOfTwo
 from microgd.numpy_functions.plain import PLAIN
+from microgd.registry import NUMPY, OPERATIONS
 
 README = Path(__file__).parents[1] / "microgd" / "numpy_functions" / "README.md"
 HEADING = "## All of them\n"

@@ -22,7 +22,7 @@ import pytest
 from domains import DOMAINS
 
 from microgd import Value, gradients, operations
-from microgd.backprop import OPERATIONS
+from microgd.registry import OPERATIONS
 
 mpmath = pytest.importorskip("mpmath")
 mp = mpmath.MPContext()

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from microgd import Value, grad, gradients, hvp, nn, no_grad, operation, operations
-from microgd.backprop import NUMPY, OPERATIONS, reverse_pass
+from microgd.backprop import reverse_pass
 from microgd.graph import Graph
 from microgd.optim import SGD
+from microgd.registry import NUMPY, OPERATIONS
 
 # ── The reverse pass ──────────────────────────────────────────────────────────────────────────────
 

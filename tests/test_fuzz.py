@@ -15,8 +15,8 @@ import pytest
 
 import microgd
 from microgd import Value, data, nn, operations, optim, plots, train
-from microgd.backprop import NUMPY, OPERATIONS
 from microgd.numpy_functions.plain import PLAIN
+from microgd.registry import NUMPY, OPERATIONS
 from microgd.train import DivergedError
 
 CHUNKS = 8

@@ -126,7 +126,7 @@ def test_a_path_of_calls_that_holds_the_array_once_more_would_be_noticed(monkeyp
         assert numbers is not None
         return kept
 
-    monkeypatch.setattr("microgd.backprop.keep", keep)
+    monkeypatch.setattr("microgd.kinds.keep", keep)
     model, x, y = network
     weight, _ = linear_step(model, x, y)
     assert weight is not model.weight._numbers

@@ -22,10 +22,10 @@ from microgd import (
     numpy_functions,
     operations,
 )
-from microgd.backprop import NUMPY, OPERATIONS
 from microgd.functional import ancestors
 from microgd.numpy_functions import products
 from microgd.numpy_functions.plain import PLAIN
+from microgd.registry import NUMPY, OPERATIONS
 
 rng = np.random.default_rng(0)
 X = np.array([[1.0, 0.0, -2.0], [np.nan, np.inf, 3.0]])

@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 
 from microgd import Value, check_gradients, gradients, nn, numpy_functions, operations
 from microgd.arrays import as_data
-from microgd.backprop import (
-    NUMPY,
-    OPERATIONS,
-    Operation,
-    OperationOfOne,
-    OperationOfThree,
-    OperationOfTwo,
-    RegisteredOperation,
-)
+from microgd.backprop import Operation
+from microgd.kinds import OperationOfOne, OperationOfThree, OperationOfTwo, RegisteredOperation
 from microgd.numpy_functions.plain import PLAIN
+from microgd.registry import NUMPY, OPERATIONS
 
 REGISTERED = sorted(name for name, op in OPERATIONS.items() if op.module.startswith("microgd."))
 EXAMPLES = DOMAINS | COMPOSED

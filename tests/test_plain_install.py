@@ -15,7 +15,7 @@ import pytest
 
 import microgd
 from microgd import data, nn, operations, optim, plots, train
-from microgd.backprop import OPERATIONS
+from microgd.registry import OPERATIONS
 
 PACKAGES = Path(np.__file__).parents[1]
 PROJECT = Path(microgd.__file__).parents[1]

@@ -11,7 +11,7 @@ import numpy_table
 import pytest
 
 from microgd import Value, nn, no_grad, optim
-from microgd.backprop import OPERATIONS
+from microgd.registry import OPERATIONS
 
 ROOT = Path(__file__).parents[1]
 READMES = [

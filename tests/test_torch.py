@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from microgd import Value, gradients, nn, optim, train
-from microgd.backprop import OPERATIONS
+from microgd.registry import OPERATIONS
 
 torch = pytest.importorskip("torch")
 from torch_oracle import BINARY, FUNCTIONS, TORCH, UNARY, Program, Step, Writer, compare, numbers  # noqa: E402 (it imports torch)

@@ -21,7 +21,7 @@ import pytest
 from domains import COMPOSED, DOMAINS
 from numpy.lib.stride_tricks import sliding_window_view
 
-from microgd import Value, backprop, gradients, nn, operation, operations
+from microgd import Value, backprop, gradients, kinds, nn, operation, operations, registry
 
 torch = pytest.importorskip("torch")
 
@@ -437,7 +437,7 @@ def terms(name, data, saved, options):
     if name == "matmul":
         return np.abs(saved[0]) @ np.abs(saved[1])
     if name in ("cumsum", "_recurrence", "_sum_of_windows", "einsum"):
-        forward = backprop.OPERATIONS[name].forward
+        forward = registry.OPERATIONS[name].forward
         if name == "einsum" and len(saved) == 1:
             return np.einsum(options["subscripts"], np.abs(saved[0]))
         return forward(*map(np.abs, saved), **options)
@@ -457,7 +457,7 @@ def _var_rule(g, out, x, axis, keepdims):
 # those. The rule for `var` leaves out the path through the mean, on which the distances add up to 0
 # up to rounding. The rule for `expm1` adds 1 to a result near -1. The rules for `tanh` and
 # `sigmoid` subtract a result near 1 from 1, and those for the inverse functions a square near 1.
-with mock.patch.dict(backprop.OPERATIONS), mock.patch.dict(backprop.NUMPY):
+with mock.patch.dict(registry.OPERATIONS), mock.patch.dict(registry.NUMPY):
     ROUNDED = {
         "var": operations.reduction(np.var, _var_rule),
         "expm1": operations.elementwise(np.expm1, lambda g, out, x: g * (out + 1.0)),
@@ -488,7 +488,10 @@ def rounding(eps, rng):
             data = data + eps * rng.uniform(-1.0, 1.0, np.shape(data)) * size
         return record(value_class, data, op, operands, saved)
 
-    with mock.patch.object(backprop, "record", noisy):
+    with (
+        mock.patch.object(backprop, "record", noisy),
+        mock.patch.object(kinds, "record", noisy),
+    ):
         yield
 
 

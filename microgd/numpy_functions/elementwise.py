@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from microgd.backprop import NUMPY
 from microgd.operations import Operand, divide, where
-from microgd.registry import operation
+from microgd.registry import NUMPY, operation
 
 __all__ = ["arctan2", "cbrt", "ceil", "floor", "hypot", "reciprocal", "rint", "round", "trunc"]
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from microgd.backprop import NUMPY, Node
+from microgd.backprop import Node
+from microgd.registry import NUMPY
 
 __all__ = ["PLAIN", "numbers_in", "on_data"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgd.arrays import as_data, check_flag, shown
-from microgd.backprop import NUMPY, Node, leading_node
+from microgd.backprop import Node, leading_node
 from microgd.numpy_functions.shapes import moveaxis
 from microgd.operations import (
     Axis,
@@ -34,7 +34,7 @@ from microgd.operations import (
     transpose,
     where,
 )
-from microgd.registry import operation
+from microgd.registry import NUMPY, operation
 
 __all__ = [
     "diag",

@@ -15,7 +15,6 @@ from numpy.lib.stride_tricks import sliding_window_view as _numpys_sliding_windo
 from numpy.typing import ArrayLike
 
 from microgd.arrays import as_array, shown
-from microgd.backprop import NUMPY
 from microgd.numpy_functions.plain import numbers_in
 from microgd.operations import (
     Axis,
@@ -30,7 +29,7 @@ from microgd.operations import (
     transpose,
     where,
 )
-from microgd.registry import operation
+from microgd.registry import NUMPY, operation
 
 __all__ = [
     "column_stack",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgd.arrays import as_data, check_flag
-from microgd.backprop import NUMPY, Node
+from microgd.backprop import Node
 from microgd.numpy_functions.plain import numbers_in
 from microgd.numpy_functions.products import euclidean_norm
 from microgd.numpy_functions.shapes import flip, roll, take_along_axis
@@ -29,7 +29,7 @@ from microgd.operations import (
     sum,
     transpose,
 )
-from microgd.registry import operation
+from microgd.registry import NUMPY, operation
 
 __all__ = ["average", "cumprod", "cumsum", "prod", "sort", "std"]
 

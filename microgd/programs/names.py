@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any
 
 from microgd import nn, operations
-from microgd.backprop import Node, RegisteredOperation, reverse_pass, unbroadcast
+from microgd.backprop import Node, reverse_pass, unbroadcast
+from microgd.kinds import RegisteredOperation
 from microgd.module import Module
 from microgd.programs.stand_ins import StandIn
 from microgd.programs.watch import is_in_doctest

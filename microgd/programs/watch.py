@@ -45,7 +45,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from microgd.backprop import Node, RegisteredOperation
+from microgd.backprop import Node
+from microgd.kinds import RegisteredOperation
 from microgd.optimizer import Optimizer
 
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
