@@ -11,11 +11,9 @@ engine, in the same order, and the same bits. Only the way they are written is c
 
 from __future__ import annotations
 
-import textwrap
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,42 +21,11 @@ from numpy import ndarray
 
 from microgd.backprop import Node
 from microgd.programs.fast import needed_calls, written_by
-from microgd.programs.names import (
-    LOCAL,
-    LONG_OPERATIONS,
-    NOUNS,
-    RANGE_REMARK,
-    SLOPES,
-    SLOPES_OF_SECOND,
-    Names,
-    Place,
-    Pool,
-)
-from microgd.programs.phrasing import (
-    Phrasing,
-    is_product,
-    is_round_trip,
-    is_transposition,
-    range_checked,
-    rewritten,
-)
+from microgd.programs.lines import COLUMNS, LONG, Lines, noun
+from microgd.programs.names import SLOPES, SLOPES_OF_SECOND, Names, Place
+from microgd.programs.phrasing import is_round_trip, range_checked, rewritten
 from microgd.programs.stand_ins import Call, StandIn, stand_ins_in
-from microgd.programs.trace import Trace, literal
-from microgd.programs.writing import ATOM
-
-COLUMNS = 90
-
-
-@dataclass
-class Pending:
-    """An expression that is not written yet, because it will be a part of another."""
-
-    call: StandIn
-    text: str
-    binding: int
-    reads: set[StandIn]  # the memory that it is computed from
-    parts: list[StandIn] = field(default_factory=list)  # what else is written in it
-    is_part: bool = False  # whether it is written in another one
+from microgd.programs.trace import Trace
 
 
 class Passage(NamedTuple):
@@ -69,7 +36,7 @@ class Passage(NamedTuple):
     backward: list[int]
 
 
-class Text:
+class Text(Lines):
     """Writes a trace as a function."""
 
     def __init__(
@@ -85,46 +52,26 @@ class Text:
         order: Mapping[StandIn, int] | None = None,
         about_update: str = "update",
     ) -> None:
+        self.made = made
+        self.title = title
         self._rate = rate
         self._about_update = about_update
         self._gradients = gradients
-        results = [*results, *(x for _, x in gradients)]
-        self.made = made
-        self.title = title
-        self.writes_products = writes_products
         self._position = {call: i for i, call in enumerate(made.calls)}
+        results = [*results, *(x for _, x in gradients)]
+        self.results = results
         calls = needed_calls(made.calls, results)
         self.calls = self._with_ranges(self._without_round_trips(calls))
-        self.results = results
-        self.pending: dict[StandIn, Pending] = {}
-        self.lines: list[str] = []
-        self._start = 0  # how many lines stand above them
-        self.objects: dict[str, Any] = {}
-        self.line_of: dict[StandIn, str] = {}  # the line in which a result is computed
-        self._object_names: dict[int, str] = {}
-        self._names = names
-        self._pool = Pool()
-        self._taken_names: dict[StandIn, str] = {}
-        self._writer = Phrasing(self)
-        self._uses = self._count_uses()
+        super().__init__(made, names, self._count_uses(), final_names, writes_products)
         targets = [written_by(call) for call in self.calls]
         self._writings = Counter(targets)
         self._changed = {target._owner for target in targets if type(target) is StandIn}
-        self._gradient_names: dict[StandIn, str] = {}
-        self._final_names = final_names
-        self._operations: dict[StandIn, Node] = {}
-        self._used_parts: list[StandIn] = []
+        self._start = 0  # how many lines stand above `lines`
         self._early_aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         self._reserved: dict[StandIn, str] = {}  # names of what is computed forward
         self._aliases: dict[Node, list[tuple[str, StandIn]]] = {}
         self._block_starts: list[int] = []  # the lines that head the blocks of the way back
         self._block_of: dict[Node, int] = {}
-        self._place_of: dict[str, range] = {}  # of an assignment, in `lines`
-        self._inner_names: dict[StandIn, str] = {}  # of gradients of what has no name
-        self._computed: dict[int, StandIn] = {}  # what a line computes, by its place in `lines`
-        self._remarks_made: set[str] = set()
-        self._is_in_range_check = False
-        self.left_names: dict[StandIn, str] = {}  # of what a sum adds to
         self._gradient_of: dict[Any, str] = {}  # the names of gradients, by node
         inputs = _used_inputs(made, self.calls, results)
         self.inputs = sorted(inputs, key=lambda each: _rank(each, rate, order or {}))
@@ -172,77 +119,6 @@ class Text:
         for x in self.results:
             uses[x] = uses.get(x, 0) + 1
         return uses
-
-    # ── Names ────────────────────────────────────────────────────────────────────────────────────
-    def name_of(self, x: StandIn) -> tuple[str, int]:
-        """The text of a stand-in: its name, or the expression in its place."""
-        name = self._taken_names.get(x)
-        if name is not None:
-            return name, ATOM
-        if x in self.pending:
-            self._used_parts.append(x)
-            return self.pending[x].text, self.pending[x].binding
-        if x._kind == "constant":
-            return self._writer.plain(x._name)
-        raise AssertionError(f"{x._kind} {x._name} has no name")
-
-    def name_of_object(self, x: Any) -> str:
-        """An array that is written as it is, or the name of an argument."""
-        name = self._object_names.get(id(x))
-        if name is None and isinstance(x, ndarray):
-            written = literal(x)
-            if written is not None and (x.ndim < 2 or x.flags.c_contiguous):
-                return written
-        if name is None:
-            source = self.made.constants.get(id(x))
-            wanted = (source[1] if source else None) or "constant"
-            name = self._pool.take(getattr(x, "__name__", wanted))
-            self._object_names[id(x)] = name
-            self.objects[name] = x
-        return name
-
-    def _name(self, x: StandIn) -> str:
-        """The name of a result that gets a line of its own."""
-        final = self._final_names.get(x)
-        if final is not None:
-            return final
-        if x in self._gradient_names:
-            return self._gradient_names[x]
-        found = self._names.found.get(x)
-        node = self._operations.get(x)
-        if node is not None and node.name:
-            return self._pool.take(node.name)
-        if found is not None and found[0] <= LOCAL:
-            return self._pool.take(found[1])
-        place: Place | None = x._place
-        output = self.made.output
-        if output is not None and x is output._numbers:
-            return self._pool.take("result")
-        if x in self._inner_names:
-            return self._pool.take(self._inner_names[x])
-        part_name = self._name_of_part(x)
-        if part_name is not None:
-            return self._pool.take(part_name)
-        if node is not None and node._operation is not None:
-            wanted = _noun(node)
-            title = self._names.titles.get(id(place.module)) if place else None
-            if title and title[0]:
-                wanted = f"{wanted}_{title[0]}"
-            return self._pool.take(wanted)
-        name = _described(x) if found is None else found[1]
-        return self._pool.take(NOUNS.get(name, name))
-
-    def _name_of_part(self, x: StandIn) -> str | None:
-        """x_0 for x[0], and x_T for x.T."""
-        whole = x._arguments[0] if x._arguments else None
-        name = self._taken_names.get(whole) if type(whole) is StandIn else None
-        if name is None:
-            return None
-        if is_transposition(x) or (x._kind == "attribute" and x._name == "T"):
-            return f"{name}_T"
-        if x._kind == "item" and type(x._arguments[1]) is int and x._arguments[1] >= 0:
-            return f"{name}_{x._arguments[1]}"
-        return None
 
     # ── The program ──────────────────────────────────────────────────────────────────────────────
     def write(self) -> str:
@@ -318,7 +194,7 @@ class Text:
                 if self.lines and (title or heading):
                     self._end_block()
                 if title:
-                    self._comment(_HEADINGS.get(title, title))
+                    self._comment(LONG[title].heading if title in LONG else title)
                 heading = title
             self._write(call)
         self._flush()
@@ -332,7 +208,7 @@ class Text:
             title = self._names.titles.get(id(place.module))
             if title and title[1]:
                 return title[1]
-        return place.operation if place.operation in _LONG else None
+        return place.operation if place.operation in LONG else None
 
     def _write_backward(self) -> None:
         made = self.made
@@ -341,21 +217,30 @@ class Text:
         self.lines.append(f"    # Backward: d_NAME is d {output} / d NAME.")
         if any(type(each.stand_in._value) is ndarray for each in self.inputs):
             self.lines.append("    # It has the shape of NAME: a slope for each element.")
-        gradients = dict(made.totals)
-        bounds = [place for place, _ in made.blocks]
-        update = made.update_from if made.update_from is not None else len(made.calls)
         backward = [c for c in self.calls if self._position[c] >= made.forward]
-        positions = [self._position[c] for c in backward]
-        heading: str | None = None
-        renamed: dict[Any, str] = {}
-        first = [c for c in backward if self._position[c] < bounds[0]]
-        for call in first:
-            self._write(call, force=True)
+        first_block, _ = made.blocks[0]
+        for call in backward:
+            if self._position[call] < first_block:
+                self._write(call, force=True)
         if made.seed is not None and made.seed not in self._taken_names:
             self._assign(made.seed, *self._writer.plain(made.seed._name), [])
-        for i, (begin, node) in enumerate(made.blocks):
-            end = bounds[i + 1] if i + 1 < len(bounds) else update
-            calls = backward[bisect_left(positions, begin) : bisect_left(positions, end)]
+        end = made.update_from if made.update_from is not None else len(made.calls)
+        self._write_blocks(backward, end)
+        after = [c for c in backward if self._position[c] >= end]
+        if after:
+            self._write_heading_of_update()
+            self._write_update(after)
+
+    def _write_blocks(self, backward: Sequence[Call], end: int) -> None:
+        """Write the way back: a block for each line or layer that it goes back through."""
+        gradients = dict(self.made.totals)
+        positions = [self._position[c] for c in backward]
+        bounds = [*(place for place, _ in self.made.blocks), end]
+        heading: str | None = None
+        renamed: dict[Any, str] = {}
+        for i, (_, node) in enumerate(self.made.blocks):
+            first, last = (bisect_left(positions, bound) for bound in bounds[i : i + 2])
+            calls = backward[first:last]
             aliases = self._aliases.get(node, [])
             early_aliases = self._early_aliases.get(node, [])
             if not calls and not aliases and not early_aliases:
@@ -383,18 +268,17 @@ class Text:
         self._flush()
         self._block_starts.append(len(self.lines))
         self._restore_names(renamed)
-        after = [c for c in backward if self._position[c] >= update]
-        if after:
-            self._end_block()
-            for line in self._about_update.splitlines():
-                self._comment(line)
-            if self._rate is not None:
-                name = self._taken_names[self._rate]
-                self._comment(
-                    "lr becomes Python's float: NumPy's float64 would make float64 of weights."
-                )
-                self.lines.append(f"    {name} = float({name})")
-            self._write_update(after)
+
+    def _write_heading_of_update(self) -> None:
+        self._end_block()
+        for line in self._about_update.splitlines():
+            self._comment(line)
+        if self._rate is not None:
+            name = self._taken_names[self._rate]
+            self._comment(
+                "lr becomes Python's float: NumPy's float64 would make float64 of weights."
+            )
+            self.lines.append(f"    {name} = float({name})")
 
     def _write_update(self, calls: Sequence[Call]) -> None:
         """Write how each parameter is moved. If that takes many lines, they are a block."""
@@ -422,17 +306,6 @@ class Text:
     def _restore_names(self, renamed: dict[Any, str]) -> None:
         self._taken_names.update(renamed)
         renamed.clear()
-
-    def _comment(self, text: str) -> None:
-        indent = " " * (len(text) - len(text.lstrip()))
-        for line in textwrap.wrap(text, COLUMNS - 6, subsequent_indent=indent):
-            self.lines.append(f"    # {line}")
-
-    def _remark(self, text: str) -> None:
-        """A comment that a program has once."""
-        if text not in self._remarks_made:
-            self._remarks_made.add(text)
-            self._comment(text)
 
     def _about_slope(self, node: Node) -> list[str]:
         """What there is to say about the derivatives of an operation."""
@@ -473,7 +346,7 @@ class Text:
             if type(total) is not StandIn:
                 continue
             if name is None:
-                self._inner_names.setdefault(total, f"d_{_noun(node)}")
+                self._inner_names.setdefault(total, f"d_{noun(node)}")
                 continue
             gradient_name = f"d_{name}"
             is_new = self._position.get(total, -1) >= made.forward or total is made.seed
@@ -534,231 +407,6 @@ class Text:
         start = next(place for place, each in self.made.blocks if each is node)
         return x is self.made.seed or self._position.get(x, start) < start
 
-    # ── Lines ────────────────────────────────────────────────────────────────────────────────────
-    def _write(self, call: Call, force: bool = False) -> None:
-        is_range_check = call._place is not None and call._place.is_range_check
-        if is_range_check and not self._is_in_range_check:
-            self._remark(RANGE_REMARK)
-        self._is_in_range_check = is_range_check
-        if type(call) is not StandIn:
-            self._write_statement(call)
-            return
-        if call._kind == "input" or (call._kind == "constant" and call is not self.made.seed):
-            return
-        if call._kind == "constant":
-            self._assign(call, *self._writer.plain(call._name), [])
-            return
-        text, binding, parts = self._expression(call)
-        is_short = len(text) < COLUMNS - 20
-        if self.may_wait(call) and is_short and not force:
-            reads = {x._owner for x in stand_ins_in((call._arguments, call._options))}
-            for part in parts:
-                reads |= self.pending[part].reads
-                self.pending[part].is_part = True
-            self.pending[call] = Pending(call, text, binding, reads, parts)
-            return
-        self._assign(call, text, binding)
-
-    def may_wait(self, call: StandIn) -> bool:
-        """Whether a call may be written where its result is used."""
-        if self._uses.get(call, 0) != 1 or call in self._final_names:
-            return False
-        if call in self._gradient_names:
-            return False
-        node = self._operations.get(call)
-        if node is not None and node.name:
-            return False
-        return not self._is_named(call)
-
-    def is_changed(self, x: Any) -> bool:
-        """Whether something is written into its memory."""
-        return type(x) is StandIn and x._owner in self._changed
-
-    def _is_named(self, x: StandIn) -> bool:
-        """Whether it has a name of the user's, or of the operation's own."""
-        return x in self._names.found and self._names.found[x][0] <= LOCAL
-
-    def _expression(self, call: StandIn) -> tuple[str, int, list[StandIn]]:
-        """A call as an expression that fits into a line; and what else is written in it."""
-        while True:
-            self._used_parts = []
-            text, binding = self._writer.expression(call)
-            parts = list(dict.fromkeys(self._used_parts))
-            if len(text) + len(self._hint(call)) <= COLUMNS - 4 or not parts:
-                return text, binding, parts
-            gradients = [part for part in parts if part in self._inner_names]
-            if not gradients and len(text) <= COLUMNS - 8:  # in brackets, it has a line of its own
-                return text, binding, parts
-            parts = gradients or parts
-            longest = max(parts, key=lambda part: len(self.pending[part].text))
-            self._release(longest)
-
-    def _hint(self, call: StandIn) -> str:
-        return f"{self._final_names.get(call) or self._gradient_names.get(call) or 'name'} = "
-
-    def _release(self, x: StandIn) -> None:
-        """Write a pending expression as a line of its own."""
-        waiting = self.pending.pop(x)
-        self._assign(x, waiting.text, waiting.binding, waiting.parts)
-
-    def _assign(
-        self, call: StandIn, text: str, binding: int, parts: list[StandIn] | None = None
-    ) -> None:
-        parts = list(dict.fromkeys(self._used_parts)) if parts is None else parts
-        self._used_parts = []
-        name = self._name(call)
-        self._taken_names[call] = name
-        line = f"{name} = {text}"
-        if len(line) + 4 <= COLUMNS:
-            remark = self._beside(call, parts) or self._shapes_beside(call, parts, line)
-            self._line_with_remark(line, remark)
-            height = 1
-        else:
-            self.lines += [f"    {name} = (", f"        {text}", "    )"]
-            height = 3
-        first = len(self.lines) - height
-        self._computed[first] = call
-        self._place_of[line] = range(first, len(self.lines))
-        self.line_of[call] = line
-        for part in parts:
-            self._consume(part, line)
-
-    def _line_with_remark(self, line: str, remark: str | None) -> None:
-        """A line with a comment beside it, or above it if there is no room."""
-        if remark is None:
-            self.lines.append(f"    {line}")
-        elif _fits(line, remark):
-            self.lines.append(f"    {line}  # {remark}")
-        else:
-            self._comment(remark)
-            self.lines.append(f"    {line}")
-
-    # ── Remarks beside lines ─────────────────────────────────────────────────────────────────────
-    def _beside(self, call: StandIn, parts: Sequence[StandIn]) -> str | None:
-        """What is said beside a line."""
-        remark = self._own_remark(call, self._local_name(call))
-        if remark is not None:
-            return remark
-        calls = [call, *self._all_parts(parts)]
-        is_summed = any(_is_sum_of_uses(each) for each in calls)
-        return "summed over what was broadcast" if is_summed else None
-
-    def _shapes_beside(self, call: StandIn, parts: Sequence[StandIn], line: str) -> str | None:
-        """The shapes of the product in a line, if there is one, and room for them."""
-        products = [each for each in [call, *self._all_parts(parts)] if is_product(each)]
-        text = _shapes(products[0], call) if len(products) == 1 else None
-        return text if text and _fits(line, text) else None
-
-    def _all_parts(self, parts: Sequence[StandIn]) -> list[StandIn]:
-        """What is written in a line, and in the parts of it."""
-        found = list(parts)
-        for part in parts:
-            found += self._all_parts(self.pending[part].parts)
-        return found
-
-    def _local_name(self, x: StandIn) -> str:
-        """What an operation's own code calls it."""
-        rank, name = self._names.found.get(x, (LOCAL, ""))
-        return name if rank == LOCAL else ""
-
-    def _own_remark(self, call: Call, what: str) -> str | None:
-        """What a long operation says about a line of its own."""
-        long = _LONG.get(call._place.operation) if call._place else None
-        return long.remarks.get(what) if long else None
-
-    def _consume(self, part: StandIn, line: str | None = None) -> None:
-        """A pending expression has been written in this line, and so has what is written in it."""
-        waiting = self.pending.pop(part)
-        if line is not None:
-            self.line_of[part] = line
-        for each in waiting.parts:
-            self._consume(each, line)
-
-    def _flush(self, owner: StandIn | None = None, without: Sequence[StandIn] = ()) -> None:
-        """Write what is pending: all of it, or what reads memory that is about to change."""
-        for x in list(self.pending):
-            if x not in self.pending or self.pending[x].is_part or x in set(without):
-                continue
-            if owner is None or owner in self.pending[x].reads:
-                self._release(x)
-
-    def _end_block(self) -> None:
-        if self.lines and self.lines[-1] != "":
-            self.lines.append("")
-
-    def _write_statement(self, call: Call) -> None:
-        self._used_parts = []
-        lines = self._statement(call)
-        parts = list(dict.fromkeys(self._used_parts))
-        target = written_by(call)
-        if target is not None:
-            self._flush(target._owner, without=parts)
-        if len(lines) == 1 and target is not None:
-            self._line_with_remark(lines[0], self._own_remark(call, self._changes(call, target)))
-        else:
-            self.lines += [f"    {line}" for line in lines]
-        for part in parts:
-            self._consume(part)
-
-    def _changes(self, call: Call, target: StandIn) -> str:
-        """How remarks name a line that changes an array: "p -=", or "exp(p)"."""
-        name = self._local_name(target)
-        if call._kind == "function":
-            return f"{getattr(call._name, '__name__', '')}({name})"
-        return f"{name} {call._name}"
-
-    def _statement(self, call: Call) -> list[str]:
-        writer = self._writer
-        kind = call._kind
-        if kind == "guard":
-            return self._guard(call)
-        if kind == "range":
-            least, most = call._name
-            text = writer.within(call._arguments[0], 4)
-            return [
-                f"if {text} != 0 and not {least!r} <= abs({text}) <= {most!r}:",
-                f'    raise ValueError("{_quoted(text)} is too large or too small")',
-            ]
-        if kind == "form":
-            (x,) = call._arguments
-            shape, _ = call._name
-            name = writer.within(x, ATOM)
-            return [
-                f"if {name}.shape != {shape}:",
-                f'    raise ValueError(f"this program is for {{{name}.shape}}")',
-            ]
-        if kind == "in place":
-            x, y = call._arguments
-            return [f"{writer.within(x, ATOM)} {call._name} {writer.within(y, 0)}"]
-        if kind == "in place item":
-            x, index, y = call._arguments
-            place = f"{writer.within(x, ATOM)}[{writer.index(index)}]"
-            return [f"{place} {call._name} {writer.within(y, 0)}"]
-        if kind == "set":
-            x, index, new = call._arguments
-            return [f"{writer.within(x, ATOM)}[{writer.index(index)}] = {writer.within(new, 0)}"]
-        return [writer.expression(call)[0]]
-
-    def _guard(self, call: Call) -> list[str]:
-        """A check that the numbers lead the same way as when the program was written."""
-        (condition,) = call._arguments
-        labels = _labels_in(condition)
-        if labels is not None:
-            x, count = labels
-            name = self._writer.within(x, ATOM)
-            self._used_parts = [condition]
-            return [
-                f"if {name}.min() < 0 or {name}.max() >= {count}:",
-                f'    raise ValueError("expected labels from 0 to {count - 1}")',
-            ]
-        text = self._writer.within(condition, 3)
-        if call._place is not None and call._place.is_range_check:
-            test = f"not {text}" if call._name else text
-            return [f"if {test}:", '    raise ValueError("numbers are too large or too small")']
-        if call._name:
-            return [f"if not {text}:", f'    raise ValueError("expected {_quoted(text)}")']
-        return [f"if {text}:", f'    raise ValueError("expected that not {_quoted(text)}")']
-
     def _checks(self) -> list[str]:
         """The check of shapes and dtypes that a program begins with."""
         arrays = []
@@ -780,28 +428,8 @@ class Text:
         ]
 
 
-_LONG = {function.__name__: long for function, long in LONG_OPERATIONS.items()}
-_HEADINGS = {name: long.heading for name, long in _LONG.items()}
-
-
-def _fits(line: str, remark: str) -> bool:
-    """Whether there is room for a comment beside a line."""
-    return len(f"    {line}  # {remark}") <= COLUMNS
-
-
-def _is_sum_of_uses(call: StandIn) -> bool:
-    """Whether it sums a gradient over what broadcasting has repeated."""
-    if call._place is None or not call._place.is_unbroadcast or call._name != "sum":
-        return False
-    return bool(np.size(call._arguments[0]._value) != np.size(call._value))
-
-
 def _summary(x: Any) -> str:
     return f"{x:.6g}" if np.ndim(x) == 0 else f"shape {x.shape}"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _wrapped(head: str, parts: list[str], tail: str) -> list[str]:
@@ -820,51 +448,6 @@ def _wrapped(head: str, parts: list[str], tail: str) -> list[str]:
     lines.append(line.rstrip())
     lines.append(f"{indent[4:]}{tail}")
     return lines
-
-
-def _described(x: StandIn) -> str:
-    """What is called, for a result that nobody has named."""
-    if x._kind == "function":
-        name = x._name[0] if isinstance(x._name, tuple) else x._name
-        return str(name.__name__)
-    if x._kind == "operator":
-        if len(x._arguments) == 1:
-            return "negative"
-        return x._name if x._name in NOUNS else "number"
-    if x._kind == "method":
-        return str(x._name)
-    return {"item": "part", "choice": "choice", "attribute": "view"}.get(x._kind, "number")
-
-
-def _noun(node: Node) -> str:
-    """What the result of a node without a name is called."""
-    name = node._operation.name.lstrip("_") if node._operation else "number"
-    return NOUNS.get(name, name)
-
-
-def _shapes(product: StandIn, result: StandIn) -> str | None:
-    """What is said beside a product: (32, 784) @ (784, 16) -> (32, 16)."""
-    x, y = (each._value if type(each) is StandIn else each for each in product._arguments)
-    if not np.ndim(product._value) or not np.ndim(result._value):
-        return None
-    if type(product._arguments[0]) is ndarray and x.ndim == 1 and np.all(x == 1):
-        return f"the sum of the {len(x)} rows"
-    text = f"{x.shape} @ {y.shape} -> {product._value.shape}"
-    shape = np.shape(result._value)
-    return text if shape == product._value.shape else f"{text}, then {shape}"
-
-
-def _labels_in(condition: Any) -> tuple[StandIn, int] | None:
-    """The labels and the number of classes, if the condition is checks.check_labels's."""
-    if type(condition) is not StandIn or condition._kind != "operator" or condition._name != ">=":
-        return None
-    largest, count = condition._arguments
-    if type(largest) is not StandIn or largest._name != (np.maximum, "reduce"):
-        return None
-    (unsigned,) = largest._arguments
-    if unsigned._kind != "method" or unsigned._name != "view":
-        return None
-    return unsigned._arguments[0], count
 
 
 def _rank(each: Any, rate: StandIn | None, order: Mapping[StandIn, int]) -> tuple[int, int]:
