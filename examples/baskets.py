@@ -5,29 +5,21 @@ mini-batch. Here four ways to descend race, each at the best of several learning
 """
 
 # %% The data: handwritten digits. The network: 784 pixels to 10 outputs, 7,850 weights and biases.
-import os
 import sys
 from functools import partial
 
-# On a busy machine, several threads of a matrix product wait for each other longer than it takes.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import descents
+import figures.baskets
 import numpy as np
 import program
 
-from microgd import data, gradients, nn, no_grad, plots
+from microgd import data, gradients, nn, no_grad
 
 parser = program.parser(__doc__)
-parser.add_argument(
-    "--examples",
-    type=program.at_least(300),
-    default=2000,
-    help="digits in all, 300 to 6,000 (default: %(default)s)",
-)
-parser.add_argument(
-    "--seed", type=program.at_least(0), default=0, help="for what is random (default: %(default)s)"
-)
+add = parser.add_argument
+about = "digits in all, 300 to 6,000 (default: %(default)s)"
+add("--examples", type=program.at_least(300), default=2000, help=about)
+add("--seed", type=program.at_least(0), default=0, help="for what is random (default: 0)")
 options = program.options(parser)
 (x, y), _ = data.digits()
 chosen = np.random.default_rng(0).permutation(len(x))[: options.examples]
@@ -45,47 +37,28 @@ def loss_of(model):
         return nn.cross_entropy(model(x), y).item()
 
 
-# %% The settings of the four ways to descend, which descents.py holds.
+# %% The race: four ways to descend, which descents.py holds, from the same start down to the goal.
 BATCH = 32  # examples in a mini-batch
 PIXELS = 78  # a block of weights: those from so many pixels, at random, to all outputs
 TIMES = 10  # steps with one block before the next, in the last way
-
-# %% The race: down to the goal, at each of the rates.
+LONG = 300  # steps with one block, until its slopes are nearly 0
 GOAL = 0.4  # a loss
 RATES = [2.0**n for n in range(5, -6, -1)]  # from 32 to 0.03
 MOST = 100 * len(x)  # examples to look at
+descents.check(start(), len(x), BATCH, PIXELS, min(TIMES, LONG), RATES)
 some_weights = partial(descents.some_weights, pixels=PIXELS)
-batch_said = "1 example" if BATCH == 1 else f"{BATCH} examples"
+share = f"{PIXELS / 784:.0%}" if PIXELS > 7 else f"{PIXELS / 784:.1%}"
+batch_said = program.counted(BATCH, "example")
+times_said, long_said = program.counted(TIMES, "step"), program.counted(LONG, "step")
 WAYS = {
     "all weights, all examples": partial(descents.all_weights, batch=len(x)),
     f"all weights, {batch_said}: SGD": partial(descents.all_weights, batch=BATCH),
-    f"{PIXELS / 784:.0%} of the weights, all examples": partial(some_weights, times=1),
-    f"the same, {TIMES} steps with each block": partial(some_weights, times=TIMES),
+    f"{share} of the weights, all examples": partial(some_weights, times=1),
+    f"the same, {times_said} with each block": partial(some_weights, times=TIMES),
 }
 FIRST = loss_of(start())
 if FIRST <= GOAL:
     sys.exit(f"the first loss, {FIRST:.3g}, is not above the goal, {GOAL}: try a lower GOAL")
-
-
-def run(way, lr, most):
-    """Examples looked at, multiply-adds, and the loss, until the goal or at most so many examples.
-
-    The loss over all examples takes longer than a step of SGD, so it is computed now and then.
-    """
-    model = start()
-    history = [(0, 0, FIRST)]
-    visits = work = 0
-    for examples, multiply_adds in way(model, (x, y), lr, np.random.default_rng(options.seed)):
-        visits += examples
-        work += multiply_adds
-        if visits - history[-1][0] < len(x) / 8:
-            continue
-        loss = loss_of(model)
-        history.append((visits, work, loss))
-        if loss <= GOAL or visits >= most or not loss < 100:
-            break
-    return np.array(history)
-
 
 BEST = {}  # for each way its best rate, and what happened
 print(f"From a loss of {FIRST:.2f} over all {len(x):,} examples down to {GOAL}:\n")
@@ -93,7 +66,9 @@ print(f"{'':36s} {'best rate':>9s} {'examples looked at':>20s} {'multiply-adds':
 for name, way in WAYS.items():
     most = MOST
     for lr in RATES:
-        history = run(way, lr, most)
+        model = start()
+        descent = way(model, (x, y), lr, np.random.default_rng(options.seed))
+        history = descents.record(descent, partial(loss_of, model), GOAL, most, every=len(x) / 8)
         if history[-1, 2] <= GOAL:
             BEST[name] = (lr, history)
             most = history[-1, 0]  # a rate that takes longer than the best need not go on
@@ -103,57 +78,39 @@ for name, way in WAYS.items():
     else:
         print(f"{name:36s} not within {MOST:,} examples looked at, at any of the rates")
 if not BEST:
-    sys.exit(f"no way gets down to a loss of {GOAL}: try a higher GOAL, or other RATES")
+    sys.exit(f"no way gets down to a loss of {GOAL}: try a higher GOAL or MOST, or other RATES")
 
 # %% Why not improve a block until it is perfect? Its best values depend on the other weights.
-LONG = 300  # steps with a block, until its slopes are nearly 0
-
-
-def slopes_of_block(model):
-    """The length of the gradient, of the weights in the first block alone."""
-    (slope,) = gradients(nn.cross_entropy(model(x), y), [model.weight])
-    return np.linalg.norm(slope[:, block])
-
-
 model = start()
-steps = some_weights(model, (x, y), 4.0, np.random.default_rng(options.seed), times=LONG)
-for _ in range(LONG):
-    next(steps)
-block = (model.weight.data != start().weight.data).any(axis=0)  # the pixels whose weights moved
-SLOPES = [slopes_of_block(start()), slopes_of_block(model)]
-for _ in range(LONG):
-    next(steps)
-SLOPES = np.array([*SLOPES, slopes_of_block(model)])
-_, DONE, LATER = SLOPES / SLOPES[0]
+descent = some_weights(model, (x, y), 4.0, np.random.default_rng(options.seed), times=LONG)
+SLOPES, WEIGHTS = [], []
+for count in (0, LONG, LONG):  # at the start, after the first block, and after another
+    for _ in range(count):
+        next(descent)
+    SLOPES.append(gradients(nn.cross_entropy(model(x), y), [model.weight])[0])
+    WEIGHTS.append(model.weight.data.copy())
+block = (WEIGHTS[1] != WEIGHTS[0]).any(axis=0)  # the pixels whose weights moved first
+first, done, later = (np.linalg.norm(slope[:, block]) for slope in SLOPES)
+DONE, LATER = done / first, later / first
 print()
 program.say(
-    f"Is a block of weights perfect after {LONG} steps? Its slopes are {DONE:.1%} of those at the",
-    f"start. After {LONG} steps with another block they are {LATER:.1%}:",
+    f"Is a block of weights perfect after {long_said}? Its slopes are {DONE:.1%} of those at the",
+    f"start. After {long_said} with another block they are {LATER:.1%}:",
     "its best values moved, because other weights did." if LATER > DONE else "they did not rise.",
     f"The loss is {loss_of(model):.2f} now, after {2 * LONG * len(x):,} examples looked at.",
 )
 
-# %% Who needs least, and the picture
-figure, axes = plots.panels(2, width=10.0, height=4.8)
+# %% Who needs least?
+FEWEST = {}
 for column, unit in enumerate(["examples looked at", "multiply-adds"]):
-    lines, needed = {}, {}
-    for name, (_, history) in BEST.items():
-        lines[name] = (history[1:, column], history[1:, 2])
-        needed[name] = history[-1, column]
-    winner, *others = sorted(needed, key=needed.get)
-    print(f"The fewest {unit}: {winner}.")
+    needed = {name: history[-1, column] for name, (_, history) in BEST.items()}
+    FEWEST[unit], *others = sorted(needed, key=needed.get)
+    print(f"The fewest {unit}: {FEWEST[unit]}.")
     for name in others:
-        print(f"    {needed[name] / needed[winner]:6.1f} times as many: {name}")
+        ratio = needed[name] / needed[FEWEST[unit]]
+        many = f"{ratio:6.1f} times as many" if ratio > 1 else "just as many"
+        print(f"    {many}: {name}")
     print()
-    on = axes[column]
-    plots.losses(lines, ax=on)
-    on.get_legend().remove()
-    on.set(xscale="log", xlabel=unit, ylabel="loss over all examples (nats)")
-    on.set_title(f"The fewest {unit}:\n{winner}")
-    for height, text in [(FIRST, "before any step"), (GOAL, "the goal")]:
-        on.axhline(height, color="grey", lw=0.8)
-        place = {"xycoords": ("axes fraction", "data"), "va": "bottom"}
-        on.annotate(f"{text}: {height:.3g}", (0.01, height), **place)
 
 # %% A loss that rises first looks like a mistake. But that rate is the fastest all the same.
 highest = max(BEST, key=lambda name: BEST[name][1][:, 2].max())
@@ -165,9 +122,6 @@ if top[2] > FIRST:
         "is too large for the first steps, which jump past the minimum. But no lower rate that was",
         "tried gets to the goal with fewer examples.",
     )
-    look = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
-    for column, on in enumerate(axes):
-        on.annotate("steps too long", top[[column, 2]], **look)
-        on.set_ylim(top=1.3 * top[2])
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+levels = {"before any step": FIRST, "the goal": GOAL}
+figure = figures.baskets.draw(BEST, FEWEST, levels, top if top[2] > FIRST else None)
 program.save(figure, options.out / "baskets.png")

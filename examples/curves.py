@@ -1,6 +1,6 @@
 """What slope.py and minimum.py share: helpers that look closely at a curve.
 
-They find out what it does, and say it; curve_pictures.py draws it. The programs invite you to put
+They find out what it does, and say it; figures/curves.py draws it. The programs invite you to put
 in another curve. It may have kinks like |x|, poles like 1 / x, jumps, plains, or places without a
 value. The helpers notice them, so that what the programs say stays true.
 
@@ -291,7 +291,7 @@ def outcome(f, path, minima):
     if math.isnan(value(f, start)):
         return None, "f has no value there"
     if len(path) == 1:
-        return None, f"no step, because the slope is {slope(start):z.4g} there"
+        return None, f"no step was taken: the slope is {slope(start):z.4g} there"
     before = path[-2]
     steps = len(path) - 1
     after = f"after {steps:,} step{'s' * (steps > 1)}"

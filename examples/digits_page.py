@@ -29,6 +29,15 @@ LINES = (
 MOST = 1000  # test digits; each takes about a kilobyte of the page
 
 
+def save(path, model, test, lr):
+    """Write the page and say where it is, or say why there is none of such a network."""
+    try:
+        write(path, model, test, lr)
+        print(f"page: {path} (open it in a browser)\n")
+    except ValueError as error:
+        print(f"no page: {error}\n")
+
+
 def write(path, model, test, lr=0.05):
     """Write the page into a file.
 
@@ -94,7 +103,7 @@ def activations_in_words(bends):
 def layers_of(model):
     """The layers as the page takes them: sizes, weights, and the name of what bends the result."""
     layers = []
-    for part in model:
+    for part in model if isinstance(model, nn.Sequential) else [model]:
         if isinstance(part, nn.Linear):
             layers.append(layer_of(part))
         elif type(part) in BENDS and layers and not layers[-1]["bend"]:

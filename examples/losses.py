@@ -5,34 +5,32 @@ cross-entropy, the negative logarithm of the right digit's probability? A networ
 """
 
 # %% The two losses. Only these tell training what a good answer is.
+import sys
+
+import figures.losses
 import networks
 import numpy as np
 import program
 
-from microgd import data, nn, no_grad, plots, train, value_and_grad
+from microgd import data, nn, no_grad, train, value_and_grad
 
-SIZES = (784, 16, 16, 10)
+SIZES = (784, 16, 16, 10)  # first the pixels, last the outputs
 parser = program.parser(__doc__)
-parser.add_argument(
-    "--rates",
-    type=program.rate,
-    nargs="+",
-    default=[0.03, 0.1, 0.3, 1.0],
-    metavar="RATE",
-    help="learning rates to try with each loss (default: 0.03 0.1 0.3 1)",
-)
-parser.add_argument(
-    "--networks", type=program.at_least(2), default=3, help="at each rate (default: 3)"
-)
-parser.add_argument("--epochs", type=program.at_least(1), default=6, help="(default: 6)")
-parser.add_argument("--seed", type=program.at_least(0), default=0, help="of the first network")
-parser.add_argument(
-    "--activation", choices=networks.ACTIVATIONS, default="relu", help="(default: relu)"
-)
+add = parser.add_argument
+about = "learning rates to try with each loss (default: %(default)s)"
+add("--rates", type=program.rate, nargs="+", default=[0.03, 0.1, 0.3, 1.0], help=about)
+default = "(default: %(default)s)"
+add("--networks", type=program.at_least(2), default=3, help=f"at each rate {default}")
+add("--epochs", type=program.at_least(1), default=6, help=default)
+add("--seed", type=program.at_least(0), default=0, help=f"of the first network {default}")
+add("--activation", choices=networks.ACTIVATIONS, default="relu", help=default)
 options = program.options(parser)
 RATES = sorted(set(options.rates))
 digits = data.digits()
 TRAIN = digits.train.x[:3000], digits.train.y[:3000]  # half of them, since many networks learn
+COUNT = len(TRAIN[0])
+if (SIZES[0], SIZES[-1]) != (784, 10) or min(RATES) <= 0 or not COUNT:
+    sys.exit("expected SIZES from 784 to 10, rates above 0, and at least one digit to learn from")
 
 
 def squared_error(outputs, labels):
@@ -44,15 +42,14 @@ LOSSES = {"cross-entropy": nn.cross_entropy, "mean squared error": squared_error
 
 # %% What does each say of one answer? The output of the right digit grows; the other nine are 0.
 RIGHT = np.eye(10)[:1]
-print("right output    " + "    ".join(f"{name:>18s}     slope" for name in LOSSES))
+LABEL = [RIGHT.argmax()]
 TABLE = []
 for output in (-1.0, 0.0, 1.0, 2.0, 5.0, 10.0):
     row = [output]
     for loss in LOSSES.values():
-        row += value_and_grad(lambda right, loss=loss: loss(right * RIGHT, [0]))(output)
+        row += value_and_grad(lambda right, loss=loss: loss(right * RIGHT, LABEL))(output)
     TABLE.append([float(number) for number in row])
-    print("{:12.0f}    {:18.4f} {:9.4f}    {:18.4f} {:9.4f}".format(*TABLE[-1]))
-print()
+print(figures.losses.table(TABLE, LOSSES))
 
 
 # %% The race: the same first weights and the same digits; only the loss and the rate differ.
@@ -74,7 +71,7 @@ def race(loss, rate, seed):
     return curve, accuracy(model, *TRAIN)
 
 
-print(f"Each network learns from {len(TRAIN[0]):,} digits.\n")
+print(f"Each network learns from {program.counted(COUNT, 'digit')}.\n")
 CURVES, KNOWN = {}, {}  # by loss, and then by rate
 for what, loss in LOSSES.items():
     CURVES[what], KNOWN[what] = {}, {}
@@ -96,50 +93,32 @@ for what in LOSSES:
         continue
     BEST[what] = max(KNOWN[what], key=KNOWN[what].get)
     ENDS[what] = CURVES[what][BEST[what]][:, -1]
-    at_the_end = len(RATES) > 1 and BEST[what] in (RATES[0], RATES[-1])
-    end = f"from {ENDS[what].min():.1%} to {ENDS[what].max():.1%}"
-    print(
-        f"{what}: best at {BEST[what]:g}; {ENDS[what].mean():.1%} of the test digits right ({end})"
-    )
-    if at_the_end:
+    mean, worst, best = ENDS[what].mean(), ENDS[what].min(), ENDS[what].max()
+    print(f"{what}: best at {BEST[what]:g}; {mean:.1%} of the test digits right", end=" ")
+    print(f"(from {worst:.1%} to {best:.1%})")
+    if len(RATES) > 1 and BEST[what] in (min(RATES), max(RATES)):
         print("   (No rate beyond it was tried, and one there may be better.)")
 
 
 def verdict():
-    """Which loss leads higher: one, if its worst network is better than the other's best."""
-    if len(ENDS) < 2:
-        return f"Only {next(iter(ENDS))} has not diverged at all rates"
-    (one, its), (other, others) = ENDS.items()
-    if its.min() > others.max():
-        return f"{one.capitalize()} leads higher: its worst network beats the other's best"
-    if others.min() > its.max():
-        return f"{other.capitalize()} leads higher: its worst network beats the other's best"
-    return f"Level: the ends of the {options.networks} networks with either loss overlap"
+    """Which loss leads higher: one, if its worst network is better than the best of the others."""
+    first = max(ENDS, key=lambda what: ENDS[what].min())
+    others = [ENDS[what].max() for what in ENDS if what != first]
+    if not others:
+        why = "was tried" if len(LOSSES) == 1 else "has not diverged at all rates"
+        return f"Only {first} {why}"
+    best = "the other's best" if len(others) == 1 else "the best of all others"
+    if ENDS[first].min() > max(others):
+        return f"{first[0].upper() + first[1:]} leads higher: its worst network beats {best}"
+    if len(others) == 1:
+        return f"Level: the ends of the {len(ENDS[first])} networks with either loss overlap"
+    return f"None leads higher: no loss has a worst network that beats {best}"
 
 
 if not ENDS:
-    raise SystemExit("Every learning rate diverged, so there is nothing to compare.")
+    sys.exit("Every learning rate diverged, so there is nothing to compare.")
 print(f"{verdict()}.\n")
 
 # %% The picture: the accuracy with each loss at its best rate, and at all rates.
-figure, (left, right) = plots.panels(2, width=10.0, height=4.4)
-for what, colour, line in zip(LOSSES, plots.COLOURS, ("o-", "s--"), strict=False):
-    if what not in ENDS:
-        continue
-    curves = 100 * CURVES[what][BEST[what]]
-    epochs = range(options.epochs + 1)
-    left.plot(epochs, curves.mean(axis=0), line, color=colour, label=f"{what}: {BEST[what]:g}")
-    left.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2)
-    ends = [100 * each[:, -1].mean() for each in CURVES[what].values()]
-    right.plot(list(CURVES[what]), ends, line, color=colour, label=what)
-figure.suptitle(verdict())
-left.set(title=f"Each at its best rate: {options.networks} networks\n(line: mean; band: all)")
-left.set(xlabel="epoch", ylabel="test digits named rightly (%)")
-left.legend(title="loss, and learning rate", loc="lower right")
-right.set(title=f"After {options.epochs} epochs, at all rates\n(mean; none where it diverged)")
-right.set(
-    xlabel="learning rate", ylabel="test digits named rightly (%)", xscale="log", xticks=RATES
-)
-right.xaxis.set(minor_formatter="", major_formatter="{x:g}")
-right.legend()
+figure = figures.losses.draw(CURVES, BEST, RATES, verdict())
 program.save(figure, options.out / "losses.png")

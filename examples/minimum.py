@@ -12,7 +12,7 @@ import figures.curves
 import numpy as np
 import program
 
-from microgd import grad, plots
+from microgd import grad
 
 parser = program.parser(__doc__)
 parser.add_argument(
@@ -21,7 +21,7 @@ parser.add_argument(
     nargs="+",
     default=[-0.5, 0.0, 0.5, 1.5],
     metavar="X",
-    help="where to start a descent (default: -0.5 0 0.5 1.5)",
+    help="where to start a descent (default: %(default)s)",
 )
 parser.add_argument(
     "--rate", type=program.rate, default=0.1, help="the learning rate (default: %(default)s)"
@@ -78,7 +78,7 @@ LOWER = {x: curves.nearest_lower(f, x, FAR, heights) for x in MINIMA}
 for x in MINIMA:
     print(f"f({x:z.4f}) = {curves.value(f, x):z.6g}", end="")
     if LOWER[x] is None:
-        print(f", and f is lower at none of {len(FAR):,} points from -10 to 10.")
+        print(f", and f is lower at none of {len(FAR):,} points from {FAR[0]:g} to {FAR[-1]:g}.")
     else:
         lower = curves.value(f, LOWER[x])
         print(f", but f({LOWER[x]:z.2f}) = {lower:z.6g} is lower: the minimum is only local.")
@@ -115,28 +115,9 @@ for x, (_, text) in OUTCOMES.items():
 print()
 
 # %% The picture: the curve with its level points above, the first steps of each descent below.
-marked = [*points, *starts]
-SPAN = (min(marked) - 0.35, max(marked) + 0.35)
-figures.curves.end_without_values(f, SPAN)
-GROUPS = figures.curves.by_kind(f, KINDS)
-figure, (above, below) = plots.panels(rows=2, height=7.5)
-figures.curves.draw(
-    above,
-    f,
-    SPAN,
-    GROUPS,
-    figures.curves.room_around([curves.value(f, x) for x in marked]),
-    title=figures.curves.level_title(GROUPS, plains, LOW, HIGH),
-    ylabel=figures.curves.axis_label(program.formula(f)),
+TITLES = (
+    figures.curves.level_title(f, KINDS, plains, LOW, HIGH),
+    f"Descent from each start: steps against the slope, learning rate {options.rate:g}",
 )
-figures.curves.draw_starts(above, starts, curves.heights(f, np.array(starts)))
-above.lines[-1].set_label("start of a descent")
-above.legend()
-figures.curves.draw_paths(below, PATHS.values(), steps=10)
-below.set(
-    title=f"Descent from each start: steps against the slope, learning rate {options.rate:g}",
-    xlabel="x",
-    xlim=SPAN,
-)
-figures.curves.mark_lines((above, below), GROUPS)
+figure = figures.curves.draw_descents(f, KINDS, PATHS, TITLES, program.formula(f))
 program.save(figure, options.out / "minimum.png")

@@ -44,15 +44,62 @@ def sizes(text):
 def name_of(sizes, activation):
     """The name in a file: 784-16-10, or 784-16-10-tanh."""
     name = "-".join(map(str, sizes))
-    has_one = len(sizes) > 2 and activation != "relu"
+    has_one = len(sizes) > 2 and activation not in ("relu", "")
     return f"{name}-{activation}" if has_one else name
 
 
 def arrows(sizes, activation="relu"):
     """The name in texts and on pictures: 784→16→10, or 784→16→10 with tanh."""
     name = "→".join(map(str, sizes))
-    has_one = len(sizes) > 2 and activation != "relu"
+    has_one = len(sizes) > 2 and activation not in ("relu", "")
     return f"{name} with {activation}" if has_one else name
+
+
+def parts_of(model):
+    """The sizes of a network's layers, and what stands between them: [784, 16, 10] and "relu".
+
+    The activation is "" if it is none of `ACTIVATIONS`.
+    """
+    weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
+    layers = [weight.shape[1] for weight in weights[:1]] + [weight.shape[0] for weight in weights]
+    kinds = {type(part) for _, part in model.named_modules()}
+    return layers, " and ".join(name for name, kind in ACTIVATIONS.items() if kind in kinds)
+
+
+def in_words(model):
+    """What a network is called in texts and on pictures."""
+    return arrows(*parts_of(model))
+
+
+def first_weights(model):
+    """A copy of the weights of the first layer, (outputs, inputs)."""
+    return next(weight for weight in model.parameters() if weight.ndim == 2).data.copy()
+
+
+def by_name(models, load=None):
+    """These networks by their names, in a module that can be saved; with the weights from a file
+    that `digits.py --save` has written, if `load` is its path.
+    """
+    learned = nn.Module()
+    learned.networks = {}
+    for model in models:
+        layers, activation = parts_of(model)
+        if layers[:1] != [784] or layers[-1:] != [10]:
+            sys.exit(f"each network needs 784 inputs and 10 outputs, but there is {model}")
+        learned.networks[name_of(layers, activation)] = model
+    if not models:
+        sys.exit("there are no networks, so there is nothing to train")
+    if load:
+        load_weights(learned, load)
+    return learned
+
+
+def first(learned, has_hidden):
+    """The name of the first network that has hidden layers, or has none; or else of the first."""
+    for name, model in learned.networks.items():
+        if (len(parts_of(model)[0]) > 2) == has_hidden:
+            return name
+    return next(iter(learned.networks))
 
 
 def add_options(parser, epochs, least=1, several=False):
@@ -104,6 +151,18 @@ def training(model, loss, examples, rate, epochs, rng, test=None):
         yield epoch
 
 
+def trained(options, loss, examples):
+    """A network that has learned as the options say."""
+    rng = np.random.default_rng(options.seed)
+    model = network(options.network, options.activation, rng)
+    try:
+        for _ in training(model, loss, examples, options.rate, options.epochs, rng):
+            pass
+    except (ValueError, train.DivergedError) as error:
+        sys.exit(f"the network cannot learn: {error}")
+    return model
+
+
 def probabilities(model, x):
     """For each image the ten outputs as probabilities: softmax makes them positive, and 1 in
     sum.
@@ -121,7 +180,7 @@ def as_text(image):
     return lines
 
 
-def load(learned, path):
+def load_weights(learned, path):
     """Set the weights of all networks to those in a file that `digits.py --save` has written.
 
     If they are other networks, the program ends with a line that says which.
@@ -137,15 +196,15 @@ def load(learned, path):
 
 
 def last_in(path):
-    """The last network in a file that `digits.py --save` has written, and its name."""
+    """The last network in a file that `digits.py --save` has written."""
     saved = nn.Module()
     try:
         names = _names_in(path)
         saved.networks = {name: _named(name) for name in names}
     except (OSError, ValueError, AttributeError, IndexError, BadZipFile) as error:
         sys.exit(f"--load {path}: {error}")
-    load(saved, path)
-    return saved.networks[names[-1]], names[-1]
+    load_weights(saved, path)
+    return saved.networks[names[-1]]
 
 
 def _names_in(path):

@@ -7,12 +7,13 @@ high or wide, and the centre of mass in the middle of 28 × 28. A photo has to b
 # %% The photo: one digit, and no frame. Without --image the program draws one.
 import sys
 
+import figures.photo
 import networks
 import numpy as np
 import program
 from PIL import Image, ImageDraw, ImageOps
 
-from microgd import data, nn, plots, train
+from microgd import data, nn
 
 parser = program.parser(__doc__)
 parser.add_argument("--image", metavar="FILE", help="a photo or drawing of one digit")
@@ -54,6 +55,8 @@ def cropped(ink):
     """The ink alone, without the paper around it."""
     rows = np.flatnonzero(ink.max(axis=1) > 0.3)
     columns = np.flatnonzero(ink.max(axis=0) > 0.3)
+    if not len(rows) or not len(columns):
+        raise ValueError("the ink on it is too faint")
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
@@ -66,51 +69,42 @@ def in_box_of_20(ink):
     return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 
 
+def centre_of_mass(ink):
+    """Its row and its column."""
+    rows, columns = np.indices(ink.shape)
+    return np.average(rows, weights=ink), np.average(columns, weights=ink)
+
+
 def centred(small):
     """28 × 28 pixels with the centre of mass of the ink as near to the middle as it can be."""
-    rows, columns = np.indices(small.shape)
-    top = round(13.5 - np.sum(rows * small) / np.sum(small))
-    left = round(13.5 - np.sum(columns * small) / np.sum(small))
-    top = np.clip(top, 0, 28 - small.shape[0])
-    left = np.clip(left, 0, 28 - small.shape[1])
+    height, width = small.shape
+    if max(height, width) > 28:
+        raise ValueError(f"{width} × {height} pixels do not fit into 28 × 28")
+    row, column = centre_of_mass(small)
+    top = np.clip(round(13.5 - row), 0, 28 - height)
+    left = np.clip(round(13.5 - column), 0, 28 - width)
     image = np.zeros((28, 28), np.float32)
-    image[top : top + small.shape[0], left : left + small.shape[1]] = small
+    image[top : top + height, left : left + width] = small
     return image
-
-
-def prepared(path):
-    """A picture of a digit, and the 784 pixels that MNIST would have made of it."""
-    picture = opened(path)
-    return picture, centred(in_box_of_20(cropped(ink_of(picture)))).reshape(784)
 
 
 try:
     picture = opened(options.image) if options.image else drawing_of_seven().convert("RGBA")
     ink = ink_of(picture)
+    small = in_box_of_20(cropped(ink))
+    image = centred(small)
 except (OSError, ValueError) as error:
-    sys.exit(f"--image {options.image}: {error}")
-cut = cropped(ink)
-small = in_box_of_20(cut)
-image = centred(small)
+    sys.exit(f"{f'--image {options.image}' if options.image else 'the drawing'}: {error}")
 # For comparison: only made smaller, with black paper and white ink if the paper is the lighter.
 grey = np.asarray(picture.convert("L").resize((28, 28)), np.float32) / 255
 shrunk = 1 - grey if np.median(grey) > 0.5 else grey
 
 # %% A network: loaded, or trained now
 if options.load:
-    model, NAME = networks.last_in(options.load)
+    model = networks.last_in(options.load)
 else:
-    rng = np.random.default_rng(options.seed)
-    model = networks.network(options.network, options.activation, rng)
-    NAME = networks.name_of(options.network, options.activation)
-    digits = data.digits().train
-    try:
-        for _ in networks.training(
-            model, nn.cross_entropy, digits, options.rate, options.epochs, rng
-        ):
-            pass
-    except train.DivergedError as error:
-        sys.exit(f"training has diverged: {error}")
+    model = networks.trained(options, nn.cross_entropy, data.digits().train)
+NAME = networks.name_of(*networks.parts_of(model))
 
 # %% What does it say?
 p, p_shrunk = networks.probabilities(model, np.stack([image, shrunk]).reshape(2, 784))
@@ -122,26 +116,13 @@ program.say(
     f"({p_shrunk.max():.0%}).",
 )
 program.say("It has an answer for anything, even if there is no digit on the picture.")
-figure, axes = plots.panels(3, 2, width=10.0, height=6.4)
+centre = centre_of_mass(image)
+off = np.abs(np.array(centre) - 13.5).max()
 pictures = {
     "1. The picture": picture,
     "2. Ink: what is unlike the edge": ink,
     f"3. Cut out, {small.shape[1]} × {small.shape[0]} pixels": small,
-    "4. Centre of mass (+) in the middle": image,
+    f"4. Centre of mass (+) {'in' if off < 1 else 'near'} the middle": image,
     "Instead: only made smaller": shrunk,
 }
-for on, (title, each) in zip(axes, pictures.items(), strict=False):
-    on.imshow(each, cmap="Greys", vmin=0, vmax=1)
-    on.set(title=title, xlabel="pixels", ylabel="pixels")
-    on.locator_params(integer=True)
-rows, columns = np.indices(image.shape)
-centre = np.average(columns, weights=image), np.average(rows, weights=image)
-axes[3].plot(*centre, "+", color=plots.VERMILION, markersize=16, markeredgewidth=2)
-bars = axes[5]
-bars.bar(np.arange(10) - 0.2, 100 * p, 0.4, color=plots.BLUE, label="prepared")
-bars.bar(np.arange(10) + 0.2, 100 * p_shrunk, 0.4, color=plots.VERMILION, label="made smaller")
-title = f"It says {SAYS}; made smaller, {SAYS_SHRUNK}"
-bars.set(title=title, xlabel="digit", ylabel="probability (%)", xticks=range(10), ylim=(0, 125))
-bars.set_yticks(range(0, 101, 20))  # above them is room for the legend
-bars.legend(loc="upper center", ncols=2)
-program.save(figure, options.out / "photo.png")
+program.save(figures.photo.draw(pictures, centre, p, p_shrunk), options.out / "photo.png")

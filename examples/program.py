@@ -16,12 +16,33 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from microgd import grad, hessian
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that checks the defaults, too, since a reader may edit one in the program."""
+
+    def add_argument(self, *names, **how):
+        default = how.get("default")
+        listed = default if isinstance(default, list) else [default]
+        if not listed:
+            self.error(f"the default of {names[0]}: must be one number or more")
+        for number in listed:
+            if "type" in how and isinstance(number, int | float):
+                try:
+                    how["type"](str(number))
+                except argparse.ArgumentTypeError as error:
+                    self.error(f"the default of {names[0]}: {error}")
+        if how.get("nargs") == "+" and default is not None:
+            how["default"] = listed  # a single number is a list of one
+        return super().add_argument(*names, **how)
+
 
 def parser(documentation, saved="pictures"):
     """A parser of the command line with --out, the folder to save pictures in, or what else is
     saved.
     """
-    new = argparse.ArgumentParser(
+    new = _Parser(
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -56,6 +77,8 @@ def options(parser):
     """What the command line says or, in Jupyter, the defaults; the folder of --out is there
     afterwards.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal can show λ, →, or ▄
     chosen = parser.parse_args(arguments())
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -101,6 +124,22 @@ def rate_to_draw(text):
 def say(*sentences):
     """Print a paragraph."""
     print(textwrap.fill(" ".join(sentences), 96), end="\n\n")
+
+
+def counted(number, noun):
+    """1 step, but 2 steps and 1,000 steps."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def last(holds, low, high, within=0.003):
+    """The largest number for which something holds: it does for `low`, and does not for `high`.
+
+    It is found up to a share of itself, `within`.
+    """
+    while high > (1 + within) * low:  # it is between these two; halve that
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
 
 
 def show(picture):
@@ -231,6 +270,28 @@ def with_unit(column):
     """The text for an axis: flipper length (mm) for flipper_length_mm."""
     name, unit = name_and_unit(column)
     return f"{name} ({unit})" if unit else name
+
+
+def check_descent(loss, lowest, start, steps=1):
+    """End the program if a descent from `start` cannot show its way to `lowest`, the weights that
+    least squares finds: a reader may have put in another loss, start or number of steps.
+    """
+    lowest = np.asarray(lowest)
+    if np.shape(start) != lowest.shape or not np.abs(start).max() <= 1e6:
+        sys.exit(f"START should be {lowest.size} numbers from -1e6 to 1e6")
+    if steps < 1:
+        sys.exit("STEPS should be 1 or more")
+    if np.linalg.norm(start - lowest) < 1e-9:
+        sys.exit("START is the lowest point, so there is no descent to show: try another")
+    if abs(loss(lowest)) < 1e-12 * abs(loss(0 * lowest)):
+        sys.exit("the smallest loss is as good as 0, and no other can be compared with it")
+    second = hessian(loss)(lowest)
+    curvatures = np.linalg.eigvalsh(second)
+    is_only_one = curvatures[0] > 1e-12 * abs(curvatures[-1])
+    if is_only_one:
+        off = np.linalg.norm(np.linalg.solve(second, grad(loss)(lowest)))
+    if not is_only_one or off > 1e-6 * max(1, np.linalg.norm(lowest)):
+        sys.exit("least squares does not find the lowest point of this loss, or not the only one")
 
 
 def _quietly(kind, error, trace):

@@ -6,13 +6,13 @@ in, a probability for each word comes out, and the most probable one is the answ
 
 # %% The data: a table with columns of numbers, and a column of words, the labels.
 import sys
-from itertools import cycle
 from textwrap import fill
 
+import figures.words
 import numpy as np
 import program
 
-from microgd import data, nn, no_grad, operations, optim, plots, train
+from microgd import data, nn, no_grad, operations, optim, train
 
 parser = program.parser(__doc__)
 add = parser.add_argument
@@ -32,8 +32,10 @@ pair = options.map or columns[:2]
 for column in pair:
     if column not in columns:
         sys.exit(f"--map: {column!r} is not among the columns {', '.join(columns)}")
-if len(set(columns)) < len(columns) or len(set(pair)) < 2:
-    sys.exit(f"two different columns of numbers are needed, but these are {', '.join(columns)}")
+if len(set(pair)) != 2:
+    sys.exit(f"two different columns of numbers are needed, but these are {', '.join(pair)}")
+if len(set(columns)) < len(columns):
+    sys.exit(f"a column can be there only once, but these are {', '.join(columns)}")
 
 # %% Words to numbers: each word gets a number, in alphabetical order.
 # These numbers are names, too, and not quantities: 2 is not twice 1. So the network has an output
@@ -49,43 +51,44 @@ print(f"For {words[0]} ({labels[0]}) the best answer is {ideal}.\n")
 
 
 # %% Learn from three quarters of the rows. The others are held out: no step looks at them.
-def learn(columns_used, seed):
-    """Train a network on some of the columns. Return it, the numbers in the units that it has
-    learned in, the mean and the deviation that lead to these, and which rows were held out.
+def learn(rows, seed):
+    """Train a network on rows of numbers. Return what it has learned, a function from such rows to
+    probabilities of the words; and which rows were held out.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(words))
-    held_out, known = order[: len(words) // 4], order[len(words) // 4 :]
-    x = numbers[:, [columns.index(column) for column in columns_used]]
-    # In standard deviations from the mean, all columns are of about the same size.
-    mean, deviation = x[known].mean(axis=0), x[known].std(axis=0)
+    order = rng.permutation(len(rows))
+    held_out, known = order[: len(rows) // 4], order[len(rows) // 4 :]
+    mean, deviation = rows[known].mean(axis=0), rows[known].std(axis=0)
     deviation[deviation == 0] = 1.0  # a column that is the same everywhere says nothing
-    x = (x - mean) / deviation
-    network = nn.Linear(len(columns_used), len(names), rng=rng, dtype=float)
-    optimizer = optim.SGD(network.parameters(), lr=0.5)
-    for _ in train.fit(
-        network,
-        nn.cross_entropy,
-        optimizer,
-        x[known],
-        labels[known],
-        epochs=50,
-        batch_size=32,
-        rng=rng,
-    ):
-        pass
-    return network, x, (mean, deviation), held_out
 
+    def scaled(x):
+        """In standard deviations from the mean, all columns are of about the same size."""
+        return (x - mean) / deviation
 
-def probabilities(network, x):
-    """For each row of x a probability for each word: softmax makes them positive, and 1 in sum."""
-    with no_grad():
-        return operations.softmax(network(x)).data
+    network = nn.Linear(rows.shape[1], len(names), rng=rng, dtype=float)
+    examples = scaled(rows[known]), labels[known]
+    try:
+        optimizer = optim.SGD(network.parameters(), lr=0.5)
+        for _ in train.fit(
+            network, nn.cross_entropy, optimizer, *examples, epochs=50, batch_size=32, rng=rng
+        ):
+            pass
+    except (ValueError, train.DivergedError) as error:
+        sys.exit(f"the network cannot learn: {error}")
+
+    def probabilities(x):
+        """For each row of x, one for each word: softmax makes them positive, and 1 in sum."""
+        with no_grad():
+            return operations.softmax(network(scaled(x))).data
+
+    return probabilities, held_out
 
 
 # %% Numbers to words again: three rows held out, and the three of which it is least sure.
-network, x, _, held_out = learn(columns, options.seed)
-p = probabilities(network, x[held_out])
+probabilities, held_out = learn(numbers, options.seed)
+p = probabilities(numbers[held_out])
+if not len(p) or p.shape[1] != len(names):
+    sys.exit(f"there are {len(p)} rows held out, and {p.shape[1]} outputs for {len(names)} words")
 unsure = np.argsort(p.max(axis=1))[:3]
 for n in [*range(min(3, len(held_out))), *unsure]:
     measured = []
@@ -96,71 +99,30 @@ for n in [*range(min(3, len(held_out))), *unsure]:
     chances = ", ".join(f"{name} {chance:.1%}" for name, chance in zip(names, p[n], strict=True))
     print(f"    {chances}: it says {names[p[n].argmax()]}, and it is {words[held_out[n]]}\n")
 
-# %% How good is it? One split may be lucky, so: several.
+# %% How good is it? One split may be lucky, so: several. All columns, then those of the map.
+SPLITS = range(options.seed, options.seed + options.splits)
+count = program.counted(len(SPLITS), "split")
+points = numbers[:, [columns.index(column) for column in pair]]
 ALONE = " and ".join(program.name_and_unit(column)[0] for column in pair) + " alone"
 ACCURACY = {}
-for what, used in ((f"all {len(columns)} columns", columns), (ALONE, pair)):
+for what, rows in ((f"all {len(columns)} columns", numbers), (ALONE, points)):
     ACCURACY[what] = []
-    for seed in range(options.seed, options.seed + options.splits):
-        network, x, scale, held_out = learn(used, seed)
-        said = probabilities(network, x[held_out]).argmax(axis=1)
+    for seed in SPLITS:
+        probabilities, held_out = learn(rows, seed)
+        said = probabilities(rows[held_out]).argmax(axis=1)
         ACCURACY[what].append(np.mean(said == labels[held_out]))
     worst, best = min(ACCURACY[what]), max(ACCURACY[what])
     print(f"{what}: {np.mean(ACCURACY[what]):.1%} of the rows held out are named rightly,", end=" ")
-    print(f"on average over {options.splits} splits ({worst:.1%} to {best:.1%})")
+    print(f"on average over {count} ({worst:.1%} to {best:.1%})")
 often = np.bincount(labels).argmax()
-print(
-    f"(To say {names[often]} always would be right {np.mean(labels == often):.1%} of the time.)\n"
-)
+share = np.mean(labels == often)
+program.say(f"(To say {names[often]} always would be right {share:.1%} of the time.)")
 
-# %% The map: what the network says at each point, and the rows held out in the last split.
-mean, deviation = scale
-points = numbers[:, [columns.index(column) for column in pair]]
-margin = np.maximum(0.04 * np.ptp(points, axis=0), 1e-3)
-low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
-across, up = np.meshgrid(np.linspace(low[0], high[0], 300), np.linspace(low[1], high[1], 300))
-area = np.stack([across.ravel(), up.ravel()], axis=1)
-p = probabilities(network, (area - mean) / deviation)
-says = p.argmax(axis=1)
-on_the_edge = area[np.any((area == area.min(axis=0)) | (area == area.max(axis=0)), axis=1)]
-
-
-def roomiest(region, obstacles):
-    """The place in a region where a name has most room. (A name is wider than it is high.)"""
-    size = (high - low) * [2, 1]
-    some = region[:: len(region) // 1000 + 1]
-    room = np.full(len(some), np.inf)
-    for obstacle in obstacles:
-        each = obstacle[:: len(obstacle) // 500 + 1] / size
-        if len(each):
-            far = np.linalg.norm(some[:, None] / size - each, axis=2).min(axis=1)
-            room = np.minimum(room, far)
-    return some[room.argmax()]
-
-
-figure, [on] = plots.panels(width=8.0, height=5.4)
-looks = zip(cycle(plots.COLOURS), cycle("osD^v"), cycle(("", "//", "..", "\\\\")), strict=False)
-for number, (colour, marker, hatch) in zip(range(len(names)), looks, strict=False):
-    here = (says == number).reshape(across.shape).astype(float)
-    its = points[held_out[labels[held_out] == number]]
-    if here.any():
-        on.contourf(across, up, here, [0.5, 1.5], colors=[colour], alpha=0.2, hatches=[hatch])
-    on.plot(*its.T, marker, color=colour, markeredgecolor="black")
-    chance = p[:, number].reshape(across.shape)
-    if chance.min() < 0.9 < chance.max():
-        on.contour(across, up, chance, [0.9], colors=[colour], linewidths=1, linestyles="--")
-    region = area[says == number] if here.any() else its
-    if len(region):
-        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour, "alpha": 0.75}
-        place = roomiest(region, [area[says != number], points[held_out], on_the_edge])
-        on.text(*place, names[number], ha="center", va="center", bbox=box, zorder=5)
-wrong = points[held_out[said != labels[held_out]]]
-on.plot([], [], "--", color="0.4", label="a probability of 90%")
-on.plot(*wrong.T, "o", color="none", markeredgecolor="black", ms=16, label="named wrongly")
-title = f"By {ALONE}, {ACCURACY[ALONE][-1]:.1%} of {len(held_out)} rows held out are named rightly"
-more = f"(the last of {options.splits} splits; on average {np.mean(ACCURACY[ALONE]):.1%})"
-on.set_title(f"{fill(title, 80)}\n{more}")
-on.set(xlabel=program.with_unit(pair[0]), ylabel=program.with_unit(pair[1]))
-about = "marks: what it is; areas: what the network says"
-figure.legend(title=about, loc="outside lower center", ncols=2)
+# %% The map: what the network of the last split says at each point, and the rows held out.
+some = program.counted(len(held_out), "row")
+right = f"By {ALONE}, {ACCURACY[ALONE][-1]:.1%} of {some} held out are named rightly"
+more = f"(the last of {count}; on average {np.mean(ACCURACY[ALONE]):.1%})"
+figure = figures.words.draw(probabilities, points, labels, held_out, names)
+figure.axes[0].set_title(f"{fill(right, 80)}\n{more}")
+figure.axes[0].set(xlabel=program.with_unit(pair[0]), ylabel=program.with_unit(pair[1]))
 program.save(figure, options.out / "words.png")

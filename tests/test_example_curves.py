@@ -6,7 +6,16 @@ from functools import cache
 
 import numpy as np
 import pytest
-from example_runs import EXAMPLES, check_pictures, edited, needs_matplotlib, of, run, small
+from example_runs import (
+    EXAMPLES,
+    check_pictures,
+    edited,
+    needs_matplotlib,
+    of,
+    run,
+    run_edited,
+    small,
+)
 
 pytestmark = needs_matplotlib
 
@@ -354,7 +363,7 @@ def test_each_descent_leads_where_it_is_said_to_lead(curve):
             place = re.search(r"is at (\S+), where f has no finite value", said)[1]
             np.testing.assert_allclose(float(place), end, rtol=1e-3)
         elif len(path) == 1:
-            assert said == "no step, because the slope is inf there"
+            assert said == "no step was taken: the slope is inf there"
         elif abs(end) > 100:
             assert said == f"it goes down the {'left' if end < 0 else 'right'} side, without end"
         elif end == start and start not in minima:
@@ -430,6 +439,60 @@ def test_steps_that_are_too_large_or_too_small_are_not_said_to_arrive():
 def test_a_slope_that_is_nearly_0_far_out_is_no_minimum_and_no_stop():
     printed, _ = edited("minimum", {CURVE: "return np.exp(-(x**2))"}, "--starts", 6)
     assert "after 200 steps it is at 6.0000, where the slope is still -2.8e-15" in printed
+
+
+SEARCH = "FAR = np.linspace(-10, 10, 2001)"
+SPAN = {
+    "LOW = min(-2, math.floor(min(starts)))": "LOW = 1",
+    "HIGH = max(2, math.ceil(max(starts)))": "HIGH = 3",
+}
+
+
+@of("minimum")
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {SEARCH: "FAR = np.linspace(0, 4, 401)"},
+        {SEARCH: "FAR = np.linspace(-0.27, 100, 1001)"},
+        {"STEPS = 200": "STEPS = 5"},
+        {"STEPS = 200": "STEPS = 1"},
+        {"abs(x) > 100": "abs(x) > 2"},
+        SPAN,
+        {"[-0.5, 0.0, 0.5, 1.5]": "[1.0]"},
+        {"default=0.1": "default=0.02"},
+    ],
+)
+def test_the_minimum_after_an_edit_of_a_number(edits):
+    its, printed, figures, _ = run_edited("minimum", edits)
+    f, derivative = function(CURVE.removeprefix("return ")), function(PAPER.removeprefix("return "))
+    level = [x for x in its.points if its.LOW <= x <= its.HIGH]
+    on_paper = [(12 - 72**0.5) / 18, (12 + 72**0.5) / 18]
+    np.testing.assert_allclose(level, [x for x in on_paper if its.LOW <= x <= its.HIGH])
+    title, of_descents = (on.get_title() for on in figures["minimum.png"].axes)
+    np.testing.assert_allclose(numbers(title), level, atol=0.005)
+    assert of_descents.endswith(f"against the slope, learning rate {its.options.rate:g}")
+    minimum = on_paper[1]
+    lower = [x for x in its.FAR if f(x) < f(minimum) - 1e-9]
+    if lower:
+        assert re.search(r"is lower: the minimum is only local\.$", printed, re.MULTILINE)
+    else:
+        first, last = its.FAR[[0, -1]]
+        said = f"f is lower at none of {len(its.FAR):,} points from {first:g} to {last:g}.\n"
+        assert said in printed
+    for start, said in re.findall(r"^ +from +(\S+): (.*)$", printed, re.MULTILINE):
+        x, steps = float(start), 0
+        while steps < its.STEPS and abs(x) <= (2 if "abs(x) > 100" in edits else 100):
+            x, steps = x - its.options.rate * derivative(x), steps + 1
+        if "without end" in said:
+            assert x < -10
+        elif "leads to" in said:
+            np.testing.assert_allclose([x, numbers(said)[0]], minimum, atol=1e-4)
+        elif "jumps back and forth" in said:
+            np.testing.assert_allclose(numbers(said)[2], x, rtol=1e-3)
+        else:
+            expected = [steps, x, derivative(x)]
+            np.testing.assert_allclose(numbers(said), expected, rtol=0.06, atol=1e-4)
+    check_pictures(figures)
 
 
 # The pictures of both

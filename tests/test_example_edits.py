@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from example_runs import needs_matplotlib, run_edited
+from example_runs import check_pictures, needs_matplotlib, run_edited
 
 pytestmark = needs_matplotlib
 
@@ -110,6 +110,7 @@ def test_the_written_network_after_an_edit(edits):
 # ── photo.py ──────────────────────────────────────────────────────────────────────────────────────
 
 SEVEN = "[(60, 205), (150, 200), (100, 340)]"
+BLOB = "    pen.ellipse([20, 20, 120, 120], fill=60)\n    return page"
 
 
 @pytest.mark.parametrize(
@@ -123,14 +124,48 @@ SEVEN = "[(60, 205), (150, 200), (100, 340)]"
             "fill=60": "fill=200",
         },
         {SEVEN: "[(60, 80), (240, 80), (240, 330), (60, 330), (60, 80)]"},
+        {SEVEN: "[(60, 60), (290, 390)]", "    return page": BLOB},
+        {"scale = 20 /": "scale = 28 /"},
+        {"scale = 20 /": "scale = 0 /"},
+        {"nn.cross_entropy": "lambda x, y: nn.mse_loss(x, data.one_hot(y, 10))"},
     ],
 )
 def test_the_photo_after_an_edit(edits):
-    its, printed, _, _ = run_edited("photo", edits, "--epochs", 1)
+    its, printed, figures, _ = run_edited("photo", edits, "--epochs", 1)
     image = its.image
     assert image.shape == (28, 28)
-    assert its.p.argmax() == its.SAYS
-    assert f"says {its.SAYS}, with a probability of {its.p.max():.0%}" in " ".join(printed.split())
+    powers = np.exp(its.model(np.stack([image, its.shrunk]).reshape(2, 784)).data)
+    p, p_shrunk = powers / powers.sum(axis=1, keepdims=True)
+    said = " ".join(printed.split())
+    assert f"says {p.argmax()}, with a probability of {p.max():.0%}. Of the same" in said
+    assert f"only made smaller, it says {p_shrunk.argmax()} ({p_shrunk.max():.0%})" in said
+    titles = [on.get_title() for on in figures["photo.png"].axes]
+    assert titles[5] == f"It says {p.argmax()}; made smaller, {p_shrunk.argmax()}"
+    height, width = its.small.shape
+    assert titles[2] == f"3. Cut out, {width} × {height} pixels"
     rows, columns = np.indices(image.shape)
     centre = np.array([np.sum(rows * image), np.sum(columns * image)]) / image.sum()
-    np.testing.assert_allclose(centre, 13.5, atol=1.0)
+    if titles[3] == "4. Centre of mass (+) in the middle":
+        np.testing.assert_allclose(centre, 13.5, atol=1.0)
+    else:  # nearer to the middle there is no room
+        assert titles[3] == "4. Centre of mass (+) near the middle"
+        ends = [np.flatnonzero(image.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+        for off, (first, last) in zip(centre - 13.5, ends, strict=True):
+            assert abs(off) <= 0.51 or (first <= 1 if off > 0 else last >= 26)
+    check_pictures(figures)
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ({"fill=60": "fill=200"}, "the drawing: there is nothing on it that stands out"),
+        ({SEVEN: "[(500, 500), (600, 600)]"}, "the drawing: there is nothing on it"),
+        ({"scale = 20 /": "scale = 40 /"}, "the drawing: 26 × 40 pixels do not fit into 28 × 28"),
+        ({"1.3 * difference": "0.2 * difference"}, "the drawing: the ink on it is too faint"),
+        ({"ink.max(axis=0) > 0.3": "ink.max(axis=0) > 1"}, "the ink on it is too faint"),
+    ],
+)
+def test_the_photo_after_an_edit_that_leaves_nothing_is_one_clear_line(edits, said):
+    with pytest.raises(SystemExit, match=said) as caught:
+        run_edited("photo", edits, "--epochs", 1)
+    assert "\n" not in caught.value.code

@@ -71,14 +71,14 @@ def by_kind(f, kinds):
     return groups
 
 
-def level_title(groups, plains, low, high):
+def level_title(f, kinds, plains, low, high):
     """A title that says where the curve is level."""
     if len(plains) > 3:
         return f"f is level on {len(plains)} plains."
     if plains:
         stretches = [f"{start:z.2f} to {end:z.2f}" for start, end in plains]
         return f"f is level from x = {', and from '.join(stretches)}.".replace("-", "−")
-    places = sorted(x for name, group in groups.items() if "kink" not in name for x in group)
+    places = sorted(x for x in kinds if not curves.has_kink(f, x))
     if len(places) > 4:
         return f"f is level at {len(places)} points."
     if places:
@@ -185,6 +185,28 @@ def draw_paths(on, paths, steps):
         on.quiver(*arrows, color=plots.PURPLE, zorder=3, **look)
         draw_starts(on, x[0], step[0])
     on.set(ylim=(steps + 0.5, -0.7), yticks=range(0, steps + 1, 2), ylabel="step")
+
+
+def draw_descents(f, kinds, paths, titles, formula):
+    """Draw f with its level points, and below it the first ten steps of each descent.
+
+    `kinds` says of each level point what it is. `paths` holds each x of a descent, by its start.
+    """
+    starts = np.array(list(paths))
+    marked = [*kinds, *paths]
+    span = (min(marked) - 0.35, max(marked) + 0.35)
+    end_without_values(f, span)
+    groups = by_kind(f, kinds)
+    ylim = room_around([curves.value(f, x) for x in marked])
+    figure, (above, below) = plots.panels(rows=2, height=7.5)
+    draw(above, f, span, groups, ylim, title=titles[0], ylabel=axis_label(formula))
+    draw_starts(above, starts, curves.heights(f, starts))
+    above.lines[-1].set_label("start of a descent")
+    above.legend()
+    draw_paths(below, paths.values(), steps=10)
+    below.set(title=titles[1], xlabel="x", xlim=span)
+    mark_lines((above, below), groups)
+    return figure
 
 
 def mark_lines(axes, groups):

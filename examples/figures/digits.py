@@ -2,19 +2,28 @@
 
 import textwrap
 
+import networks
 import numpy as np
+import program
 
 from microgd import plots
 
 
-def first_layer(weights, is_hidden, title):
-    """The 784 weights of each output of the first layer, as an image; of at most ten outputs."""
+def first_layer(model, weights, said):
+    """The weights from the 784 pixels to each output of the first layer, (outputs, 784), as images,
+    of at most ten outputs. The title says which weights they are, and `said`.
+    """
+    is_hidden = len(networks.parts_of(model)[0]) > 2
     kind = "hidden unit" if is_hidden else "output"
     shown = weights[:10]
     titles = [f"{kind} {number}" for number in range(len(shown))]
     unit = "weight (red: ink here speaks for it)"
     figure = plots.images(shown, titles, columns=5, signed=True, unit=unit)
-    figure.suptitle(title)
+    these = f"The {weights.size:,} weights "
+    if is_hidden:
+        some = f"{len(shown)} of {program.counted(len(weights), 'hidden unit')}"
+        these = f"{networks.in_words(model)}: the weights from the pixels to {some}\n"
+    figure.suptitle(these + said)
     return figure
 
 
@@ -24,11 +33,17 @@ def most_frequent_errors(labels, said):
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (labels[wrong], said[wrong]), 1)
     most = counts.max()
-    pairs = [f"a {digit} for a {taken}" for digit, taken in np.argwhere(counts == most)]
-    named = ", ".join(pairs[:3])
+    pairs = [f"{a(digit)} for {a(taken)}" for digit, taken in np.argwhere(counts == most)]
     if len(pairs) > 3:
-        named += f" and {len(pairs) - 3} other pairs"
-    return f"most often it takes {named} ({most} {'time' if most == 1 else 'times'})"
+        pairs[3:] = [f"{program.counted(len(pairs) - 3, 'other pair')}"]
+    named = " and ".join([", ".join(pairs[:-1]), pairs[-1]]) if len(pairs) > 1 else pairs[0]
+    times = program.counted(most, "time")
+    return f"most often it takes {named} ({times}{' each' if len(pairs) > 1 else ''})"
+
+
+def a(digit):
+    """A digit with its article."""
+    return f"an {digit}" if digit == 8 else f"a {digit}"
 
 
 def confusion(labels, said, *sentences):
