@@ -14,33 +14,36 @@ from time import perf_counter
 # can take a hundred times as long as the product.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import figures.all_slopes
 import numpy as np
 import program
 
-from microgd import Value, data, gradients, nn, plots
+from microgd import Value, data, gradients, nn
 
 parser = program.parser(__doc__)
-parser.add_argument(
-    "--examples",
-    type=program.at_least(1),
-    default=32,
-    help="digits in the mini-batch, up to 6,000 (default: %(default)s)",
-)
+about = "digits in the mini-batch, up to 6,000 (default: %(default)s)"
+parser.add_argument("--examples", type=program.at_least(1), default=32, help=about)
 options = program.options(parser)
 NETWORKS = [[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]
-x, y = data.digits().train
-x, y = x[: options.examples], y[: options.examples]
-if not NETWORKS or any(sizes[0] != 784 or sizes[-1] < 10 for sizes in NETWORKS):
-    sys.exit("NETWORKS must begin with 784 pixels each, and end with 10 outputs or more")
+x, y = (array[: options.examples] for array in data.digits().train)
+for sizes in NETWORKS or [[]]:  # without any, there is nothing to count
+    if np.size(sizes) < 2 or min(sizes) < 1 or sizes[0] != x.shape[1] or sizes[-1] < 10:
+        need = f"begin with {x.shape[1]} pixels, have no 0, and end with 10 outputs or more"
+        sys.exit(f"NETWORKS must {need}")
 
 
 def network(sizes):
     """Layers of these sizes, from random weights, with tanh between them."""
     rng = np.random.default_rng(0)
-    layers = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs, rng=rng), nn.Tanh()]
-    return nn.Sequential(*layers[:-1])
+    layers = [nn.Linear(sizes[0], sizes[1], rng=rng)]
+    for inputs, outputs in pairwise(sizes[1:]):
+        layers += [nn.Tanh(), nn.Linear(inputs, outputs, rng=rng)]
+    return nn.Sequential(*layers)
+
+
+def loss_of(model):
+    """The loss of the mini-batch."""
+    return nn.cross_entropy(model(x), y)
 
 
 # %% The work is counted in multiply-adds: a multiplication, and an addition to a sum.
@@ -48,13 +51,9 @@ def network(sizes):
 # way as those of the loss. A matrix product in the loss leads to two in the reverse pass, each as
 # large: one for the slopes of the weights, one for those of the inputs. The first layer's inputs
 # are pixels, whose slopes nobody needs.
-
-
 def work_of(value):
-    """The multiply-adds of the operation that a value was computed by.
-
-    A matrix product takes one for each pair of numbers that it multiplies. Any other operation
-    counts once for each number in the largest array.
+    """The multiply-adds of the operation that computed a value: of a matrix product, one for each
+    pair of numbers that it multiplies; of any other, one for each number in its largest array.
     """
     if value.op in ("matmul", "linear"):
         return value.size * value.inputs[0].shape[-1]
@@ -64,17 +63,14 @@ def work_of(value):
 
 def multiply_adds(*values):
     """The multiply-adds of all operations that these values were computed by, each counted once."""
-    total = 0
     seen = set()
     waiting = list(values)
     while waiting:
         value = waiting.pop()
-        is_computed = isinstance(value, Value) and value.op is not None
-        if is_computed and value not in seen:
+        if isinstance(value, Value) and value.op is not None and value not in seen:
             seen.add(value)
-            total += work_of(value)
             waiting += value.inputs
-    return total
+    return sum(work_of(value) for value in seen)
 
 
 COSTS = {}
@@ -88,7 +84,7 @@ for sizes in NETWORKS:
     model = network(sizes)
     weights = model.parameters()
     count = sum(p.size for p in weights)
-    loss = nn.cross_entropy(model(x), y)
+    loss = loss_of(model)
     forward = multiply_adds(loss)
     both = multiply_adds(loss, *gradients(loss, weights, create_graph=True))
     reverse = both - forward
@@ -104,44 +100,29 @@ program.say(
     "move the weights one by one takes the loss once more for each of them.",
 )
 
+
 # %% And measured: the time of the reverse pass beside that of the loss, for the last network.
-model = network(NETWORKS[-1])
-
-
 def seconds():
     """The time that the loss takes, and that of the reverse pass."""
     model.zero_grad()
     began = perf_counter()
-    loss = nn.cross_entropy(model(x), y)
+    loss = loss_of(model)
     between = perf_counter()
     loss.backward()
     return between - began, perf_counter() - between
 
 
 # The fastest of many turns counts, since other work on the machine can only slow them down.
-TIMES = np.min([seconds() for _ in range(50)], axis=0)
+TIMES = seconds()
+for _ in range(50):
+    TIMES = np.minimum(TIMES, seconds())
 program.say(
-    f"Measured with {'→'.join(map(str, NETWORKS[-1]))}, the reverse pass takes",
-    f"{TIMES[1] / TIMES[0]:.1f} times as long as the loss,",
-    f"for {RATIOS[-1]:.1f} times the multiply-adds.",
-    "(How long one of them takes depends on the shapes of the matrices.)",
+    f"Measured with {name}, the reverse pass takes {TIMES[1] / TIMES[0]:.1f} times as long as",
+    f"the loss, for {reverse / forward:.1f} times the multiply-adds. (How long one of them takes",
+    "depends on the shapes of the matrices.)",
 )
 
 # %% The picture: a reverse pass grows as the loss does; weight after weight, as its square.
-figure, [on] = plots.panels(width=7.0, height=4.6)
-by_size = sorted(COSTS.values())
-counts = [cost[0] for cost in by_size]
-LINES = {
-    "the loss alone": ("o-", plots.BLUE, [cost[1] for cost in by_size]),
-    "all slopes, by one reverse pass": ("s--", plots.VERMILION, [cost[2] for cost in by_size]),
-    "all slopes, weight after weight": ("D:", plots.GREEN, [cost[3] for cost in by_size]),
-}
-for name, (look, colour, heights) in LINES.items():
-    on.loglog(counts, heights, look, color=colour, label=name)
-on.set(
-    title=f"A reverse pass takes at most {max(RATIOS):.3g} times the work of the loss",
-    xlabel="weights and biases of the network",
-    ylabel=f"multiply-adds for {len(x):,} digits",
-)
-on.legend()
+title = f"A reverse pass takes at most {max(RATIOS):.3g} times the work of the loss"
+figure = figures.all_slopes.draw(COSTS.values(), len(x), title)
 program.save(figure, options.out / "all_slopes.png")

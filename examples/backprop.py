@@ -6,10 +6,13 @@ a little. Then it prints the backward pass as a program, and films it.
 
 # %% A neuron multiplies each input by a weight, adds the products and a bias, and bends the sum.
 # Its output should be the target. The loss is the square of how far it is off.
+import sys
+
+import figures.backprop
 import numpy as np
 import program
 
-from microgd import Value, draw, film, operations, source
+from microgd import Value, operations, source
 
 options = program.options(program.parser(__doc__))
 INPUTS = [2.0, -1.0]
@@ -47,21 +50,20 @@ loss_by_out = 2 * (out - TARGET)  # the slope of (out − target)²
 out_by_z = slope_of_bend(z)
 z_by_weight = {"w1": x1, "w2": x2, "b": 1.0}
 PAPER = {}
+print(f"z = {z:.4f}, out = {out:.4f}, loss = {neuron(**WEIGHTS):.4f}\n")
+if not np.isfinite(neuron(**WEIGHTS)):
+    sys.exit(f"the loss has no value at z = {z:.4f}: try other WEIGHTS, or another bend")
 for name, factor in z_by_weight.items():
     PAPER[name] = loss_by_out * out_by_z * factor
-print(f"z = {z:.4f}, out = {out:.4f}, loss = {neuron(**WEIGHTS):.4f}\n")
-for name, factor in z_by_weight.items():
-    print(
-        f"slope of {name} on paper = {loss_by_out:z.6f} · {out_by_z:z.6f} · {factor:g} "
-        f"= {PAPER[name]:z.6f}"
-    )
+    product = f"{loss_by_out:z.6f} · {out_by_z:z.6f} · {factor:g}"
+    print(f"slope of {name} on paper = {product} = {PAPER[name]:z.6f}")
 print()
 
 # %% Second way: backward. The values remember how they were computed.
 values = {name: Value(number, name=name) for name, number in WEIGHTS.items()}
 loss = neuron(**values)
 loss.backward()
-BACKWARD = {name: value.grad for name, value in values.items()}
+BACKWARD = {name: value.grad or 0.0 for name, value in values.items()}  # None if it is not used
 
 # %% Third way: move one weight a little, and see by how much the loss changes.
 # The smaller the move, the better, until rounding spoils it: 16 digits are not enough to tell two
@@ -101,9 +103,9 @@ if OFF_MOVED > max(1e-3 * SIZE, 0.1 * max(DIFFERENCES.values())):
 elif OFF_PAPER < 1e-9 * SIZE:
     program.say(
         f"The largest difference between paper and backward is {OFF_PAPER:.1g}, since both use the",
-        "chain rule.",
-        f"Moving the weights is off by up to {OFF_MOVED:.1g}, and computes the loss once more for",
-        "each weight. backward goes back through the neuron once, for all weights together.",
+        f"chain rule. Moving the weights is off by up to {OFF_MOVED:.1g}, and computes the loss",
+        "once more for each weight. backward goes back through the neuron once, for all weights",
+        "together.",
     )
 else:
     program.say(
@@ -117,16 +119,4 @@ written = source(neuron, *values.values())
 print(written)
 
 # %% The same as a picture and as a film, with the factors of the chain rule in the boxes.
-names = {**values, "loss": loss}
-try:
-    path = options.out / "backprop.svg"
-    picture = draw(loss, names=names, title="A neuron, and the slope of each weight")
-    path.write_bytes(picture.pipe("svg"))
-    print(f"picture: {path}\n")
-    program.show(picture)
-    path = options.out / "backprop.html"
-    played = film(loss, path, names=names, program=written)
-    print(f"film: {path}\n")
-    program.show(played)
-except RuntimeError as error:  # no program to lay out graphs is installed
-    print(error)
+figures.backprop.save(loss, {**values, "loss": loss}, written, options.out)

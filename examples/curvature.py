@@ -7,10 +7,11 @@ so the limit of the learning rate, 2/λ, moves as the network trains.
 # %% The data, 200 digits, and the network: 784 pixels, 16 neurons, 10 outputs.
 import sys
 
+import figures.curvature
 import numpy as np
 import program
 
-from microgd import data, gradients, hvp, nn, optim, plots
+from microgd import data, gradients, nn
 
 parser = program.parser(__doc__)
 parser.add_argument("--rate", type=program.rate, default=0.5, help="learning rate (default: 0.5)")
@@ -20,6 +21,8 @@ options = program.options(parser)
 
 EXAMPLES = 200
 images, labels = (array[:EXAMPLES] for array in data.digits().train)
+if not len(images):
+    sys.exit(f"EXAMPLES must be 1 or more, but is {EXAMPLES}")
 images, wanted = images.astype(float), data.one_hot(labels, 10).astype(float)
 rng = np.random.default_rng(options.seed)
 model = nn.Sequential(
@@ -34,17 +37,26 @@ def network_loss():
 
 
 # %% The largest curvature λ, without the matrix of second derivatives.
-# For these 12,730 weights it would have 162 million elements, but its product with a vector, hvp,
-# takes only two reverse passes. A vector that is multiplied by the matrix again and again turns
-# into the direction that the matrix stretches most. There the curvature is the largest.
-def largest_curvature(vector, times):
-    """The curvature, and its direction as a vector of length 1, in parts as the weights are."""
-    loss = network_loss()
+# For these 12,730 weights it would have 162 million elements, but its product with a vector is only
+# the gradient of a number: of gradient · vector. (`hvp` computes it, too.) A vector that is
+# multiplied by the matrix again and again turns into the direction that the matrix stretches most.
+# There the curvature is the largest.
+def dot(one, other):
+    """The product of two vectors, which are in parts as the weights are."""
+    return sum(np.sum(u * v) for u, v in zip(one, other, strict=True))
+
+
+def largest_curvature(times=60):
+    """The curvature, and its direction as a vector of length 1, after so many products."""
+    slopes = gradients(network_loss(), weights, create_graph=True)  # as Values, to differentiate
+    curvature = 0.0
+    vector = [rng.normal(size=p.shape) for p in weights]
     for _ in range(times):
-        length = np.sqrt(sum(np.sum(part**2) for part in vector))
-        unit = [part / length for part in vector]
-        vector = hvp(loss, weights, unit)
-        curvature = sum(np.sum(u * v) for u, v in zip(unit, vector, strict=True))
+        unit = [part / np.sqrt(dot(vector, vector)) for part in vector]
+        vector = gradients(dot(slopes, unit), weights)
+        curvature = dot(unit, vector)
+    if not curvature > 0.998 * np.sqrt(dot(vector, vector)):  # still another direction
+        sys.exit(f"after {times} products the vector still turns: try more, or another --seed")
     return curvature, unit
 
 
@@ -56,8 +68,8 @@ PUSH = 0.02
 SHARES = np.linspace(0, 1.6, 33)  # the rates to try, as multiples of 2/λ
 
 
-def changes_by_a_step(unit, rates):
-    """By how much one step along it changes the loss, for each rate. The weights stay."""
+def try_steps(curvature, unit):
+    """The change of the loss by one step, at each share of 2/λ; and the share at which it is 0."""
     here = nn.parameters_to_vector(weights)
     along = np.concatenate([part.ravel() for part in unit])
 
@@ -65,79 +77,54 @@ def changes_by_a_step(unit, rates):
         nn.vector_to_parameters(here + distance * along, weights)
         return network_loss()
 
-    slopes = gradients(loss_at(PUSH), weights)
-    slope = sum(np.sum(s * u) for s, u in zip(slopes, unit, strict=True))
+    slope = dot(gradients(loss_at(PUSH), weights), unit)
     before = loss_at(PUSH).item()
-    changes = [loss_at(PUSH - rate * slope).item() - before for rate in rates]
+
+    def change(share):
+        return loss_at(PUSH - share * 2 / curvature * slope).item() - before
+
+    changes, most = [change(share) for share in SHARES], max(SHARES)
+    if not change(0.5) < 0 <= change(most):
+        need = f"a step at 0.5 of 2/λ should lower the loss, and one at {most:g} should not"
+        sys.exit(f"{need}: try a smaller PUSH, or larger SHARES")
+    unchanged = program.last(lambda share: change(share) < 0, 0.5, most, within=1e-6)
     nn.vector_to_parameters(here, weights)
-    return np.array(changes)
-
-
-def share_without_change(changes):
-    """At which share of 2/λ a step leaves the loss as it was; nan if at none that was tried."""
-    crossings = np.flatnonzero((changes[:-1] < 0) & (changes[1:] >= 0))
-    if not len(crossings):
-        return np.nan
-    n = crossings[0]
-    part = changes[n] / (changes[n] - changes[n + 1])
-    return SHARES[n] + part * (SHARES[n + 1] - SHARES[n])
+    return changes, unchanged
 
 
 # %% Train, and measure λ on the way.
-MOMENTS = (0, options.steps // 4, options.steps)
-optimizer = optim.SGD(weights, lr=options.rate)
+MOMENTS = (options.steps // 4, options.steps)  # when to try such steps, besides the start
 CURVATURE, LOSS, CHANGES, UNCHANGED = {}, {}, {}, {}
-unit = [rng.normal(size=p.shape) for p in weights]
 for step in range(options.steps + 1):
     loss = network_loss()
-    if not loss.item() < 1e3:
+    if step and not loss.item() < 1e4 * LOSS[0]:
         sys.exit(f"the loss is {loss.item():.3g} at step {step}: try a smaller --rate")
-    if step % 20 == 0 or step in MOMENTS:
+    if step % 20 == 0 or step in (*MOMENTS, options.steps):
         LOSS[step] = loss.item()
-        CURVATURE[step], unit = largest_curvature(unit, 10 if step else 30)
-        if CURVATURE[step] <= 0:
-            sys.exit(f"at step {step} the loss curves down more than up: try another --seed")
-    if step in MOMENTS:
-        CHANGES[step] = changes_by_a_step(unit, SHARES * 2 / CURVATURE[step])
-        UNCHANGED[step] = share_without_change(CHANGES[step])
-        print(f"step {step:4d}: loss {LOSS[step]:.4f}, λ {CURVATURE[step]:.2f},", end=" ")
-        print(f"2/λ {2 / CURVATURE[step]:.3f}; a step at {UNCHANGED[step]:.1%} of 2/λ", end=" ")
+        CURVATURE[step], unit = largest_curvature()
+    if step in (0, *MOMENTS):
+        CHANGES[step], UNCHANGED[step] = try_steps(CURVATURE[step], unit)
+        print(f"step {step:4d}: loss {LOSS[step]:.4f}, λ {CURVATURE[step]:#.3g},", end=" ")
+        print(f"2/λ {2 / CURVATURE[step]:#.3g}; a step at {UNCHANGED[step]:.1%} of 2/λ", end=" ")
         print("leaves the loss as it was")
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+    for p, slope in zip(weights, gradients(loss, weights), strict=True):
+        p.data = p.data - options.rate * slope
 
 ABOVE = [step for step in CURVATURE if options.rate > 2 / CURVATURE[step]]
 LATE = np.mean([CURVATURE[step] for step in CURVATURE if step >= options.steps / 2])
+first, last = LOSS[0], LOSS[options.steps]
 print()
 program.say(
     f"At {len(ABOVE)} of {len(CURVATURE)} places the rate, {options.rate:g}, is above 2/λ. The",
-    f"loss goes from {LOSS[0]:.4f} to {LOSS[options.steps]:.4f}. In the second half λ is",
-    f"{LATE:.2f} on average. The limit is 2/rate = {2 / options.rate:.3g}: the largest curvature",
-    "at which a step at this rate does not raise the loss.",
+    f"loss goes from {first:.4f} to {last:.4f}. In the second half λ is {LATE:#.3g} on average.",
+    f"The limit is 2/rate = {2 / options.rate:.3g}: in a bowl, that is the largest curvature at",
+    "which a step at this rate does not raise the loss.",
 )
 
-# %% The picture.
-figure, (left, right) = plots.panels(2, width=10.0, height=4.3)
-for (step, changes), colour, line in zip(
-    CHANGES.items(), plots.COLOURS, ("-", "--", ":"), strict=False
-):
-    left.plot(SHARES, changes / np.abs(changes).max(), line, color=colour, label=f"at step {step}")
-left.axhline(0, color="black", linewidth=1)
+# %% The picture: how a step changes the loss, at each rate; and how λ moves in training.
 shares = ", ".join(f"{share:.0%}" for share in UNCHANGED.values())
-title = f"At {shares} of 2/λ a step along the most\ncurved direction leaves the loss as it was"
-ylabel = (
-    "change of the loss by the step: below 0 it falls\n(as a share of the largest change tried)"
-)
-left.set(title=title, xlabel="learning rate, as a multiple of 2/λ", ylabel=ylabel)
-left.legend()
-places = list(CURVATURE)
-right.plot(places, list(CURVATURE.values()), "o-", color=plots.BLUE, label="λ, measured")
-label = f"the limit, 2/rate = {2 / options.rate:.3g}"
-right.axhline(2 / options.rate, color=plots.VERMILION, linestyle="--", label=label)
-title = f"The loss goes from {LOSS[0]:.3f} to {LOSS[options.steps]:.3f};\n"
-right.set_title(title + f"in the second half λ is {LATE:.2f} on average")
-right.set(xlabel="step", ylabel="largest curvature λ of the loss")
-right.set_ylim(0, 1.15 * max(*CURVATURE.values(), 2 / options.rate))
-right.legend()
+left = f"At {shares} of 2/λ a step along the most curved direction leaves the loss as it was"
+right = f"The loss goes from {first:.3f} to {last:.3f};\n"
+right += f"in the second half λ is {LATE:#.3g} on average"
+figure = figures.curvature.draw(SHARES, CHANGES, CURVATURE, 2 / options.rate, left, right)
 program.save(figure, options.out / "curvature.png")

@@ -1,4 +1,4 @@
-"""What slope.py and minimum.py share: helpers that look closely at a curve.
+"""Helpers that look closely at a curve, for slope.py, minimum.py and one_weight.py.
 
 They find out what it does, and say it; figures/curves.py draws it. The programs invite you to put
 in another curve. It may have kinks like |x|, poles like 1 / x, jumps, plains, or places without a
@@ -109,7 +109,7 @@ def in_a_sentence(f, x):
         return f"{said} the slope is 0: f is level there."
     if math.isinf(slope):
         return f"{said} the slope is infinite: f {does} there, and is vertical."
-    times = f"{abs(slope):.4g} times as fast as x"
+    times = f"{abs(slope):.4g} times as fast as x".removeprefix("1 times ")
     if does == "ascends":
         return f"{said} the slope is {slope:.4g}: f ascends there, {times}."
     return f"{said} the slope is {slope:.4g}: f descends there, {times} grows."

@@ -68,7 +68,7 @@ loss = loss_for(image, [DIGIT])
 loss.backward()
 LOSSES, OTHERS = [loss.item()], [loss_for(digits.x[other], digits.y[other]).item()]
 HISTORY = {0: outputs_for_image()}  # by the number of steps
-updates = optimizer.nudges()  # for each layer's weights, and for its biases
+updates = optimizer.nudges()  # −rate · p.grad, for each layer's weights p, and for its biases
 update = np.concatenate([np.ravel(each) for each in updates]).astype(float)
 COUNT = len(update)
 terms = [" · ".join(map(str, p.shape[::-1])) for p in model.parameters()]
@@ -100,7 +100,7 @@ program.say(
 
 # %% Steps: add the update, compute the next one, and so on.
 for step in range(1, options.steps + 1):
-    optimizer.step()  # adds the update
+    optimizer.step()  # for each parameter p: p.data += −rate · p.grad
     optimizer.zero_grad()
     loss = loss_for(image, [DIGIT])
     if not np.isfinite(loss.item()):

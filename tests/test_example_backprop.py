@@ -90,6 +90,17 @@ NEURONS = {
         },
         AGREE,
     ),
+    "another loss, on paper too": (
+        {
+            "loss = error**2": "loss = error**4",
+            "loss_by_out = 2 * (out - TARGET)": "loss_by_out = 4 * (out - TARGET) ** 3",
+        },
+        AGREE,
+    ),
+    "moves to the left": (
+        {"MOVES = [0.1, 1e-3, 1e-5, 1e-7, 1e-11, 1e-14]": "MOVES = [-1e-5, -0.1]"},
+        AGREE,
+    ),
     "a ReLU, on paper too": ({TANH: "operations.relu(z)", ITS_SLOPE: "return float(z > 0)"}, AGREE),
 }
 
@@ -117,6 +128,22 @@ def test_at_a_kink_the_verdict_is_on_neither_way():
     assert "z = 0.0000 is at a kink of bend" in said
     assert AGREE not in said
     assert FOREIGN not in said
+
+
+def test_a_weight_that_the_neuron_does_not_use_has_the_slope_0():
+    printed, _ = edited("backprop", {"x1 + w2 * x2 + b\n    out": "x1 + w2 * x2\n    out"})
+    assert FOREIGN in " ".join(printed.split())
+    z = 0.3 * 2 + 0.8 * -1
+    d_z = 2 * (np.tanh(z) - 1) / np.cosh(z) ** 2
+    for name, slope in {"w1": 2 * d_z, "w2": -d_z, "b": 0.0}.items():
+        _, backward, moved = table(printed)[name]
+        assert backward == pytest.approx(slope, abs=1e-8)
+        assert moved == pytest.approx(slope, abs=1e-5)
+
+
+def test_a_loss_without_a_value_is_one_clear_line():
+    with np.errstate(all="ignore"), pytest.raises(SystemExit, match=r"no value at z = -0\.1000"):
+        edited("backprop", {TANH: "operations.log(z)"})
 
 
 # ── one_step.py ──────────────────────────────────────────────────────────────────────────────────
@@ -266,6 +293,132 @@ def test_another_network_is_told_of_as_it_is(edits, count, units):
     images = [on for on in figures["one_step_update.png"].axes if on.images]
     assert len(images) == units
     assert f"of all {count:,} elements" in figures["one_step_update.png"].get_suptitle()
+
+
+def squared_error(outputs, labels):
+    return nn.mse_loss(outputs, data.one_hot(labels, 10))
+
+
+CROSS_ENTROPY = "nn.cross_entropy(model(x), y)"
+SGD = "optim.SGD(model.parameters(), lr=options.rate)"
+IMAGE = "image = digits.x[[options.digit]]\n"
+OTHER = "np.flatnonzero(digits.y != DIGIT)[:1]"
+STEPS = {
+    "another loss": (
+        {CROSS_ENTROPY: "nn.mse_loss(model(x), data.one_hot(y, 10))"},
+        {"loss": squared_error},
+    ),
+    "Adam": ({SGD: "optim.Adam(model.parameters(), lr=options.rate)"}, {"optimizer": optim.Adam}),
+    "weight decay": ({SGD: f"{SGD[:-1]}, weight_decay=0.1)"}, {"weight_decay": 0.1}),
+    "more steps shown": (
+        {"if step in (1, options.steps)": "if step in (1, 2, 5, options.steps)"},
+        {"shown": (0, 1, 2, 5, 6)},
+    ),
+    "five other digits": ({OTHER: OTHER.replace(":1", ":5")}, {"others": [1, 2, 3, 4, 5]}),
+    "another 5": ({OTHER: "np.flatnonzero(digits.y == DIGIT)[1:2]"}, {"others": [11]}),
+    "an 8": ({OTHER: "np.flatnonzero(digits.y == 8)[:1]"}, {"others": [17]}),
+    "the ten largest": ({"TOP = min(100, COUNT)": "TOP = 10"}, {"top": 10}),
+    "all elements": ({"TOP = min(100, COUNT)": "TOP = COUNT"}, {"top": 13_002}),
+    "white on black": ({IMAGE: f"{IMAGE}image = 1 - image\n"}, {"inverted": True}),
+    "no ink": ({IMAGE: f"{IMAGE}image = 0 * image\n"}, {"blank": True}),
+    "steps of no length": ({"lr=options.rate": "lr=0.0"}, {"lr": 0.0}),
+}
+
+
+def steps_of_ones_own(
+    image, others, loss=nn.cross_entropy, optimizer=optim.SGD, lr=0.1, weight_decay=0.0
+):
+    """What six steps do: the losses for the 5 and for others, its probabilities, the update of the
+    first step, and how far each element of it would be from 0 before it is rounded.
+    """
+    model, (x, y) = network(0), data.digits().train
+    optimizer = optimizer(model.parameters(), lr=lr, weight_decay=weight_decay)
+    losses, probabilities, weights = [], [], []
+    for step in range(7):
+        outputs = model(image)
+        value = loss(outputs, [5])
+        losses.append((value.item(), loss(model(x[others]), y[others]).item()))
+        powers = np.exp(outputs.data[0] - outputs.data.max())
+        probabilities.append(powers / powers.sum())
+        weights.append(nn.parameters_to_vector(model.parameters()))
+        optimizer.zero_grad()
+        value.backward()
+        if step == 0:
+            slopes = np.concatenate([p.grad.ravel() for p in model.parameters()])
+        optimizer.step()
+    moves = lr * (slopes + weight_decay * weights[0]) != 0
+    return np.array(losses), probabilities, weights[1] - weights[0], moves
+
+
+@pytest.mark.parametrize(("edits", "setting"), STEPS.values(), ids=STEPS)
+def test_one_step_after_an_edit(edits, setting):
+    printed, figures = edited("one_step", edits, "--steps", 6)
+    said = " ".join(printed.split())
+    x, y = data.digits().train
+    own = dict(setting)
+    shown, top = own.pop("shown", (0, 1, 6)), own.pop("top", 100)
+    image = 1 - x[:1] if own.pop("inverted", False) else x[:1]
+    image = image * (not own.pop("blank", False))
+    others = own.pop("others", [1])
+    losses, probabilities, update, moves = steps_of_ones_own(image, others, **own)
+
+    assert ("The loss is cross-entropy" in said) == ("loss" not in own)
+    assert f"the loss for this 5 is {losses[0, 0]:.3f}." in said
+    mine, theirs = losses.T
+    words = " and ".join(f"an {each}" if each == 8 else f"a {each}" for each in y[others])
+    assert f"for this 5 {what_became_of(*mine[:2])} in one step" in said
+    assert f"and {what_became_of(mine[0], mine[-1])} in 6. Meanwhile the loss for {words}," in said
+    assert f"no step has looked at, {what_became_of(theirs[0], theirs[-1])}." in said
+    check_update(said, update, moves, top)
+
+    still = (np.abs(moves[:12_544].reshape(16, 784)).sum(axis=0) == 0) & (image[0] == 0)
+    ink = f"{np.sum(image == 0)} of the 784 pixels have no ink; of these, {still.sum()} have"
+    reason = ": such a slope has its pixel, 0, as a factor." if still.any() else "."
+    assert f"{ink} weights that stay exactly as they are{reason}" in said
+
+    when = ["before any step", "after 1 step", *(f"after {n} steps" for n in range(2, 7))]
+    heading = re.search(r"^digit +(.*?) +\(output", printed, re.MULTILINE)[1]
+    assert re.split(" {2,}", heading) == [when[step] for step in shown]
+    rows = re.findall(r"^    \d (.*%)", printed, re.MULTILINE)
+    for digit, row in enumerate(rows):
+        shares = [float(share) for share in re.findall(r"([\d.]+)%", row)]
+        expected = [100 * probabilities[step][digit] for step in shown]
+        np.testing.assert_allclose(shares, expected, atol=0.06)
+    assert len(rows) == 10
+    digit, *axes = figures["one_step.png"].axes
+    assert digit.get_title() == "It is a 5"
+    for on, step in zip(axes, shown, strict=True):
+        named, share = re.match(r"(.*): (\d+)%\nfor the 5, in orange$", on.get_title()).groups()
+        assert named == when[step].capitalize()
+        assert float(share) == pytest.approx(100 * probabilities[step][5], abs=0.51)
+        bars = [bar.get_height() for bar in on.patches]
+        np.testing.assert_allclose(bars, 100 * probabilities[step], atol=1e-3)
+    check_pictures(figures)
+
+
+def check_update(said, update, moves, top):
+    """Check what is said of the update, (13,002,); of elements of one size any may be named."""
+    sizes = np.abs(update).astype(float)
+    assert f"element for each of the 13,002: {moves.sum():,} are not 0" in said
+    pattern = r"length is (\S+)\. The largest element is (\S+), in layer (\d) of 3"
+    length, most, layer = map(float, re.search(pattern, said).groups())
+    assert length == pytest.approx(np.linalg.norm(sizes), rel=6e-3)
+    assert most == pytest.approx(sizes.max(), rel=6e-3)
+    parts = np.split(sizes, [12_560, 12_832])  # 784 · 16 + 16, 16 · 16 + 16 and 16 · 10 + 10
+    assert parts[int(layer) - 1].max() == pytest.approx(sizes.max(), rel=1e-3)
+    found = re.search(rf"The {top:,} largest \((.*?)\) hold (\d+)% of", said)
+    counts = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) in layer \d", found[1])]
+    assert sum(counts) == top
+    least = np.sort(sizes)[-top]
+    for count, part in zip(counts, parts, strict=True):
+        assert np.sum(part > 1.001 * least + 1e-7) <= count <= np.sum(part >= 0.999 * least - 1e-7)
+    largest = np.sum(np.sort(sizes)[-top:] ** 2)
+    assert int(found[2]) == pytest.approx(100 * largest / max(np.sum(sizes**2), 1e-30), abs=0.6)
+
+
+def test_a_network_without_ten_outputs_is_one_clear_line():
+    with pytest.raises(SystemExit, match="needs 10 outputs, one for each digit: it has 12"):
+        edited("one_step", {"nn.Linear(16, 10, rng=rng)": "nn.Linear(16, 12, rng=rng)"})
 
 
 def test_a_digit_that_is_not_there_is_one_clear_line(capsys):

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from example_runs import EXAMPLES, edited, needs_matplotlib, of, run, small
+from example_runs import EXAMPLES, edited, needs_matplotlib, of, run, run_edited, small
 
 from microgd import Value, data, gradients, nn
 
@@ -78,7 +78,7 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
     its, _, _, _ = small("baskets")
     model = its.start()
     before = model.weight.data.copy()
-    steps = its.some_weights(model, (its.x, its.y), 0.5, np.random.default_rng(0), times=2)
+    steps = its.some_weights(model, 0.5, times=2)
     pixels = np.random.default_rng(0).choice(784, its.PIXELS, replace=False)
     (slope,) = gradients(nn.cross_entropy(model(its.x), its.y), [model.weight])
     next(steps)
@@ -102,7 +102,7 @@ def test_a_block_at_its_best_is_not_at_its_best_after_another_block_moved():
     its, printed, _, _ = small("baskets")
     model = its.start()
     rng = np.random.default_rng(0)
-    steps = its.some_weights(model, (its.x, its.y), 4.0, rng, times=its.LONG)
+    steps = its.some_weights(model, 4.0, times=its.LONG)
     pixels = np.random.default_rng(0).choice(784, its.PIXELS, replace=False)
     lengths = []
     for count in (0, its.LONG, its.LONG):
@@ -123,11 +123,11 @@ def test_a_loss_that_rises_first_is_told_and_marked():
     its, printed, figures, _ = small("baskets")
     tops = {name: max(history[:, 2]) for name, (_, history) in its.BEST.items()}
     highest = max(tops, key=tops.get)
-    assert tops[highest] > its.FIRST
+    assert tops[highest] > its.levels['before any step']
     assert f"“{highest}” rises to {tops[highest]:.2f} on its way." in said(printed)
     for on in figures["baskets.png"].axes:
         texts = [text.get_text() for text in on.texts]
-        assert texts == [f"before any step: {its.FIRST:.3g}", "the goal: 0.4", "steps too long"]
+        assert texts == [f"before any step: {its.levels['before any step']:.3g}", "the goal: 0.4", "steps too long"]
         assert on.get_ylim()[0] < its.GOAL < tops[highest] < on.get_ylim()[1]
 
 
@@ -140,6 +140,7 @@ def test_a_loss_that_falls_from_the_first_step_on_is_not_said_to_rise():
     ]
 
 
+LINEAR = "nn.Linear(784, 10, rng=np.random.default_rng(options.seed))"
 RATES = "[2.0**n for n in range(5, -6, -1)]"
 FEW = {RATES: "[4.0, 1.0]"}
 RACES = {
@@ -153,13 +154,15 @@ RACES = {
         "GOAL = 0.4": "GOAL = 1.6",
     },
     "a mini-batch of all": {**FEW, "BATCH = 32": "BATCH = 300", "GOAL = 0.4": "GOAL = 1.2"},
+    "a block of four pixels": {**FEW, "PIXELS = 78": "PIXELS = 4", "GOAL = 0.4": "GOAL = 1.7"},
+    "a goal that one step gets to": {**FEW, "GOAL = 0.4": "GOAL = 1.9", "TIMES = 10": "TIMES = 1"},
 }
 
 
 @pytest.mark.parametrize("edits", RACES.values(), ids=RACES)
 def test_who_needs_least_is_told_as_the_table_has_it(edits):
     printed, figures = edited("baskets", edits, "--examples", 300)
-    assert "1 examples" not in printed
+    assert not re.search(r"\b1 (examples|steps)|\b0% of the weights", printed)
     rows = re.findall(r"^(\S.*?)  +[\d.]+ +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
     assert rows
     titles = [on.get_title() for on in figures["baskets.png"].axes]
@@ -168,8 +171,9 @@ def test_who_needs_least_is_told_as_the_table_has_it(edits):
         told, others = re.search(rf"The fewest {unit}: (.*)\.\n((?:    .*\n)*)", printed).groups()
         assert needed[told] == min(needed.values())
         assert titles[column] == f"The fewest {unit}:\n{told}"
-        for times, name in re.findall(r"([\d.]+) times as many: (.*)", others):
-            assert times == f"{needed.pop(name) / needed[told]:.1f}"
+        for times, name in re.findall(r"(just|[\d.]+ times) as many: (.*)", others):
+            ratio = needed.pop(name) / needed[told]
+            assert times == ("just" if ratio == 1 else f"{ratio:.1f} times")
         assert list(needed) == [told]
 
 
@@ -190,6 +194,45 @@ def test_a_goal_that_no_way_gets_down_to_is_one_clear_line():
     }
     with pytest.raises(SystemExit, match=r"no way gets down to a loss of 0\.4: try a higher GOAL"):
         edited("baskets", edits, "--examples", 300)
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ({"BATCH = 32": "BATCH = 0"}, "BATCH must be 1 to 300"),
+        ({"BATCH = 32": "BATCH = 301"}, "BATCH must be 1 to 300"),
+        ({"PIXELS = 78": "PIXELS = 785"}, "PIXELS 1 to 784"),
+        ({"TIMES = 10": "TIMES = 0"}, "TIMES and LONG 1 or more"),
+        ({"LONG = 300": "LONG = 0"}, "TIMES and LONG 1 or more"),
+        ({RATES: "[0.0, 1.0]"}, "RATES must be above 0"),
+        ({RATES: "[]"}, "no way gets down to a loss of 0.4: try .*other RATES"),
+        ({"nn.Linear(784, 10, rng": "nn.Linear(784, 16, rng"}, "must be nn.Linear"),
+        ({LINEAR: "nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10))"}, "must be nn.Linear"),
+    ],
+)
+def test_baskets_after_an_edit_that_will_not_do_is_one_clear_line(edits, said):
+    with pytest.raises(SystemExit, match=said) as caught:
+        edited("baskets", edits, "--examples", 300)
+    assert "\n" not in caught.value.code
+
+
+def test_baskets_after_an_edit_of_the_steps_with_a_block():
+    its, printed, _, _ = run_edited(
+        "baskets", {**FEW, "LONG = 300": "LONG = 1", "GOAL = 0.4": "GOAL = 1.9"}, "--examples", 300
+    )
+    assert "after 1 step?" in said(printed)
+    assert its.DONE > its.LATER
+    assert f"After 1 step with another block they are {its.LATER:.1%}: they did not" in said(
+        printed
+    )
+    model = its.start()
+    steps = its.some_weights(model, 4.0, times=1)
+    next(steps)
+    next(steps)
+    p = np.exp(its.x @ model.weight.data.T + model.bias.data)
+    p /= p.sum(axis=1, keepdims=True)
+    loss = -np.mean(np.log(p[np.arange(300), its.y]))
+    assert f"The loss is {loss:.2f} now, after 600 examples looked at." in said(printed)
 
 
 def test_a_goal_above_the_start_is_one_clear_line():
@@ -267,29 +310,77 @@ def test_the_time_that_is_told_is_steady():
 ALL = "[[784, 10], [784, 16, 16, 10], [784, 128, 10], [784, 512, 512, 10]]"
 
 
+ITS_LOSS = "nn.cross_entropy(model(x), y)"
+COUNTED = {
+    "other networks": {ALL: "[[784, 8, 10], [784, 16, 16, 10]]"},
+    "a single network": {ALL: "[[784, 10]]"},
+    "a single hidden unit, and more outputs": {ALL: "[[784, 1, 26], [784, 26]]"},
+    "the largest first, and one twice": {ALL: "[[784, 64, 10], [784, 10], [784, 64, 10]]"},
+    "many layers": {ALL: "[[784, 50, 40, 30, 20, 10], [784, 10]]"},
+    "ReLU": {"nn.Tanh()": "nn.ReLU()"},
+    "nothing between the layers": {"[nn.Tanh(), nn.Linear": "[nn.Linear"},
+    "another loss": {ITS_LOSS: "(model(x) ** 2).mean()"},
+    "a single digit": {"default=32": "default=1"},
+    "more digits than there are": {"default=32": "default=7000", ALL: "[[784, 10]]"},
+    "no turn but one": {"range(50)": "range(0)"},
+}
+
+
+@pytest.mark.parametrize("edits", COUNTED.values(), ids=COUNTED)
+def test_all_slopes_after_an_edit(edits):
+    its, printed, figures, _ = run_edited("all_slopes", edits)
+    networks = eval(edits.get(ALL, ALL))
+    rows = re.findall(r"^(784\S+) +([\d,. ]+)$", printed, re.MULTILINE)
+    assert [name for name, _ in rows] == ["→".join(map(str, sizes)) for sizes in networks]
+    digits = {"default=1": 1, "default=7000": 6000}.get(edits.get("default=32"), 32)
+    ratios = []
+    for sizes, (_, numbers) in zip(networks, rows, strict=True):
+        weights, loss, reverse, times, one_by_one = (
+            float(number.replace(",", "")) for number in numbers.split()
+        )
+        layers = np.array([sizes[:-1], sizes[1:]]).T
+        assert weights == sum(inputs * outputs + outputs for inputs, outputs in layers)
+        assert one_by_one == weights
+        products = digits * layers.prod(axis=1)
+        # What is not a matrix product is small beside them: at most 10 operations on each output.
+        others = 10 * digits * layers[:, 1].sum()
+        assert products.sum() < loss <= products.sum() + others
+        # Of the first layer only the slopes of the weights; and adding those up, for the biases.
+        least = 2 * products.sum() - products[0]
+        assert least < reverse <= least + others + 2 * weights
+        assert times == pytest.approx(reverse / loss, abs=0.006)
+        ratios.append(reverse / loss)
+    told = re.search(r"takes ([\d.]+) to ([\d.]+) times the work", printed).groups()
+    assert told == (f"{min(ratios):.1f}", f"{max(ratios):.1f}")
+    measured = f"Measured with {rows[-1][0]}, the reverse pass takes"
+    assert measured in said(printed)
+    assert f"the loss, for {ratios[-1]:.1f} times the multiply-adds" in said(printed)
+    assert sum(p.size for p in its.model.parameters()) == weights  # the model that was measured
+    [on] = figures["all_slopes.png"].axes
+    assert f"at most {max(ratios):.3g} times the work" in on.get_title()
+    assert on.get_ylabel() == f"multiply-adds for {digits:,} digit{'' if digits == 1 else 's'}"
+    for line in on.lines:
+        x, y = line.get_data()
+        assert len(x) == len({tuple(sizes) for sizes in networks})
+        assert (np.diff(x) > 0).all()
+        assert min(y) >= 0.9 * digits * min(x)
+
+
 @pytest.mark.parametrize(
-    ("edits", "arguments"),
-    [
-        ({ALL: "[[784, 8, 10], [784, 16, 16, 10]]"}, []),
-        ({ALL: "[[784, 10]]"}, []),
-        ({"nn.Tanh()": "nn.ReLU()"}, []),
-        ({"nn.cross_entropy(model(x), y)\n    forward": "(model(x) ** 2).mean()\n    forward"}, []),
-        ({}, ["--examples", 1]),
-    ],
+    "networks",
+    ["[[10, 10]]", "[[784, 5]]", "[]", "[[784]]", "[[784, 10], []]", "[[784, 0, 10]]", "[784, 16]"],
 )
-def test_other_networks_and_losses_are_counted_too(edits, arguments):
-    printed, figures = edited("all_slopes", edits, *arguments)
-    low, high = re.search(r"takes ([\d.]+) to ([\d.]+) times the work", printed).groups()
-    rows = re.findall(r"^784\S+ +[\d,]+ +([\d,]+) +([\d,]+) ", printed, re.MULTILINE)
-    counted = [[int(text.replace(",", "")) for text in row] for row in rows]
-    ratios = [reverse / forward for forward, reverse in counted]
-    assert (f"{min(ratios):.1f}", f"{max(ratios):.1f}") == (low, high)
-    assert f"at most {max(ratios):.3g} times" in figures["all_slopes.png"].axes[0].get_title()
+def test_a_network_that_does_not_fit_the_digits_is_one_clear_line(networks):
+    message = "NETWORKS must begin with 784 pixels, have no 0, and end with 10 outputs or more"
+    with pytest.raises(SystemExit, match=rf"^{message}$"):
+        edited("all_slopes", {ALL: networks})
 
 
-def test_a_network_that_does_not_fit_the_digits_is_one_clear_line():
-    with pytest.raises(SystemExit, match="NETWORKS must begin with 784 pixels"):
-        edited("all_slopes", {ALL: "[[10, 10]]"})
+def test_no_digits_by_default_is_one_clear_line(capsys):
+    with pytest.raises(SystemExit):
+        edited("all_slopes", {"default=32": "default=0"})
+    message = "all_slopes.py: error: the default of --examples: must be a whole number, 1 or more"
+    assert message in capsys.readouterr().err
 
 
 # ── scatter.py ───────────────────────────────────────────────────────────────────────────────────

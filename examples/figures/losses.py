@@ -13,7 +13,8 @@ from microgd import plots
 def table(rows, losses):
     """The rows as text: the right output, and then the value and the slope of each loss."""
     width = max([18, *map(len, losses)])
-    lines = ["right output" + "".join(f"    {name:>{width}s}     slope" for name in losses)]
+    lines = ["The right digit's output; the other nine are 0:"]
+    lines.append("right output" + "".join(f"    {name:>{width}s}     slope" for name in losses))
     for output, *numbers in rows:
         line = f"{output:12g}"
         for value, slope in zip(numbers[::2], numbers[1::2], strict=True):
