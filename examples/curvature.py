@@ -115,14 +115,14 @@ LATE = np.mean([CURVATURE[step] for step in CURVATURE if step >= options.steps /
 first, last = LOSS[0], LOSS[options.steps]
 print()
 program.say(
-    f"At {len(ABOVE)} of {len(CURVATURE)} places the rate, {options.rate:g}, is above 2/λ. The",
+    f"At {len(ABOVE)} of {len(CURVATURE)} steps the rate, {options.rate:g}, is above 2/λ. The",
     f"loss goes from {first:.4f} to {last:.4f}. In the second half λ is {LATE:#.3g} on average.",
     f"The limit is 2/rate = {2 / options.rate:.3g}: in a bowl, that is the largest curvature at",
     "which a step at this rate does not raise the loss.",
 )
 
 # %% The picture: how a step changes the loss, at each rate; and how λ moves in training.
-shares = ", ".join(f"{share:.0%}" for share in UNCHANGED.values())
+shares = ", ".join(f"{share:.1%}" for share in UNCHANGED.values())
 left = f"At {shares} of 2/λ a step along the most curved direction leaves the loss as it was"
 right = f"The loss goes from {first:.3f} to {last:.3f};\n"
 right += f"in the second half λ is {LATE:#.3g} on average"

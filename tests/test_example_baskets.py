@@ -101,7 +101,6 @@ def test_the_basket_of_weights_descends_as_its_formula_says():
 def test_a_block_at_its_best_is_not_at_its_best_after_another_block_moved():
     its, printed, _, _ = small("baskets")
     model = its.start()
-    rng = np.random.default_rng(0)
     steps = its.some_weights(model, 4.0, times=its.LONG)
     pixels = np.random.default_rng(0).choice(784, its.PIXELS, replace=False)
     lengths = []
@@ -123,11 +122,15 @@ def test_a_loss_that_rises_first_is_told_and_marked():
     its, printed, figures, _ = small("baskets")
     tops = {name: max(history[:, 2]) for name, (_, history) in its.BEST.items()}
     highest = max(tops, key=tops.get)
-    assert tops[highest] > its.levels['before any step']
+    assert tops[highest] > its.levels["before any step"]
     assert f"“{highest}” rises to {tops[highest]:.2f} on its way." in said(printed)
     for on in figures["baskets.png"].axes:
         texts = [text.get_text() for text in on.texts]
-        assert texts == [f"before any step: {its.levels['before any step']:.3g}", "the goal: 0.4", "steps too long"]
+        assert texts == [
+            f"before any step: {its.levels['before any step']:.3g}",
+            "the goal: 0.4",
+            "steps too long",
+        ]
         assert on.get_ylim()[0] < its.GOAL < tops[highest] < on.get_ylim()[1]
 
 

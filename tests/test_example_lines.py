@@ -905,7 +905,7 @@ def test_a_step_in_a_network_leaves_the_loss_as_it_was_at_2_by_its_curvature(see
 def test_what_is_said_about_the_curvature_is_what_was_measured(rate):
     its, printed, figures, _ = run("curvature", "--rate", rate, "--steps", 60)
     above = sum(curvature > 2 / rate for curvature in its.CURVATURE.values())
-    assert f"At {above} of {len(its.CURVATURE)} places the rate, {rate:g}, is above" in said(
+    assert f"At {above} of {len(its.CURVATURE)} steps the rate, {rate:g}, is above" in said(
         printed
     )
     limit = f"The limit is 2/rate = {2 / rate:.3g}: in a bowl, that is the largest curvature"
@@ -1016,13 +1016,13 @@ def test_curvature_after_an_edit(edits, rate, moments):
         assert changes[0] < 0 < changes[2]
         assert abs(changes[1]) < 1e-4 * max(np.abs(changes))
     above = sum(rate > 2 / curvature for curvature in its.CURVATURE.values())
-    places = f"At {above} of {len(its.CURVATURE)} places the rate, {rate:g}, is above"
+    places = f"At {above} of {len(its.CURVATURE)} steps the rate, {rate:g}, is above"
     assert places in said(printed)
     first, final = its.LOSS[0], its.LOSS[40]
     assert f"The loss goes from {first:.4f} to {final:.4f}." in said(printed)
     late = np.mean([curvature for step, curvature in its.CURVATURE.items() if step >= 20])
     left, right = figures["curvature.png"].axes
-    told = ", ".join(f"{its.UNCHANGED[step]:.0%}" for step in moments)
+    told = ", ".join(f"{its.UNCHANGED[step]:.1%}" for step in moments)
     assert f"At {told} of 2/λ a step along" in said(left.get_title())
     assert [line.get_label() for line in left.lines[:-1]] == [f"at step {n}" for n in moments]
     assert f"loss goes from {first:.3f} to {final:.3f};\nin the second half" in right.get_title()
