@@ -69,7 +69,19 @@ class Version:
         self.forward = self.forward_program.compiled()
         self.count = len(self._results)
         self._copied = self._shared(self._results, forward_calls)
+        self._prepare_backward(made, backward_calls, terms)
+        self._arguments = [each for each in made.inputs if each.path and each.value is not None]
+        self._numbers = _reader(self.inputs, as_numbers=True)
+        self._operands = _reader(self.operands, as_numbers=False)
+        self._result_class = type(self.output)
+        self._result_name = getattr(self.output, "name", None)
+        watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
+        made.forget()
 
+    def _prepare_backward(
+        self, made: Trace, backward_calls: Sequence[Any], terms: Sequence[StandIn]
+    ) -> None:
+        """Write the backward program, if there is a Value to go back from."""
         self.backward: Any = None
         self.backward_program: Code | None = None
         # The Values that get gradients; and for each term that is computed, the place of its Value.
@@ -90,14 +102,6 @@ class Version:
         self._kept_terms = [i for i, x in enumerate(terms) if x._owner in residuals]
         places = {id(each): i for i, each in enumerate(self.inputs)}
         self._saved_places = [places.get(id(each)) for each in self.operands]
-
-        self._arguments = [each for each in made.inputs if each.path and each.value is not None]
-        self._numbers = _reader(self.inputs, as_numbers=True)
-        self._operands = _reader(self.operands, as_numbers=False)
-        self._result_class = type(self.output)
-        self._result_name = getattr(self.output, "name", None)
-        watch.compare_contents(memory_of(array for array, _ in made.constants.values()))
-        made.forget()
 
     def _check_leaves(self) -> None:
         """Raise a `CannotFollow` error for a leaf that is made inside, and is returned, too.
