@@ -100,7 +100,7 @@ BEST = race.run(WAYS, RATES, start, loss_of, GOAL, MOST, every=len(x) / 8)
 
 # %% Why not improve a block until it is perfect? Its best values depend on the other weights.
 model = start()
-descent = some_weights(model, 4.0, times=LONG)
+descent = some_weights(model, lr=4.0, times=LONG)  # a rate at which the loss falls steadily
 SLOPES, WEIGHTS = [], []
 for count in (0, LONG, LONG):  # at the start, after the first block, and after another
     for _ in range(count):

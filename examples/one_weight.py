@@ -77,9 +77,10 @@ def descend(w1, lr, steps):
 
 
 # %% Toward the minimum or away? The slope alone tells: the nearer, the less steep.
-# (In this bowl, a parabola, that is so on both sides. In a lopsided one, compare points on the same
-# side: so the distances, which the descent doesn't know, check each verdict.) A slope never becomes
-# exactly 0, because numbers are rounded: a billionth of the masses' deviation counts as 0.
+# That is so in this bowl, a parabola. In a lopsided one it may mislead. So the program looks at the
+# distances, too, which the descent doesn't know; where they disagree, the table says what they say.
+# A slope never becomes exactly 0, because numbers are rounded. So a billionth of the masses'
+# deviation counts as 0.
 LEVEL = 1e-9 * mass.std()
 
 

@@ -11,7 +11,7 @@ import figures.curves
 import numpy as np
 import program
 
-from microgd import grad, plots
+from microgd import grad
 
 parser = program.parser(__doc__)
 parser.add_argument(
@@ -86,39 +86,5 @@ SAID = curves.in_a_sentence(f, LOOK_AT)
 program.say(SAID)
 
 # %% The picture: the curve with its tangents above, the derivative below.
-SPAN = (points[0] - 0.35, points[-1] + 0.4)
-figures.curves.end_without_values(f, SPAN)
-GROUPS = {
-    "ascending: slope above 0": [x for x in points if DOES[x] == "ascends"],
-    "descending: slope below 0": [x for x in points if DOES[x] == "descends"],
-    "level: slope 0": [x for x in points if DOES[x] == "is level"],
-    "no slope: a kink or a jump": [x for x in points if DOES[x] in ("has a kink", "jumps")],
-}
-figure, (above, below) = plots.panels(rows=2, height=7.0)
-figures.curves.draw(
-    above,
-    f,
-    SPAN,
-    GROUPS,
-    figures.curves.limits(f, SPAN, [curves.value(f, x) for x in points]),
-    title=figures.curves.as_title(SAID),
-    xlabel="x",
-    ylabel=figures.curves.axis_label(program.formula(f)),
-)
-texts = figures.curves.write_slopes(
-    above, f, [x for x in points if DOES[x] in ("ascends", "descends")]
-)
-figures.curves.draw_derivative(below, f, SPAN)
-below.set(
-    title="Where the derivative is above 0, f ascends. Where it is below 0, f descends.",
-    xlabel="x",
-    ylabel="derivative of f, by grad(f)",
-    xlim=SPAN,
-)
-if curves.has_slope(f, LOOK_AT):
-    below.plot(LOOK_AT, slope(LOOK_AT), "o", color="black")
-    text = f"{slope(LOOK_AT):z.4g} at x = {LOOK_AT:g}".replace("-", "−")
-    place = (LOOK_AT, slope(LOOK_AT))
-    texts.append(below.annotate(text, place, (10, 4), textcoords="offset points"))
-figures.curves.find_room(figure, texts)
+figure = figures.curves.draw_slopes(f, DOES, SAID, LOOK_AT, program.formula(f))
 program.save(figure, options.out / "slope.png")

@@ -905,9 +905,7 @@ def test_a_step_in_a_network_leaves_the_loss_as_it_was_at_2_by_its_curvature(see
 def test_what_is_said_about_the_curvature_is_what_was_measured(rate):
     its, printed, figures, _ = run("curvature", "--rate", rate, "--steps", 60)
     above = sum(curvature > 2 / rate for curvature in its.CURVATURE.values())
-    assert f"At {above} of {len(its.CURVATURE)} steps the rate, {rate:g}, is above" in said(
-        printed
-    )
+    assert f"At {above} of {len(its.CURVATURE)} steps the rate, {rate:g}, is above" in said(printed)
     limit = f"The limit is 2/rate = {2 / rate:.3g}: in a bowl, that is the largest curvature"
     assert limit in said(printed)
     assert "curvature.png" in figures

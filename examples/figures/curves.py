@@ -256,3 +256,36 @@ def find_room(figure, texts):
         if text.get_window_extent().y0 < text.axes.bbox.y0:
             bottom, top = text.axes.get_ylim()
             text.axes.set_ylim(bottom - 0.1 * (top - bottom), top)
+
+
+def draw_slopes(f, does, said, look_at, formula):
+    """Draw a curve with its tangents and, below it, its derivative.
+
+    `does` says what the curve does at each of the places to look at, and `said` is the sentence
+    about one of them, `look_at`. `formula` is the curve's, or "".
+    """
+    places = list(does)
+    span = (places[0] - 0.35, places[-1] + 0.4)
+    end_without_values(f, span)
+    groups = {
+        "ascending: slope above 0": [x for x in places if does[x] == "ascends"],
+        "descending: slope below 0": [x for x in places if does[x] == "descends"],
+        "level: slope 0": [x for x in places if does[x] == "is level"],
+        "no slope: a kink or a jump": [x for x in places if does[x] in ("has a kink", "jumps")],
+    }
+    figure, (above, below) = plots.panels(rows=2, height=7.0)
+    heights = limits(f, span, [curves.value(f, x) for x in places])
+    labels = {"title": as_title(said), "xlabel": "x", "ylabel": axis_label(formula)}
+    draw(above, f, span, groups, heights, **labels)
+    steep = [x for x in places if does[x] in ("ascends", "descends")]
+    texts = write_slopes(above, f, steep)
+    draw_derivative(below, f, span)
+    title = "Where the derivative is above 0, f ascends. Where it is below 0, f descends."
+    below.set(title=title, xlabel="x", ylabel="derivative of f, by grad(f)", xlim=span)
+    if curves.has_slope(f, look_at):
+        slope = grad(f)(look_at)
+        below.plot(look_at, slope, "o", color="black")
+        text = f"{slope:z.4g} at x = {look_at:g}".replace("-", "−")
+        texts.append(below.annotate(text, (look_at, slope), (10, 4), textcoords="offset points"))
+    find_room(figure, texts)
+    return figure
