@@ -94,10 +94,11 @@ for sizes in NETWORKS:
     print(f"{name:18s} {count:10,d} {forward:15,d} {reverse:13,d}", end=" ")
     print(f"{reverse / forward:13.2f} {one_by_one / forward:11,.0f}")
 RATIOS = [reverse / forward for _, forward, reverse, _ in COSTS.values()]
+ratios = dict.fromkeys(f"{ratio:.1f}" for ratio in (min(RATIOS), max(RATIOS)))
 print()
 program.say(
-    f"One reverse pass takes {min(RATIOS):.1f} to {max(RATIOS):.1f} times the work of the loss. To",
-    "move the weights one by one takes the loss once more for each of them.",
+    f"One reverse pass takes {' to '.join(ratios)} times the work of the loss. To move the weights",
+    "one by one takes the loss once more for each of them.",
 )
 
 

@@ -44,7 +44,8 @@ NAME = networks.arrows(networks.parts_of(model)[0])
 digits_of_number = math.floor(COUNT * math.log10(POINTS)) + 1
 program.say(
     f"The loss of {NAME} depends on {COUNT:,} numbers. To survey it with {POINTS} points along",
-    f"each would take {POINTS}^{COUNT:,} points, a number of {digits_of_number:,} digits.",
+    f"each would take {POINTS}^{COUNT:,} points, a number of {digits_of_number:,} digits. Training",
+    "needs no survey: the slopes where it is are enough for the next step.",
 )
 
 

@@ -7,6 +7,7 @@ import ast
 import csv
 import inspect
 import math
+import os
 import re
 import sys
 import textwrap
@@ -297,6 +298,8 @@ def check_descent(loss, lowest, start, steps=1):
 def _quietly(kind, error, trace):
     if issubclass(kind, KeyboardInterrupt):
         print("\nstopped", file=sys.stderr)
+    elif issubclass(kind, BrokenPipeError):  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         sys.__excepthook__(kind, error, trace)
 

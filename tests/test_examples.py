@@ -150,6 +150,17 @@ def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
     assert done.stderr == "\nstopped\n"
 
 
+def test_a_program_that_nobody_reads_any_more_ends_without_a_traceback(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "slope.py"), "--out", str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    running = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
+    assert running.stdout.readline()
+    running.stdout.close()
+    assert running.stderr.read() == b""
+    running.stderr.close()
+    assert running.wait() != 0
+
+
 def section_of(name):
     """A program's section in the learners' path."""
     page = (EXAMPLES / "README.md").read_text()
