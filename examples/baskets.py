@@ -5,7 +5,11 @@ mini-batch. Here four ways to descend race, each at the best of several learning
 """
 
 # %% The data: handwritten digits. The network: 784 pixels to 10 outputs, 7,850 weights and biases.
+import os
 from functools import partial
+
+# On a busy machine, several threads of a matrix product wait for each other longer than it takes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import figures.baskets
 import numpy as np
@@ -111,7 +115,6 @@ block = (WEIGHTS[1] != WEIGHTS[0]).any(axis=0)  # the pixels whose weights moved
 first, done, later = (np.linalg.norm(slope[:, block]) for slope in SLOPES)
 DONE, LATER = done / first, later / first
 for_long = program.counted(LONG, "step")
-print()
 program.say(
     f"Is a block of weights perfect after {for_long}? Its slopes are {DONE:.1%} of those at the",
     f"start. After {for_long} with another block they are {LATER:.1%}:",

@@ -71,16 +71,19 @@ def says(x, y):
 
 right = np.sum(says(*points.T) * side > 0)
 print()
-program.say(
-    f"For {right} of the {len(points)} points the network's output has the right sign. The line in",
-    "the picture is where the output is 0.",
-)
 across, up = np.linspace(-1.5, 2.5, 81), np.linspace(-1.0, 1.5, 51)
 heights = says(*np.meshgrid(across, up))
+has_line = heights.min() < 0 < heights.max()
+line = "on the line it is 0" if has_line else "it has one sign everywhere"
+program.say(
+    f"For {right} of the {len(points)} points the network's output has the right sign. In the",
+    f"picture, {line}.",
+)
 figure, [ax] = plots.panels(1, 1, width=7, height=4.8)
 levels = np.linspace(-1, 1, 11)
 filled = ax.contourf(across, up, heights, levels, cmap="RdBu", alpha=0.6, extend="both")
-ax.contour(across, up, heights, levels=[0.0], colors="black", linewidths=1.5)
+if has_line:
+    ax.contour(across, up, heights, levels=[0.0], colors="black", linewidths=1.5)
 for sign, marker, name in ((1, "o", "upper"), (-1, "s", "lower")):
     chosen = points[side == sign]
     colour = "#0b6fa8" if sign > 0 else "#a63c00"
@@ -88,7 +91,7 @@ for sign, marker, name in ((1, "o", "upper"), (-1, "s", "lower")):
 ax.set(
     xlabel="x",
     ylabel="y",
-    title=f"The output of {count(model)} weights and biases: on the line it is 0",
+    title=f"The output of {count(model)} weights and biases: {line}",
 )
 ax.legend(loc="upper right")
 figure.colorbar(filled, label="the network's output")

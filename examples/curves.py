@@ -346,7 +346,7 @@ def conclusion(outcomes):
     return "Every start leads to the same minimum."
 
 
-# Pictures
+# Words
 
 
 def with_article(kind):

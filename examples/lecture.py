@@ -44,6 +44,8 @@ for name, w, x in (("w1", w1, x1), ("w2", w2, x2)):
     print(
         f"{name}: {slope:.3g} · {x.item():g} = {slope * x.item():.3g}; backward() says {w.grad:.3g}"
     )
+if abs(w1.grad - slope * x1.item()) > 1e-6:
+    print("These differ: 1 − o² is the slope of tanh, and of no other function.")
 print()
 keep(draw(o, names=locals(), title="A neuron of two inputs"), "lecture_neuron.svg")
 

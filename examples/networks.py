@@ -1,12 +1,13 @@
 """The networks of digits.py, photo.py, landscape.py and losses.py, and what they share."""
 
 import argparse
+import os
 import re
 import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import program
@@ -129,6 +130,8 @@ def check_writable(parser, option, path):
         parser.error(f"{option} {path}: is a folder")
     if not folder.is_dir():
         parser.error(f"{option} {path}: there is no folder {folder}")
+    if not os.access(path if Path(path).exists() else folder, os.W_OK):
+        parser.error(f"{option} {path}: it cannot be written")
 
 
 def training(model, loss, examples, rate, epochs, rng, test=None):
@@ -208,8 +211,8 @@ def last_in(path):
 
 
 def _names_in(path):
-    with np.load(path) as file:
-        keys = [key.split(".") for key in file]
+    with ZipFile(path) as file:  # as np.savez writes it: a file for each array
+        keys = [key.split(".") for key in file.namelist()]
     names = [key[1] for key in keys if key[0] == "networks"]
     if not names:
         raise ValueError("there are no networks of digits.py in it")

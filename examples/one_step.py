@@ -113,10 +113,10 @@ for step in range(1, options.steps + 1):
 print(figures.one_step.table(HISTORY, DIGIT))
 change, named = figures.one_step.change, figures.one_step.named  # both give words
 price = "That is the price of one example; so training takes all in turn."
+later = f", and {change(LOSSES)} in {options.steps:,}" if options.steps > 1 else ""
 program.say(
-    f"The loss for this {DIGIT} {change(LOSSES[:2])} in one step, and {change(LOSSES)} in",
-    f"{options.steps:,}. Meanwhile the loss for {named(digits.y[other])}, which no step has looked",
-    f"at, {change(OTHERS)}.",
+    f"The loss for this {DIGIT} {change(LOSSES[:2])} in one step{later}. Meanwhile the loss for",
+    f"{named(digits.y[other])}, which no step has looked at, {change(OTHERS)}.",
     price if "rises" in change(OTHERS) else "",
 )
 

@@ -42,13 +42,14 @@ def say_times(runs):
 
 def say_work(model, examples, count, cores):
     """Print what each of so many processes sends and computes in a step on so many examples."""
-    hidden = model[0].weight.shape[0]
-    # Forward, each weight is multiplied once an example. Backward it is once for its own gradient
-    # and, behind the hidden layer, once more for the gradient of what comes in.
-    products = examples * hidden * (2 * 784 + 3 * 10)
-    size = sum(p.size for p in model.parameters()) + 1  # all gradients, and the loss
+    # Forward, each weight of a matrix is multiplied once an example. Backward it is once for its
+    # own gradient and, behind the first layer, once more for the gradient of what comes in.
+    first, *others = [p.size for p in model.parameters() if p.ndim == 2]
+    products = examples * (2 * first + 3 * sum(others))
+    kind = np.result_type(*(p.data for p in model.parameters()))
+    sent = kind.itemsize * (sum(p.size for p in model.parameters()) + 1)  # gradients, and the loss
     print()
     program.say(
-        f"In a step each process sends {4 * size:,} bytes, however many examples there are,",
+        f"In a step each process sends {sent:,} bytes, however many examples there are,",
         f"and computes {products / count:,.0f} multiply-adds. {processes.turns(cores, count)}",
     )

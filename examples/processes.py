@@ -17,6 +17,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
 import numpy as np
+import program
 
 
 class Different(RuntimeError):  # noqa: N818 (it is not a mistake in the program)
@@ -42,8 +43,13 @@ def with_a_witness():
         threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
         return lambda name: os.write(writing, name.encode())
     os.close(writing)
-    interrupts = []  # Ctrl-C reaches both processes
-    signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
+    interrupts = []
+
+    def pass_on(*_):
+        interrupts.append(1)
+        os.kill(child, signal.SIGINT)  # it may have come to this process alone
+
+    signal.signal(signal.SIGINT, pass_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     name = os.read(reading, 1000).decode() or "a process"
     if interrupts and code == -signal.SIGINT:
@@ -75,6 +81,10 @@ def end_all_if_one_fails(comm, known_to_all):
     """
 
     def end(kind, error, trace):
+        _finished.append(True)  # what follows is said here, and nothing more
+        if issubclass(kind, BrokenPipeError):
+            program.print_no_more()
+            _abort(comm)
         sys.stdout.flush()
         if comm.rank > 0 and issubclass(kind, known_to_all):
             time.sleep(2)  # until process 0 has said it and ended this one, if it knows the error

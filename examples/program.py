@@ -4,6 +4,7 @@ on Ctrl-C.
 
 import argparse
 import ast
+import atexit
 import csv
 import inspect
 import math
@@ -87,6 +88,8 @@ def options(parser):
         parser.error(f"--out: {chosen.out} is a file, not a folder")
     except OSError as error:
         parser.error(f"--out: {error}")
+    if not os.access(chosen.out, os.W_OK):
+        parser.error(f"--out: nothing can be written in {chosen.out}")
     return chosen
 
 
@@ -157,7 +160,11 @@ def save(figure, path):
     """
     with BytesIO() as file:
         figure.savefig(file, dpi=120)
-        Image.open(file).convert("RGB").quantize(256).save(path, optimize=True)
+        picture = Image.open(file).convert("RGB").quantize(256)
+    try:
+        picture.save(path, optimize=True)
+    except OSError as error:
+        sys.exit(f"{path}: {error}")
     print(f"picture: {path}\n")
     show(figure)
 
@@ -298,10 +305,23 @@ def check_descent(loss, lowest, start, steps=1):
 def _quietly(kind, error, trace):
     if issubclass(kind, KeyboardInterrupt):
         print("\nstopped", file=sys.stderr)
-    elif issubclass(kind, BrokenPipeError):  # nobody reads on, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif issubclass(kind, BrokenPipeError):
+        print_no_more()
     else:
         sys.__excepthook__(kind, error, trace)
 
 
+def print_no_more():
+    """Let what is printed from now on vanish: nobody reads on, as after `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+
+
+def _print_the_rest():
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        print_no_more()
+
+
 sys.excepthook = _quietly
+atexit.register(_print_the_rest)

@@ -1,12 +1,7 @@
 """The race of baskets.py: how far each way to descend gets at each learning rate, and who wins."""
 
-import os
 import sys
 from functools import partial
-
-# On a busy machine, several threads of a matrix product wait for each other longer than it takes.
-# NumPy reads this when it is imported, so it has to be there before.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import program
@@ -61,6 +56,7 @@ def run(ways, rates, start, loss_of, goal, most, every):
             print(f"{name:36s} {lr:9.3g} {history[-1, 0]:20,.0f} {history[-1, 1]:15,.0f}")
         else:
             print(f"{name:36s} not within {most:,} examples looked at, at any of the rates")
+    print()
     if not best:
         sys.exit(f"no way gets down to a loss of {goal}: try a higher GOAL or MOST, or other RATES")
     return best

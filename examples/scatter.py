@@ -76,7 +76,9 @@ TOGETHER = np.linalg.norm(np.mean(found, axis=0) - full) / LENGTH
 program.say(
     f"A gradient on {SIZES[0]:,} example{'s' if SIZES[0] > 1 else ''} is off by {SCATTER[0]:.2f}"
     f" times the full one's length. The mean of {TIMES} of them is off by {TOGETHER:.2f} times:",
-    "their errors point in different directions, and cancel. Over many small steps they do, too.",
+    "their errors point in different directions, and cancel. Over many small steps they do, too."
+    if TOGETHER < SCATTER[0] and TIMES > 1
+    else "that says nothing of whether errors cancel.",
 )
 
 # %% The picture

@@ -124,5 +124,6 @@ title = f"{steps} from the circle, {OFF[0]:.2g} away from the\nlowest point, to 
 left.set(title=f"{title} {OFF[-1]:.2g} away from it")
 left.set(xlabel=f"w1, for {name1} ({unit} per {unit})")
 left.set(ylabel=f"w2, for {name2} ({unit} per {unit})")
-right.set(title=f"{steeper.capitalize()}\nthan the gradient's, {ANGLE:.0f}°")
+angle = f"{ANGLE:z.0f}°".replace("-", "−")
+right.set(title=f"{steeper.capitalize()}\nthan the gradient's, {angle}")
 program.save(figure, options.out / "two_weights.png")

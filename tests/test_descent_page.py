@@ -568,7 +568,8 @@ def test_a_run_becomes_faster(opened):
     page.clock.install()
     page.click("#run")
     page.clock.run_for(900)
-    assert 1 <= page.evaluate("state.rates.length") <= 2
+    # (Real time may pass, too. If it did not become faster, there would be 15 steps by now.)
+    assert 1 <= page.evaluate("state.rates.length") <= 5
     page.clock.run_for(11100)
     assert page.evaluate("state.rates.length") == 200
     assert page.inner_text("#run") == "Run"

@@ -199,12 +199,12 @@ def test_what_is_said_of_x_0_and_its_picture_is_true_of_the_curve(curve):
         assert said.endswith("the slope is 0: f is level there.")
     elif derivative > 0:
         times = f"{derivative:.4g}"
-        assert said.endswith(f"slope is {times}: f ascends there, {times} times as fast as x.")
+        many = "" if times == "1" else f"{times} times "
+        assert said.endswith(f"slope is {times}: f ascends there, {many}as fast as x.")
     else:
         times = f"{-derivative:.4g}"
-        assert said.endswith(
-            f"slope is -{times}: f descends there, {times} times as fast as x grows."
-        )
+        many = "" if times == "1" else f"{times} times "
+        assert said.endswith(f"slope is -{times}: f descends there, {many}as fast as x grows.")
 
 
 @of("slope")

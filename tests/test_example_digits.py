@@ -1127,7 +1127,7 @@ def test_the_losses_after_an_edit(edits):
 
 def check_table(its, printed):
     """Check the values and slopes of each loss, by the loss of plain numbers around an output."""
-    rows = printed.split("\n\n")[0].splitlines()
+    _, *rows = printed.split("\n\n")[0].splitlines()
     assert re.split(" {2,}", rows[0])[1::2] == list(its.LOSSES)
     right = int(its.RIGHT.argmax())
 

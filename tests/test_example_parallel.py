@@ -396,6 +396,37 @@ def test_ctrl_c_ends_all_with_one_word(tmp_path):
     assert said.strip() in ("", "stopped")
 
 
+def test_an_interrupt_of_a_single_process_ends_it(tmp_path):
+    """As by `kill -INT`, which reaches the process alone that waits for its child."""
+    command = [sys.executable, EXAMPLES / "parallel.py", "--epochs", "10000"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES), "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+    assert any("plain training" in line for line in running.stdout)  # it has begun
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert said.strip() == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("layers", "products"),
+    [
+        ("nn.Sequential(nn.Linear(784, 10, rng=rng))", 2 * 7840),
+        (
+            "nn.Sequential(hidden, nn.ReLU(), nn.Linear(128, 30), nn.ReLU(), nn.Linear(30, 10))",
+            2 * 784 * 128 + 3 * (128 * 30 + 30 * 10),
+        ),
+    ],
+)
+def test_what_a_process_sends_and_computes_is_that_of_the_network(layers, products, few, tmp_path):
+    program = edited(tmp_path, "nn.Sequential(hidden, nn.ReLU(), output)", layers)
+    done = start(tmp_path, (2, "--data", few, "--epochs", 1), program=program)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert f"computes {50 * products / 2:,.0f} multiply-adds" in said
+
+
 def test_no_process_stays_behind_if_mpiexec_is_killed(tmp_path):
     command = [MPIEXEC, "-n", "2", sys.executable, EXAMPLES / "parallel.py", "--epochs", "10000"]
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES), "PYTHONUNBUFFERED": "1"}

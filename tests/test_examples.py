@@ -150,15 +150,34 @@ def test_ctrl_c_ends_a_program_without_a_traceback(tmp_path):
     assert done.stderr == "\nstopped\n"
 
 
-def test_a_program_that_nobody_reads_any_more_ends_without_a_traceback(tmp_path):
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+def test_a_program_that_nobody_reads_any_more_ends_without_a_traceback(unbuffered, tmp_path):
     command = [sys.executable, str(EXAMPLES / "slope.py"), "--out", str(tmp_path)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    running = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
-    assert running.stdout.readline()
-    running.stdout.close()
-    assert running.stderr.read() == b""
-    running.stderr.close()
-    assert running.wait() != 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment)
+    os.close(writing)
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_an_error_before_all_else(tmp_path):
+    tmp_path.chmod(0o555)
+    command = [sys.executable, EXAMPLES / "slope.py", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "nothing can be written in" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_picture_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "slope.png").mkdir()
+    command = [sys.executable, EXAMPLES / "slope.py", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "slope.png: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def section_of(name):
