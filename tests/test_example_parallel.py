@@ -414,7 +414,7 @@ def test_an_interrupt_of_a_single_process_ends_it(tmp_path):
     [
         ("nn.Sequential(nn.Linear(784, 10, rng=rng))", 2 * 7840),
         (
-            "nn.Sequential(hidden, nn.ReLU(), nn.Linear(128, 30), nn.ReLU(), nn.Linear(30, 10))",
+            "nn.Sequential(hidden, nn.ReLU(), nn.Linear(128, 30, rng=rng), nn.Linear(30, 10, rng=rng))",
             2 * 784 * 128 + 3 * (128 * 30 + 30 * 10),
         ),
     ],
