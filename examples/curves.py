@@ -12,6 +12,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import program
 
 from microgd import grad, value_and_grad
 
@@ -328,7 +329,8 @@ def _stop(f, start, end, minima):
     if what_it_does(f, end) != "is level":
         return None, f"it {verb} at {end:z.4f}, where f {what_it_does(f, end)}, but grad gives 0"
     place = "plain" if kind == "plain" else None
-    return place, f"it {verb} at {end:z.4f}, because the slope is 0 there: {with_article(kind)}"
+    what = program.with_article(kind)
+    return place, f"it {verb} at {end:z.4f}, because the slope is 0 there: {what}"
 
 
 def conclusion(outcomes):
@@ -344,17 +346,3 @@ def conclusion(outcomes):
     if found <= set(SIDES):
         return "Every start leads the same way."
     return "Every start leads to the same minimum."
-
-
-# Words
-
-
-def with_article(kind):
-    """A word with "a" or "an"."""
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
-
-
-def listed(places):
-    """Numbers as a text: 0.20 and 1.14."""
-    texts = [f"{x:z.2f}".replace("-", "−") for x in places]
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

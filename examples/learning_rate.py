@@ -106,8 +106,8 @@ for share in options.shares:
     rate, path = share * limit_of_w, [START]
     while len(path) <= COUNT and abs(path[-1] - TARGET) < 1e6 * abs(START - TARGET):
         path.append(path[-1] - rate * slope(path[-1]))
-    left = figures.learning_rate.left(path, TARGET)
-    print(f"{share:g} · 2/λ, a rate of {rate:.4g}: {verdict(share)}; {left}\n")
+    reached = figures.learning_rate.how_far(path, TARGET)
+    print(f"{share:g} · 2/λ, a rate of {rate:.4g}: {verdict(share)}; {reached}\n")
     PATHS[f"{share:g} · 2/λ: {verdict(share)}"] = path
 figure = figures.learning_rate.draw_paths(loss_of, TARGET, PATHS, WORDS.w(BOWL), WORDS.loss)
 program.save(figure, options.out / "learning_rate_steps.png")

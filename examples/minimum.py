@@ -63,7 +63,7 @@ def kind(x):
 
 KINDS = {x: kind(x) for x in points}
 for x in points:
-    print(f"x = {x:z.4f}: {curves.signs(f, x)}: {curves.with_article(KINDS[x])}")
+    print(f"x = {x:z.4f}: {curves.signs(f, x)}: {program.with_article(KINDS[x])}")
 for start, end in plains:
     print(f"x = {start:z.4f} to {end:z.4f}: slope 0 all the way: a plain")
 if not points and not plains:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 
 import numpy as np
@@ -47,7 +47,8 @@ def with_a_witness():
 
     def pass_on(*_):
         interrupts.append(1)
-        os.kill(child, signal.SIGINT)  # it may have come to this process alone
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(child, signal.SIGINT)  # Ctrl-C reaches it anyway, but `kill -INT` does not
 
     signal.signal(signal.SIGINT, pass_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -81,7 +82,7 @@ def end_all_if_one_fails(comm, known_to_all):
     """
 
     def end(kind, error, trace):
-        _finished.append(True)  # what follows is said here, and nothing more
+        _finished.append(True)  # so that `leave` says nothing more
         if issubclass(kind, BrokenPipeError):
             program.print_no_more()
             _abort(comm)

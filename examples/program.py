@@ -135,6 +135,11 @@ def counted(number, noun):
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def with_article(word):
+    """A word or a digit with its article: a minimum, an 8."""
+    return f"an {word}" if str(word)[0] in "aeiou8" else f"a {word}"
+
+
 def last(holds, low, high, within=0.003):
     """The largest number for which something holds: it does for `low`, and does not for `high`.
 

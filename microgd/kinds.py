@@ -1,7 +1,8 @@
-"""The kinds of operations: with options, of constants, of any number of operands; and fast forms.
+"""The kinds of operations: with options, with constants, of any number of operands; and fast forms.
 
-All of them do what `Operation` in backprop.py does. The first kinds let an operation take more than
-operands that are differentiated. The last ones do the same as the first, in fewer instructions.
+All of them do what `Operation` in backprop.py does. The first kinds let an operation have options,
+operands without a rule, or any number of operands. The last kinds are for one, two and three
+operands without options, and do the same in fewer instructions.
 """
 
 from __future__ import annotations

@@ -82,8 +82,14 @@ def level_title(f, kinds, plains, low, high):
     if len(places) > 4:
         return f"f is level at {len(places)} points."
     if places:
-        return f"f is level at x = {curves.listed(places)}."
+        return f"f is level at x = {listed(places)}."
     return f"No point from {low} to {high} was found at which f is level.".replace("-", "−")
+
+
+def listed(places):
+    """Numbers as a text: 0.20 and 1.14."""
+    texts = [f"{x:z.2f}".replace("-", "−") for x in places]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def as_title(sentence):

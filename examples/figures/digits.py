@@ -33,17 +33,12 @@ def most_frequent_errors(labels, said):
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (labels[wrong], said[wrong]), 1)
     most = counts.max()
-    pairs = [f"{a(digit)} for {a(taken)}" for digit, taken in np.argwhere(counts == most)]
+    pairs = [" for ".join(map(program.with_article, pair)) for pair in np.argwhere(counts == most)]
     if len(pairs) > 3:
         pairs[3:] = [f"{program.counted(len(pairs) - 3, 'other pair')}"]
     named = " and ".join([", ".join(pairs[:-1]), pairs[-1]]) if len(pairs) > 1 else pairs[0]
     times = program.counted(most, "time")
     return f"most often it takes {named} ({times}{' each' if len(pairs) > 1 else ''})"
-
-
-def a(digit):
-    """A digit with its article."""
-    return f"an {digit}" if digit == 8 else f"a {digit}"
 
 
 def confusion(labels, said, *sentences):

@@ -92,7 +92,7 @@ def draw_zones(rates, steps, curvatures, words, most, near):
     return figure
 
 
-def left(path, minimum):
+def how_far(path, minimum):
     """How far a path has come, in words. If it begins at the minimum, end the program."""
     first, last = abs(path[0] - minimum), abs(path[-1] - minimum)
     if first < 1e-9 * abs(minimum):
@@ -106,7 +106,7 @@ def draw_paths(loss, minimum, paths, xlabel, ylabel):
     count = len(paths)
     figure, axes = plots.panels(count, width=max(5.0, 3.3 * count), height=4.0)
     for (name, path), on in zip(paths.items(), axes, strict=True):
-        title = f"{name}\n({left(path, minimum)})".replace(" is ", " is\n")
+        title = f"{name}\n({how_far(path, minimum)})".replace(" is ", " is\n")
         figures.bowls.bowl(on, loss, minimum, path, [plots.BLUE] * len(path), title=title)
         on.set(xlabel=xlabel, ylabel=ylabel)
     return figure

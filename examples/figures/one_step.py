@@ -15,7 +15,7 @@ def when(step):
 
 def named(digits):
     """The digits in words: a 0, or an 8 and a 1."""
-    return " and ".join(f"an {digit}" if digit == 8 else f"a {digit}" for digit in digits)
+    return " and ".join(map(program.with_article, digits))
 
 
 def change(losses):
